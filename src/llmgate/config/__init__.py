@@ -1,0 +1,1 @@
+"""What the operator wrote: read with positions, completed from the environment, checked, and turned into values."""

@@ -1,0 +1,234 @@
+"""What a configuration says, once it has been read, completed and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from llmgate.spec import SecretRef, Timeouts
+
+__all__ = [
+    "BalanceConfig",
+    "GatewayConfig",
+    "MemberConfig",
+    "ProviderConfig",
+    "RetryConfig",
+    "RouterConfig",
+    "ServerConfig",
+    "StageConfig",
+    "StreamConfig",
+]
+
+
+@attrs.frozen
+class StageConfig:
+    """A stage as the configuration names it.
+
+    Args:
+        id: Where it stands, for messages and notes, for example ``auth[0]`` or ``routers.my-router.chat``.
+        use: The stage's own id.
+        config: An instance of the stage's ``config_class``.
+    """
+
+    id: str
+    use: str
+    config: Any
+
+
+@attrs.frozen
+class RetryConfig:
+    """How often and when an attempt is repeated.
+
+    Args:
+        max_retries: Repeats after the first try of every candidate.
+        min_delay: Seconds before the first repeat.
+        max_delay: Upper bound of the wait, in seconds.
+        factor: By how much the wait grows; 1 for a constant one.
+    """
+
+    max_retries: int = 2
+    min_delay: float = 1.0
+    max_delay: float = 30.0
+    factor: float = 2.0
+
+
+@attrs.frozen
+class ProviderConfig:
+    """A provider as the configuration describes it.
+
+    Args:
+        name: Its name in the configuration.
+        row: The row of the catalogue that it is made from; None for a provider that no row knows.
+        adapter: The adapter stage and its config.
+        base_url: The operator's address for it; None for the row's own.
+        format: The wire format of a provider that no row knows.
+        secret: Where its credential is kept; None for the row's own variable.
+        models: Models that the operator lists; empty for any.
+        headers: Headers that the operator wants sent to it.
+        timeouts: How long to wait for it; None for the gateway's.
+        version_path: The version path of its address, for the rare server whose path is not ``/v1``; None to deduce it.
+        keyless: Whether it is used without a credential; None for the row's answer.
+    """
+
+    name: str
+    row: str | None
+    adapter: StageConfig
+    base_url: str | None = None
+    format: str | None = None
+    secret: SecretRef | None = None
+    models: Sequence[str] = ()
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    timeouts: Timeouts | None = None
+    version_path: str | None = None
+    keyless: bool | None = None
+
+
+@attrs.frozen
+class MemberConfig:
+    """One entry of a balance: a provider, and the model to ask it for where the entry says so."""
+
+    provider: str
+    model: str | None = None
+    weight: float = 1.0
+
+
+@attrs.frozen
+class BalanceConfig:
+    """How a router spreads one operation.
+
+    Args:
+        strategy: The routing strategy and its config.
+        members: Where requests can go, in written order.
+        by_model: Whether the entries name models (``model-weighted``, ``model-latency``) rather than providers.
+    """
+
+    strategy: StageConfig
+    members: Sequence[MemberConfig]
+    by_model: bool = False
+
+
+@attrs.frozen
+class RouterConfig:
+    """A router: what ``/router/{id}`` leads to.
+
+    Args:
+        id: Its name.
+        balances: The balance of each operation, by the operation's value.
+        model_mappings: For a model asked for, ``provider/model`` to ask for instead; None for the gateway's default.
+        providers: Providers with settings of this router's own, by name; they shadow the gateway's.
+        retries: Its own retries; None for the gateway's.
+        interceptors: Its own interceptors, after the gateway's.
+    """
+
+    id: str
+    balances: Mapping[str, BalanceConfig]
+    model_mappings: Mapping[str, Sequence[str]] | None = None
+    providers: Mapping[str, ProviderConfig] = attrs.field(factory=dict)
+    retries: RetryConfig | None = None
+    interceptors: Sequence[StageConfig] = ()
+
+
+@attrs.frozen
+class StreamConfig:
+    """How streamed answers behave, in seconds and bytes.
+
+    Args:
+        commit_after: After how long without content the head of the answer is sent all the same.
+        heartbeat: After how long a silent stream gets a sign of life.
+        max_event_bytes: Upper bound of one event.
+    """
+
+    commit_after: float = 15.0
+    heartbeat: float = 15.0
+    max_event_bytes: int = 16 * 1024 * 1024
+
+
+@attrs.frozen
+class ServerConfig:
+    """The host.
+
+    Args:
+        address: The address to listen on.
+        port: The port; 0 takes a free one.
+        allow_open: Whether the host may listen beyond loopback without client authentication.
+        hosts: ``Host`` names, beside loopback, that are served while authentication is off.
+        shutdown_timeout: Seconds that running requests get to finish after SIGTERM.
+        max_body_bytes: Upper bound of a JSON request body.
+        max_headers: Upper bound of the number of request headers.
+        max_header_bytes: Upper bound of the size of all request headers together.
+        body_timeout: Seconds after which a request body must keep ``body_rate``.
+        body_rate: Bytes per second.
+        send_timeout: Seconds that a client may refuse to take bytes.
+        backlog: Length of the listen queue.
+        max_requests_per_connection: Requests after which a kept-alive connection is closed.
+        keep_alive_timeout: Seconds that an idle connection is kept.
+        access_log: Whether each request is logged as one line of JSON.
+    """
+
+    address: str = "127.0.0.1"
+    port: int = 8080
+    allow_open: bool = False
+    hosts: Sequence[str] = ()
+    shutdown_timeout: float = 30.0
+    max_body_bytes: int = 64 * 1024 * 1024
+    max_headers: int = 100
+    max_header_bytes: int = 16 * 1024
+    body_timeout: float = 30.0
+    body_rate: int = 1000
+    send_timeout: float = 30.0
+    backlog: int = 4096
+    max_requests_per_connection: int = 10_000
+    keep_alive_timeout: float = 75.0
+    access_log: bool = True
+
+
+@attrs.frozen
+class GatewayConfig:
+    """The whole configuration.
+
+    Args:
+        providers: Every provider that can be used, by name, those found in the environment included.
+        routers: The routers, by id.
+        auth: Auth providers in the order in which they are asked; empty means no client authentication.
+        secrets: Secret stores by name.
+        state: State stores by name; ``memory`` is always there.
+        interceptors: The gateway's interceptors in order.
+        unified_interceptors: Interceptors of the unified API, after the gateway's.
+        loggers: Loggers.
+        retries: Retries where a router has none of its own; None for no repeats.
+        unified_retries: Retries of the unified API; None for ``retries``.
+        model_mapping: The default model mapping of the operator; None for the built-in one, empty for none.
+        timeouts: How long to wait for providers.
+        stream: How streamed answers behave.
+        server: The host.
+        provider_header: Whether answers name the provider.
+        provider_request_id_header: Whether answers carry the provider's own request id.
+        log_level: Level of the application log.
+        warnings: What the operator should know, said at start, for example a provider without its key.
+        directory: What relative paths are relative to.
+        source: What it was read from, for people.
+    """
+
+    providers: Mapping[str, ProviderConfig] = attrs.field(factory=dict)
+    routers: Mapping[str, RouterConfig] = attrs.field(factory=dict)
+    auth: Sequence[StageConfig] = ()
+    secrets: Mapping[str, StageConfig] = attrs.field(factory=dict)
+    state: Mapping[str, StageConfig] = attrs.field(factory=dict)
+    interceptors: Sequence[StageConfig] = ()
+    unified_interceptors: Sequence[StageConfig] = ()
+    loggers: Sequence[StageConfig] = ()
+    retries: RetryConfig | None = None
+    unified_retries: RetryConfig | None = None
+    model_mapping: Mapping[str, Sequence[str]] | None = None
+    timeouts: Timeouts = Timeouts()
+    stream: StreamConfig = StreamConfig()
+    server: ServerConfig = ServerConfig()
+    provider_header: bool = True
+    provider_request_id_header: bool = True
+    log_level: str = "info"
+    warnings: Sequence[str] = ()
+    directory: Path = attrs.field(factory=Path)
+    source: str = "the environment"

@@ -1,0 +1,72 @@
+"""The wire formats by name; each is imported when it is first asked for."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Mapping
+from typing import Final
+
+from llmgate.spec import Format, GatewayRequest, Operation
+
+__all__ = ["FORMATS", "get_format", "read_request"]
+
+FORMATS: Final[Mapping[str, str]] = {
+    "openai-chat": "llmgate.formats.openai_chat:OpenAIChatFormat",
+}
+
+
+@functools.cache
+def get_format(name: str) -> Format:
+    """The wire format of that name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    module, _, attribute = FORMATS[name].partition(":")
+    format_class: type[Format] = getattr(importlib.import_module(module), attribute)
+    return format_class()
+
+
+def read_request(
+    wire_format: Format,
+    body: bytes,
+    *,
+    operation: Operation = Operation.CHAT,
+    router: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    metadata: Mapping[str, str] | None = None,
+    deadline: float | None = None,
+    max_retries: int | None = None,
+) -> GatewayRequest:
+    """A request made of a body in a wire format, after one pass over the body's top level.
+
+    Args:
+        wire_format: The format of the body.
+        body: The request body.
+        operation: What is asked for.
+        router: The router addressed.
+        headers: The client's headers with lower-case names; those that the format does not allow upstream are left out.
+        metadata: Labels for the record.
+        deadline: Monotonic time at which the caller stops waiting.
+        max_retries: Repeats that the caller allows.
+
+    Raises:
+        InvalidRequestError: the body is not a request in this format.
+    """
+    head = wire_format.peek(body)
+    allowed = wire_format.request_headers
+    return GatewayRequest(
+        operation=operation,
+        format=wire_format.name,
+        body=body,
+        model=head.model,
+        stream=head.stream,
+        include_usage=head.include_usage,
+        decode=wire_format.decode_request,
+        router=router,
+        headers={name: value for name, value in headers.items() if name in allowed} if headers else {},
+        metadata=metadata or {},
+        deadline=deadline,
+        max_retries=max_retries,
+    )

@@ -1,0 +1,168 @@
+"""The contract: everything that a plugin may import, beside the pure ``llmgate.formats`` and ``llmgate.codecs``."""
+
+from __future__ import annotations
+
+from .auth import AuthProvider
+from .clock import Clock, SystemClock
+from .deployments import CredentialHeader, Deployment, Provider, ProviderRow, Timeouts
+from .errors import (
+    AuthenticationError,
+    BudgetExceededError,
+    ConfigError,
+    GatewayClosedError,
+    GatewayError,
+    GatewayTimeoutError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    NoDeploymentError,
+    PermissionDeniedError,
+    PluginError,
+    ProviderAuthenticationError,
+    ProviderConnectionError,
+    ProviderError,
+    ProviderProtocolError,
+    ProviderRateLimitError,
+    ProviderTimeoutError,
+    RateLimitError,
+    RequestTooLargeError,
+    SecretNotFoundError,
+)
+from .exchange import Attempt, AttemptRecord, Exchange, ExchangeView, Record
+from .formats import Format, RequestHead, StreamEncoder, StreamReader
+from .hookspecs import hookimpl
+from .identity import Credentials, Principal, Secret, SecretRef
+from .interceptors import Aspect, Interceptor
+from .kinds import KINDS, StageKind, kind_named
+from .loggers import Logger
+from .messages import (
+    Blob,
+    FileRef,
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolCallResponse,
+    ToolChoice,
+    ToolDefinition,
+    Unknown,
+    Uri,
+)
+from .operations import Operation
+from .providers import AttemptCall, ProviderAdapter, RelayBody
+from .requests import EDITABLE_FIELDS, ChatRequest, GatewayRequest, OutputFormat
+from .responses import (
+    ChatChoice,
+    ChatResponse,
+    ChoiceDelta,
+    ErrorDetail,
+    FinishReason,
+    GatewayChunk,
+    GatewayResponse,
+    Outcome,
+    ToolCallDelta,
+)
+from .routing import RoutingContext, RoutingStrategy
+from .secrets import SecretStore
+from .stage import NoConfig, Stage, StageContext
+from .state import Rate, RateDecision, StateStore
+from .transport import ProviderRequest, ProviderResponse, ProviderStream, Transport
+from .usage import Usage
+
+__all__ = [
+    "EDITABLE_FIELDS",
+    "KINDS",
+    "Aspect",
+    "Attempt",
+    "AttemptCall",
+    "AttemptRecord",
+    "AuthProvider",
+    "AuthenticationError",
+    "Blob",
+    "BudgetExceededError",
+    "ChatChoice",
+    "ChatRequest",
+    "ChatResponse",
+    "ChoiceDelta",
+    "Clock",
+    "ConfigError",
+    "CredentialHeader",
+    "Credentials",
+    "Deployment",
+    "ErrorDetail",
+    "Exchange",
+    "ExchangeView",
+    "FileRef",
+    "FinishReason",
+    "Format",
+    "GatewayChunk",
+    "GatewayClosedError",
+    "GatewayError",
+    "GatewayRequest",
+    "GatewayResponse",
+    "GatewayTimeoutError",
+    "Interceptor",
+    "InvalidRequestError",
+    "Logger",
+    "Message",
+    "ModelNotFoundError",
+    "NoConfig",
+    "NoDeploymentError",
+    "Operation",
+    "Outcome",
+    "OutputFormat",
+    "Part",
+    "PermissionDeniedError",
+    "PluginError",
+    "Principal",
+    "Provider",
+    "ProviderAdapter",
+    "ProviderAuthenticationError",
+    "ProviderConnectionError",
+    "ProviderError",
+    "ProviderProtocolError",
+    "ProviderRateLimitError",
+    "ProviderRequest",
+    "ProviderResponse",
+    "ProviderRow",
+    "ProviderStream",
+    "ProviderTimeoutError",
+    "Rate",
+    "RateDecision",
+    "RateLimitError",
+    "Reasoning",
+    "Record",
+    "Refusal",
+    "RelayBody",
+    "RequestHead",
+    "RequestTooLargeError",
+    "Role",
+    "RoutingContext",
+    "RoutingStrategy",
+    "Secret",
+    "SecretNotFoundError",
+    "SecretRef",
+    "SecretStore",
+    "Stage",
+    "StageContext",
+    "StageKind",
+    "StateStore",
+    "StreamEncoder",
+    "StreamReader",
+    "SystemClock",
+    "Text",
+    "Timeouts",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolCallResponse",
+    "ToolChoice",
+    "ToolDefinition",
+    "Transport",
+    "Unknown",
+    "Uri",
+    "Usage",
+    "hookimpl",
+    "kind_named",
+]

@@ -1,0 +1,128 @@
+"""Where a request can go: provider rows (data), configured providers, and deployments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from .identity import SecretRef
+
+__all__ = ["CredentialHeader", "Deployment", "Provider", "ProviderRow", "Timeouts"]
+
+
+@attrs.frozen
+class CredentialHeader:
+    """How a provider wants its credential: ``prefix`` and the secret together are the value of header ``name``."""
+
+    name: str = "authorization"
+    prefix: str = "Bearer "
+
+
+@attrs.frozen
+class Timeouts:
+    """How long the gateway waits for a provider, in seconds.
+
+    Args:
+        connect: For the connection, TLS included.
+        first_byte: From the request sent to the first byte of the answer.
+        idle: Between two pieces of an answer.
+        total: For the whole request with all its attempts.
+    """
+
+    connect: float = 5.0
+    first_byte: float = 120.0
+    idle: float = 120.0
+    total: float = 900.0
+
+
+@attrs.frozen
+class ProviderRow:
+    """What is known of a vendor: data, so that a vendor who speaks a known format needs no code.
+
+    Args:
+        name: The id that configurations use, kebab-case.
+        title: How people write it.
+        base_url: The vendor's address with its version path; None when each customer has one of their own.
+        formats: The wire formats spoken and the path of each below ``base_url``, preferred first; empty for a
+            relay-only row.
+        adapter: The ``ProviderAdapter`` that serves it.
+        credential: How the credential is presented; None for a keyless provider.
+        key_variables: Environment variables that hold the credential, first found wins.
+        keyless: Whether it works without a credential (local servers).
+        headers: Constant headers that it wants.
+        stream_usage: Whether usage in a stream comes when asked for (``option``), without asking (``always``) or not at
+            all (``never``).
+        models_path: Path of the model list below ``base_url``; None when there is none.
+        model_patterns: ``fnmatch`` patterns of bare model names that are plainly this vendor's.
+        models: Models known by name.
+        domains: Host names of the vendor, ``*`` for one label; from the seed's table where it lists the vendor.
+        cost: Whether the seed's table promises cost support.
+        relay_only: Whether the row serves the direct relay only.
+        source: The document that the row was taken from.
+    """
+
+    name: str
+    title: str
+    base_url: str | None
+    formats: Mapping[str, str] = attrs.field(factory=dict)
+    adapter: str = "openai"
+    credential: CredentialHeader | None = CredentialHeader()
+    key_variables: Sequence[str] = ()
+    keyless: bool = False
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    stream_usage: str = "option"
+    models_path: str | None = "/models"
+    model_patterns: Sequence[str] = ()
+    models: Sequence[str] = ()
+    domains: Sequence[str] = ()
+    cost: bool = False
+    relay_only: bool = False
+    source: str = ""
+
+
+@attrs.frozen(eq=False)
+class Provider:
+    """A provider as this gateway is configured to use it.
+
+    Args:
+        name: Its name in the configuration.
+        row: What is known of the vendor.
+        base_url: Where requests go, version path included, no trailing slash.
+        secret: Where its credential is kept; None for a keyless provider.
+        models: Models that the operator lists; empty for any.
+        headers: More headers that the operator wants sent.
+        timeouts: How long to wait for it.
+    """
+
+    name: str
+    row: ProviderRow
+    base_url: str
+    secret: SecretRef | None = None
+    models: Sequence[str] = ()
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    timeouts: Timeouts = Timeouts()
+
+
+@attrs.frozen
+class Deployment:
+    """One place that can serve a request: a provider and the model to ask it for.
+
+    Two deployments are the same where their ``id`` is; health and latency are kept by it.
+
+    Args:
+        id: ``provider/model``.
+        provider: The provider, as configured.
+        model: The model's name at that provider.
+        weight: Its share, for strategies that weigh.
+    """
+
+    id: str
+    provider: Provider = attrs.field(eq=False)
+    model: str = attrs.field(eq=False)
+    weight: float = attrs.field(default=1.0, eq=False)
+
+    @property
+    def provider_name(self) -> str:
+        """The configured name of the provider."""
+        return self.provider.name

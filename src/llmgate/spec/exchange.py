@@ -1,0 +1,270 @@
+"""One request with everything that happened to it: the Exchange, its view for stages, its record for loggers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from .deployments import Deployment
+from .errors import GatewayError
+from .identity import Principal
+from .operations import Operation
+from .requests import GatewayRequest
+from .responses import Outcome
+from .usage import Usage
+
+__all__ = ["Attempt", "AttemptRecord", "Exchange", "ExchangeView", "Record"]
+
+
+@attrs.define(eq=False)
+class Attempt:
+    """One upstream try; times are monotonic seconds.
+
+    Args:
+        index: Which try of the exchange it is, from 0.
+        deployment: Where it went.
+        started: When it began.
+        first_content: When the first content came, None before.
+        finished: When it ended, None before.
+        status: The HTTP status that came back, None while none has.
+        error: Why it failed, None when it did not.
+        outcome: What was seen of the answer.
+        provider_request_id: The provider's own request id.
+        credential_ref: Where the credential came from; never its value.
+        credential_version: The store's name of the credential's version.
+        credential_fingerprint: Eight hex digits that tell credentials apart.
+        abandoned: Whether it was given up because the caller left.
+    """
+
+    index: int
+    deployment: Deployment
+    started: float
+    first_content: float | None = None
+    finished: float | None = None
+    status: int | None = None
+    error: GatewayError | None = None
+    outcome: Outcome = attrs.field(factory=Outcome)
+    provider_request_id: str | None = None
+    credential_ref: str | None = None
+    credential_version: str = ""
+    credential_fingerprint: str = ""
+    abandoned: bool = False
+
+
+@attrs.define(eq=False)
+class Exchange:
+    """One request with all its attempts. Only the pipeline writes to it; stages get an ``ExchangeView``.
+
+    Args:
+        id: Ours, a UUIDv7.
+        operation: What is asked for.
+        surface: Which door it came through: ``in-process``, ``openai`` …
+        started_at: Seconds since the epoch.
+        started: Monotonic seconds.
+        client_request_id: The caller's own request id, echoed and recorded, nothing more.
+        client_address: The peer's address, ``""`` in process.
+        principal: Who asks; None until authenticated.
+        request: What is asked; None until it has been read.
+        router: The router addressed, None for the unified API.
+        attempts: The upstream tries, oldest first.
+        outcome: What was answered.
+        status: The HTTP status of the answer, or the one an error stands for.
+        error: Why it failed, None when it did not.
+        first_content: Monotonic time of the first content, None before.
+        finished: Monotonic time of the end, None before.
+        disconnected: Whether the caller left before the end.
+    """
+
+    id: str
+    operation: Operation
+    surface: str
+    started_at: float
+    started: float
+    client_request_id: str | None = None
+    client_address: str = ""
+    principal: Principal | None = None
+    request: GatewayRequest | None = None
+    router: str | None = None
+    attempts: list[Attempt] = attrs.field(factory=list)
+    outcome: Outcome = attrs.field(factory=Outcome)
+    status: int | None = None
+    error: GatewayError | None = None
+    first_content: float | None = None
+    finished: float | None = None
+    disconnected: bool = False
+    _notes: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
+
+    def notes(self, stage: str) -> dict[str, Any]:
+        """The notes of one stage, kept for the length of the exchange."""
+        return self._notes.setdefault(stage, {})
+
+
+class ExchangeView:
+    """What a stage sees of an Exchange: everything, read-only, and a place for its own notes."""
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    @property
+    def id(self) -> str:
+        """Our id of the exchange."""
+        return self._exchange.id
+
+    @property
+    def operation(self) -> Operation:
+        """What is asked for."""
+        return self._exchange.operation
+
+    @property
+    def surface(self) -> str:
+        """Which door it came through."""
+        return self._exchange.surface
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks."""
+        principal = self._exchange.principal
+        assert principal is not None, "stages run after authentication"
+        return principal
+
+    @property
+    def request(self) -> GatewayRequest:
+        """What is asked, with every edit so far."""
+        request = self._exchange.request
+        assert request is not None, "stages run after the request has been read"
+        return request
+
+    @property
+    def router(self) -> str | None:
+        """The router addressed, None for the unified API."""
+        return self._exchange.router
+
+    @property
+    def client_address(self) -> str:
+        """The peer's address, ``""`` in process."""
+        return self._exchange.client_address
+
+    @property
+    def started_at(self) -> float:
+        """When it began, in seconds since the epoch."""
+        return self._exchange.started_at
+
+    @property
+    def started(self) -> float:
+        """When it began, in monotonic seconds."""
+        return self._exchange.started
+
+    @property
+    def attempts(self) -> Sequence[Attempt]:
+        """The upstream tries so far, oldest first."""
+        return tuple(self._exchange.attempts)
+
+    @property
+    def outcome(self) -> Outcome:
+        """A copy of what has been seen of the answer."""
+        return attrs.evolve(self._exchange.outcome)
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status of the answer, None before the end."""
+        return self._exchange.status
+
+    @property
+    def error(self) -> GatewayError | None:
+        """Why it failed, None when it did not."""
+        return self._exchange.error
+
+    @property
+    def disconnected(self) -> bool:
+        """Whether the caller left before the end."""
+        return self._exchange.disconnected
+
+    def notes(self, stage: str) -> dict[str, Any]:
+        """The notes of the stage of that name, kept for the length of the exchange."""
+        return self._exchange.notes(stage)
+
+
+@attrs.frozen
+class AttemptRecord:
+    """One upstream try as loggers see it; durations in seconds from the start of the exchange."""
+
+    deployment: str
+    provider_name: str
+    model: str
+    started: float
+    duration: float | None
+    first_content: float | None
+    status: int | None
+    error_code: str | None
+    error_message: str | None
+    usage: Usage | None
+    provider_request_id: str | None
+    credential_ref: str | None
+    credential_version: str
+    credential_fingerprint: str
+    abandoned: bool
+
+
+@attrs.frozen
+class Record:
+    """The frozen account of a settled Exchange that loggers receive; one for every exchange, refused ones too.
+
+    Args:
+        id: Our id of the exchange.
+        operation: What was asked for.
+        surface: Which door it came through.
+        started_at: Seconds since the epoch.
+        duration: Seconds from start to end.
+        first_content: Seconds from start to first content, None when none came.
+        outcome: ``ok``, ``error``, ``cancelled`` (the caller left) or ``incomplete`` (the answer was cut).
+        status: The HTTP status answered.
+        error_code: The stable word of the error, None when there was none.
+        error_message: What the caller was told; for a 401 the true reason.
+        principal: Who asked, None when nobody was authenticated.
+        principal_issuer: Which auth provider vouched for it.
+        client_address: The peer's address.
+        client_request_id: The caller's own request id.
+        router: The router addressed.
+        request_model: The model asked for.
+        stream: Whether a stream was asked for.
+        provider_name: Who answered, None when nobody did.
+        response_model: The model that answered, as the provider names it.
+        response_id: The provider's id of the answer.
+        finish_reason: Why the model stopped.
+        usage: Tokens.
+        attempts: The upstream tries.
+        metadata: The caller's labels and those that stages added.
+    """
+
+    id: str
+    operation: str
+    surface: str
+    started_at: float
+    duration: float
+    first_content: float | None
+    outcome: str
+    status: int | None
+    error_code: str | None
+    error_message: str | None
+    principal: str | None
+    principal_issuer: str | None
+    client_address: str
+    client_request_id: str | None
+    router: str | None
+    request_model: str | None
+    stream: bool
+    provider_name: str | None
+    response_model: str | None
+    response_id: str | None
+    finish_reason: str | None
+    usage: Usage | None
+    attempts: Sequence[AttemptRecord]
+    metadata: Mapping[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as plain JSON values."""
+        return attrs.asdict(self)

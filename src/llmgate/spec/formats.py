@@ -1,0 +1,156 @@
+"""The interface of a wire format: a two-way, pure translator between bytes and the canonical types.
+
+Implementations live in ``llmgate.formats``, one folder each. They do no I/O, keep no state between calls and import no
+catalogue; what differs by model is handed to them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import attrs
+
+from .errors import GatewayError
+from .requests import ChatRequest
+from .responses import ChatResponse, ErrorDetail, GatewayChunk, Outcome
+
+__all__ = ["Format", "RequestHead", "StreamEncoder", "StreamReader"]
+
+
+@attrs.frozen
+class RequestHead:
+    """What one pass over the top level of a request body tells.
+
+    Args:
+        model: The model asked for.
+        stream: Whether a streamed answer is wanted.
+        include_usage: Whether the caller asked for usage at the end of the stream.
+        user: The caller's name for its end user.
+    """
+
+    model: str
+    stream: bool = False
+    include_usage: bool = False
+    user: str | None = None
+
+
+class StreamReader(ABC):
+    """Reads one upstream stream, in pieces of any size; keeps what it has seen in ``outcome``.
+
+    Either ``relay`` or ``decode`` is used on one stream, never both. Both look at whole events only: a piece of an
+    event waits until the rest has come.
+    """
+
+    outcome: Outcome
+
+    @abstractmethod
+    def relay(self, data: bytes) -> bytes:
+        """The bytes of every event that ``data`` completes, as they came, less those withheld from the client.
+
+        The terminal marker is not among them: it is kept for ``terminal`` so that the record is sealed before it goes.
+        """
+
+    @abstractmethod
+    def decode(self, data: bytes) -> Sequence[GatewayChunk]:
+        """A chunk for every event that ``data`` completes, the terminal marker included (``chunk.final``)."""
+
+    @property
+    @abstractmethod
+    def terminal(self) -> bytes:
+        """The terminal marker's own bytes, ``b""`` until it has come."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Say that the upstream has closed.
+
+        Raises:
+            ProviderProtocolError: the stream ended without its terminal marker.
+        """
+
+
+class StreamEncoder(ABC):
+    """Writes one stream to a client."""
+
+    @abstractmethod
+    def encode(self, chunk: GatewayChunk) -> bytes:
+        """The event's bytes, ``b""`` where the wire format has none for it."""
+
+    @abstractmethod
+    def error(self, error: GatewayError) -> bytes:
+        """The wire format's own error event; the stream ends after it, without the terminal marker."""
+
+
+class Format(ABC):
+    """One wire format, both directions."""
+
+    name: ClassVar[str]
+    media_type: ClassVar[str] = "application/json"
+    stream_media_type: ClassVar[str] = "text/event-stream"
+    heartbeat: ClassVar[bytes] = b": \n\n"
+    """What keeps a silent stream alive without meaning anything."""
+    request_headers: ClassVar[frozenset[str]] = frozenset()
+    """Client headers of this format that go upstream when both sides speak it (lower case)."""
+    response_headers: ClassVar[frozenset[str]] = frozenset()
+    """Upstream headers of this format that go down to a client who speaks it (lower case)."""
+
+    @abstractmethod
+    def peek(self, body: bytes) -> RequestHead:
+        """Read the top level of a request body once.
+
+        Raises:
+            InvalidRequestError: the body is not JSON, repeats a name, or lacks a model.
+        """
+
+    @abstractmethod
+    def decode_request(self, body: bytes) -> ChatRequest:
+        """The canonical request.
+
+        Raises:
+            InvalidRequestError: naming the field that is wrong.
+        """
+
+    @abstractmethod
+    def encode_request(self, request: ChatRequest) -> bytes:
+        """The request in this format."""
+
+    @abstractmethod
+    def patch_request(self, body: bytes, edits: Mapping[str, Any]) -> bytes:
+        """The body with canonical fields changed and every other byte left as it was; no edits, the same object."""
+
+    @abstractmethod
+    def decode_response(self, body: bytes) -> ChatResponse:
+        """The canonical response.
+
+        Raises:
+            ProviderProtocolError: the body is not an answer in this format.
+        """
+
+    @abstractmethod
+    def encode_response(self, response: ChatResponse) -> bytes:
+        """The response in this format."""
+
+    @abstractmethod
+    def observe_response(self, body: bytes) -> Outcome:
+        """What a relay needs to know of a whole answer: usage, finish reason, id, model, or the error inside a 200.
+
+        Raises:
+            ProviderProtocolError: the body is not an answer in this format.
+        """
+
+    @abstractmethod
+    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorDetail | None:
+        """What an error body says; None when it is not an error body of this format (HTML, empty, garbage)."""
+
+    @abstractmethod
+    def encode_error(self, error: GatewayError) -> bytes:
+        """An error body in this format."""
+
+    @abstractmethod
+    def stream_reader(self, *, withhold_usage: bool = False) -> StreamReader:
+        """A reader for one stream; ``withhold_usage`` keeps the usage-only event from a client who did not ask."""
+
+    @abstractmethod
+    def stream_encoder(self, *, include_usage: bool = False) -> StreamEncoder:
+        """An encoder for one stream."""

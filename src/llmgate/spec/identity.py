@@ -1,0 +1,113 @@
+"""Who asks, and with what: credentials, principals, secrets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+__all__ = ["Credentials", "Principal", "Secret", "SecretRef"]
+
+
+@attrs.frozen
+class Credentials:
+    """What a caller presented, before anybody believed it.
+
+    Args:
+        tokens: Each token found, by the place it was found in (``authorization``, ``x-api-key``, ``api-key``,
+            ``x-goog-api-key``, ``helicone-auth``), scheme words such as ``Bearer`` already taken off.
+        client_address: The address of the peer, ``""`` when in process.
+        headers: The request's headers, lower-case names; for auth providers that read others.
+    """
+
+    tokens: Mapping[str, str] = attrs.field(factory=dict, repr=lambda tokens: f"<{len(tokens)} tokens>")
+    client_address: str = ""
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, token: str) -> Credentials:
+        """Credentials made of one bearer token, as an in-process caller would present it."""
+        return cls(tokens={"authorization": token})
+
+
+@attrs.frozen
+class Principal:
+    """Who asks, once an auth provider has said so.
+
+    Args:
+        id: A stable name, unique within ``issuer``.
+        issuer: Which auth provider vouches for it.
+        kind: ``local`` (in process, trusted), ``anonymous`` (nobody asked), or what the auth provider calls it.
+        models: Patterns (``fnmatch``) of the models it may call; None means all.
+        attributes: What else the auth provider knows, for policies and records.
+    """
+
+    id: str
+    issuer: str = ""
+    kind: str = "key"
+    models: Sequence[str] | None = None
+    attributes: Mapping[str, Any] = attrs.field(factory=dict)
+
+    @classmethod
+    def local(cls) -> Principal:
+        """The in-process caller who gave neither principal nor credentials: trusted, subject to interceptors."""
+        return cls(id="local", issuer="process", kind="local")
+
+
+@attrs.frozen
+class SecretRef:
+    """Where a secret is kept: ``env:OPENAI_API_KEY`` is the path ``OPENAI_API_KEY`` in the store named ``env``.
+
+    Args:
+        store: The name of a configured secret store.
+        path: What that store calls the secret.
+    """
+
+    store: str
+    path: str
+
+    @classmethod
+    def parse(cls, text: str) -> SecretRef:
+        """Read ``store:path``.
+
+        Raises:
+            ValueError: the text has no store or no path.
+        """
+        store, colon, path = text.partition(":")
+        if not colon or not store or not path:
+            raise ValueError(f"{text!r} is not a secret reference: write store:path, for example env:OPENAI_API_KEY")
+        return cls(store, path)
+
+    def __str__(self) -> str:
+        return f"{self.store}:{self.path}"
+
+
+@attrs.frozen(repr=False)
+class Secret:
+    """A secret value that never prints itself; call ``reveal()`` at the moment of use.
+
+    Args:
+        value: The secret text.
+        ref: Where it came from.
+        version: The store's name of this version, ``""`` when it has none.
+    """
+
+    _value: str = attrs.field(alias="value")
+    ref: SecretRef | None = None
+    version: str = ""
+
+    def reveal(self) -> str:
+        """The secret text itself."""
+        return self._value
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hex digits of a SHA-256, to tell versions apart in records without showing any of the value."""
+        return hashlib.sha256(b"llmgate-secret:" + self._value.encode()).hexdigest()[:8]
+
+    def __repr__(self) -> str:
+        return f"Secret({self.ref or '***'})"
+
+    __str__ = __repr__

@@ -1,0 +1,14 @@
+"""What a caller can ask for, in OpenTelemetry GenAI's words where it has one."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["Operation"]
+
+
+class Operation(enum.StrEnum):
+    """The kind of work that a request asks for."""
+
+    CHAT = "chat"
+    MODELS = "models"

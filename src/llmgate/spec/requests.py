@@ -1,0 +1,157 @@
+"""What is asked: the canonical chat request, and the request as it travels through the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from .messages import Message, ToolChoice, ToolDefinition
+from .operations import Operation
+
+__all__ = ["EDITABLE_FIELDS", "ChatRequest", "GatewayRequest", "OutputFormat"]
+
+
+@attrs.frozen
+class OutputFormat:
+    """The shape that the answer must have: ``type`` is text, json or json_schema."""
+
+    type: str
+    schema: Mapping[str, Any] | None = None
+    name: str | None = None
+    strict: bool | None = None
+    description: str | None = None
+
+
+@attrs.frozen
+class ChatRequest:
+    """A chat request in canonical form, the same for every wire format.
+
+    Args:
+        model: The model asked for.
+        messages: The conversation, oldest first.
+        tools: What the model may call.
+        tool_choice: Whether it must.
+        parallel_tool_calls: Whether it may call several at once; None leaves it to the provider.
+        output_format: The shape of the answer; None is plain text.
+        max_output_tokens: Upper bound of output tokens.
+        temperature: Sampling temperature.
+        top_p: Nucleus sampling mass.
+        top_k: Sampling from the k likeliest.
+        stop_sequences: Texts that end the answer.
+        seed: For repeatable sampling.
+        frequency_penalty: As OpenAI defines it.
+        presence_penalty: As OpenAI defines it.
+        choice_count: How many answers; None is one.
+        reasoning_effort: none, minimal, low, medium, high, xhigh or max.
+        user: The caller's own name for its end user.
+        service_tier: The provider's service tier.
+        stream: Whether the answer is to be streamed.
+        include_usage: Whether a streamed answer is to end with its usage.
+        metadata: The caller's labels.
+        extra: Fields of the wire format named by ``extra_format`` that have no canonical field.
+        extra_format: Which wire format ``extra`` belongs to.
+    """
+
+    model: str
+    messages: Sequence[Message]
+    tools: Sequence[ToolDefinition] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    output_format: OutputFormat | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop_sequences: Sequence[str] = ()
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    choice_count: int | None = None
+    reasoning_effort: str | None = None
+    user: str | None = None
+    service_tier: str | None = None
+    stream: bool = False
+    include_usage: bool = False
+    metadata: Mapping[str, Any] = attrs.field(factory=dict)
+    extra: Mapping[str, Any] = attrs.field(factory=dict)
+    extra_format: str = ""
+
+
+EDITABLE_FIELDS: Final = frozenset(field.name for field in attrs.fields(ChatRequest)) - {"extra", "extra_format"}
+"""The names that ``GatewayRequest.edited`` accepts; a wire format patches exactly these into a body."""
+
+
+@attrs.frozen(eq=False)
+class GatewayRequest:
+    """A request on its way: the body as it came, what a peek at it told, and the edits that stages have recorded.
+
+    The body is never rewritten on the way. A stage changes a request by ``edited(...)``; the wire format patches the
+    recorded edits into the original bytes just before they leave, so that fields nobody knows survive.
+
+    Args:
+        operation: What is asked for.
+        format: The wire format of ``body``, for example ``openai-chat``.
+        body: The request body as the caller sent it.
+        model: The model asked for.
+        stream: Whether a streamed answer is wanted.
+        include_usage: Whether the caller asked for usage at the end of a stream.
+        decode: Makes the canonical request of the body; called at most once, when ``chat`` is first read.
+        router: The router addressed; None for the unified API.
+        headers: Client headers that the wire format allows upstream, lower-case names.
+        metadata: Labels for the record; they are not sent upstream.
+        edits: Canonical fields that stages have changed.
+        deadline: Monotonic time at which the caller stops waiting; None for the configured total.
+        max_retries: Repeats the caller allows; None for the configured number.
+    """
+
+    operation: Operation
+    format: str
+    body: bytes = attrs.field(repr=False)
+    model: str
+    stream: bool
+    include_usage: bool = False
+    decode: Callable[[bytes], ChatRequest] | None = attrs.field(default=None, repr=False)
+    router: str | None = None
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    metadata: Mapping[str, str] = attrs.field(factory=dict)
+    edits: Mapping[str, Any] = attrs.field(factory=dict)
+    deadline: float | None = None
+    max_retries: int | None = None
+    _decoded: list[ChatRequest] = attrs.field(factory=list, repr=False, init=False)
+
+    @property
+    def chat(self) -> ChatRequest:
+        """The canonical request with every edit applied; decoded from the body when first read.
+
+        Raises:
+            InvalidRequestError: the body is not a chat request.
+        """
+        if not self._decoded:
+            assert self.decode is not None, "a chat request is made with the decoder of its wire format"
+            decoded = self.decode(self.body)
+            self._decoded.append(attrs.evolve(decoded, **self.edits) if self.edits else decoded)
+        return self._decoded[0]
+
+    def edited(self, **fields: Any) -> GatewayRequest:
+        """A copy in which canonical fields are changed, for example ``request.edited(max_output_tokens=100)``.
+
+        Args:
+            **fields: Fields of ``ChatRequest`` and their new values; None takes the field out.
+
+        Raises:
+            TypeError: a name is not a field that may be edited.
+        """
+        unknown = fields.keys() - EDITABLE_FIELDS
+        if unknown:
+            raise TypeError(f"{', '.join(sorted(unknown))}: not a field of a chat request that may be edited")
+        return attrs.evolve(
+            self,
+            edits={**self.edits, **fields},
+            model=fields.get("model", self.model),
+        )
+
+    def labelled(self, **metadata: str) -> GatewayRequest:
+        """A copy with more labels for the record."""
+        return attrs.evolve(self, metadata={**self.metadata, **metadata})

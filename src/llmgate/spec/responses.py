@@ -1,0 +1,234 @@
+"""What is answered: whole answers, and the chunks of streamed ones."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from .messages import Message, Reasoning, Text, ToolCall
+from .usage import Usage
+
+__all__ = [
+    "ChatChoice",
+    "ChatResponse",
+    "ChoiceDelta",
+    "ErrorDetail",
+    "FinishReason",
+    "GatewayChunk",
+    "GatewayResponse",
+    "Outcome",
+    "ToolCallDelta",
+]
+
+
+class FinishReason(enum.StrEnum):
+    """Why the model stopped."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+    ERROR = "error"
+
+
+@attrs.frozen
+class ChatChoice:
+    """One of the answers to a chat request."""
+
+    index: int
+    message: Message
+    finish_reason: FinishReason | None
+    extra: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class ChatResponse:
+    """A whole chat answer in canonical form.
+
+    Args:
+        id: The provider's id of the answer.
+        model: The model that answered, as the provider names it.
+        choices: The answers, one unless more were asked for.
+        usage: Tokens, None when the provider did not say.
+        created: Seconds since the epoch.
+        extra: Fields of the wire format named by ``extra_format`` that have no canonical field.
+        extra_format: Which wire format ``extra`` belongs to.
+    """
+
+    id: str
+    model: str
+    choices: Sequence[ChatChoice]
+    usage: Usage | None = None
+    created: int | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict)
+    extra_format: str = ""
+
+    @property
+    def text(self) -> str:
+        """The text of the first answer."""
+        return self.choices[0].message.text if self.choices else ""
+
+    @property
+    def reasoning(self) -> str:
+        """The visible reasoning of the first answer."""
+        if not self.choices:
+            return ""
+        return "".join(part.text for part in self.choices[0].message.parts if isinstance(part, Reasoning))
+
+    @property
+    def tool_calls(self) -> Sequence[ToolCall]:
+        """The tool calls of the first answer."""
+        if not self.choices:
+            return ()
+        return tuple(part for part in self.choices[0].message.parts if isinstance(part, ToolCall))
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why the first answer ended."""
+        return self.choices[0].finish_reason if self.choices else None
+
+
+@attrs.frozen
+class ErrorDetail:
+    """What an error body or an error event says, whatever its wire format.
+
+    Args:
+        message: The provider's words.
+        type: The provider's class of error.
+        code: The provider's code.
+        param: The request field that is blamed.
+        status: The HTTP status that the error stands for, where the body or event says so.
+        retry_after: Seconds to wait, where the body says so.
+    """
+
+    message: str
+    type: str | None = None
+    code: str | None = None
+    param: str | None = None
+    status: int | None = None
+    retry_after: float | None = None
+
+
+@attrs.define
+class Outcome:
+    """What an observer has seen of an answer so far; the one place where usage and finish reason are gathered.
+
+    Args:
+        response_id: The provider's id of the answer.
+        model: The model that answered, as the provider names it.
+        usage: Tokens.
+        finish_reason: Why the first answer ended.
+        error: The error event inside a stream, if one came.
+        content: Whether any text, reasoning, refusal or tool call has been seen.
+        complete: Whether the wire format's terminal marker has been seen.
+    """
+
+    response_id: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    finish_reason: FinishReason | None = None
+    error: ErrorDetail | None = None
+    content: bool = False
+    complete: bool = False
+
+
+@attrs.frozen(eq=False)
+class GatewayResponse:
+    """A whole answer on its way back: the body as it came, and a lazy canonical view of it.
+
+    Args:
+        format: The wire format of ``body``.
+        status: The HTTP status, 200 unless an interceptor answers otherwise.
+        headers: Response headers of the provider that the wire format allows to the client, lower-case names.
+        body: The response body.
+        outcome: What an observer saw in it.
+        decode: Makes the canonical response of the body; called at most once.
+    """
+
+    format: str
+    body: bytes = attrs.field(repr=False)
+    outcome: Outcome
+    decode: Callable[[bytes], ChatResponse] | None = attrs.field(default=None, repr=False)
+    status: int = 200
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    _decoded: list[ChatResponse] = attrs.field(factory=list, repr=False, init=False)
+
+    @property
+    def chat(self) -> ChatResponse:
+        """The canonical response; decoded from the body when first read.
+
+        Raises:
+            ProviderProtocolError: the body is not a chat response.
+        """
+        if not self._decoded:
+            assert self.decode is not None, "a chat response is made with the decoder of its wire format"
+            self._decoded.append(self.decode(self.body))
+        return self._decoded[0]
+
+
+@attrs.frozen
+class ToolCallDelta:
+    """A piece of a tool call; ``index`` says which call of the answer it belongs to."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+    extra: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class ChoiceDelta:
+    """A piece of one answer."""
+
+    index: int = 0
+    role: str | None = None
+    parts: Sequence[Text | Reasoning] = ()
+    refusal: str | None = None
+    tool_calls: Sequence[ToolCallDelta] = ()
+    finish_reason: FinishReason | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(eq=False)
+class GatewayChunk:
+    """One event of a streamed answer, decoded, with the bytes that it was made of.
+
+    Args:
+        choices: What is new, per answer.
+        id: The provider's id of the answer.
+        model: The model that answers.
+        usage: Tokens, on the event that carries them.
+        error: The error, if this event is one.
+        final: Whether this is the wire format's terminal marker.
+        raw: The event's own bytes, line ends included; ``b""`` on a chunk that a stage made.
+        created: Seconds since the epoch.
+        extra: Fields of the wire format that have no canonical field.
+    """
+
+    choices: Sequence[ChoiceDelta] = ()
+    id: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    error: ErrorDetail | None = None
+    final: bool = False
+    raw: bytes = attrs.field(default=b"", repr=False)
+    created: int | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The new text of the first answer."""
+        return "".join(
+            part.text for choice in self.choices if choice.index == 0 for part in choice.parts if isinstance(part, Text)
+        )
+
+    @property
+    def has_content(self) -> bool:
+        """Whether the event carries text, reasoning, a refusal or a tool call: the commit point of a stream."""
+        return any(
+            choice.tool_calls or choice.refusal or any(part.text for part in choice.parts) for choice in self.choices
+        )

@@ -1,0 +1,46 @@
+"""The kind that puts deployments in order."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from .deployments import Deployment
+from .exchange import Attempt, ExchangeView
+from .stage import ConfigT, Stage
+
+__all__ = ["RoutingContext", "RoutingStrategy"]
+
+
+@attrs.frozen
+class RoutingContext:
+    """Time and chance for one decision.
+
+    Args:
+        now: Monotonic seconds.
+        random: A number in [0, 1) at each call.
+    """
+
+    now: float
+    random: Callable[[], float]
+
+
+class RoutingStrategy(Stage[ConfigT]):
+    """Ranks deployments. Synchronous and without I/O; what it learns, it learns from attempts."""
+
+    @abstractmethod
+    def rank(
+        self, view: ExchangeView, deployments: Sequence[Deployment], context: RoutingContext
+    ) -> Sequence[Deployment]:
+        """The deployments in order of trial: no repeats, none added, fewer allowed. Changes no state."""
+
+    def started(self, attempt: Attempt) -> None:
+        """An attempt has begun."""
+
+    def first_content(self, attempt: Attempt) -> None:
+        """The first content of an attempt has come."""
+
+    def finished(self, attempt: Attempt) -> None:
+        """An attempt has ended, well or not; called exactly once for each that started."""

@@ -1,0 +1,22 @@
+"""The kind that keeps credentials."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from .identity import Secret, SecretRef
+from .stage import ConfigT, Stage
+
+__all__ = ["SecretStore"]
+
+
+class SecretStore(Stage[ConfigT]):
+    """Fetches secrets. Called for every attempt: an implementation caches, and notices a changed value in seconds."""
+
+    @abstractmethod
+    async def fetch(self, ref: SecretRef) -> Secret:
+        """The secret behind a reference.
+
+        Raises:
+            SecretNotFoundError: it is not there; the message names ``ref`` and what to set.
+        """

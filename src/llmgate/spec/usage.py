@@ -1,0 +1,41 @@
+"""Tokens, counted the same way whatever the provider calls them."""
+
+from __future__ import annotations
+
+import attrs
+
+__all__ = ["Usage"]
+
+
+@attrs.frozen
+class Usage:
+    """Token counts of one answer; None means unknown, which is not zero.
+
+    Args:
+        input_tokens: All input tokens, cached ones included.
+        output_tokens: All output tokens, reasoning included.
+        cache_read: The part of the input that was read from the provider's prompt cache.
+        cache_write_5m: The part of the input written to a five-minute cache.
+        cache_write_1h: The part of the input written to a one-hour cache.
+        reasoning: The part of the output spent on reasoning.
+        audio_input: The part of the input that is audio.
+        audio_output: The part of the output that is audio.
+        estimated: True where the gateway had to estimate because the provider did not say.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read: int | None = None
+    cache_write_5m: int | None = None
+    cache_write_1h: int | None = None
+    reasoning: int | None = None
+    audio_input: int | None = None
+    audio_output: int | None = None
+    estimated: bool = False
+
+    @property
+    def total_tokens(self) -> int | None:
+        """Input and output together, None while either is unknown."""
+        if self.input_tokens is None or self.output_tokens is None:
+            return None
+        return self.input_tokens + self.output_tokens
