@@ -1,21 +1,26 @@
 # Two commands: `make serve` runs a gateway, `make test` runs the suite. Both build what they need.
-PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
+# The first Python here that llmgate runs on; `make PYTHON=... serve` names another.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2> /dev/null && echo $$python && break; done)
+PIP = $(PYTHON) -m pip --python $(BIN)/python --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check lint types bench docs lock format clean
+.PHONY: help serve test check lint types bench docs generated lock format clean
 
 help: ## show what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(STAMP): pyproject.toml requirements.lock $(wildcard plugins/*/pyproject.toml)
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e . $(addprefix -e ,$(wildcard plugins/llmgate-*))
+# pip, not uv: it obeys whatever index or mirror the machine is set up for, and the hashes hold either way.
+$(STAMP): pyproject.toml requirements.lock $(wildcard plugins/llmgate-*/pyproject.toml)
+	@test -n "$(PYTHON)" || { echo "llmgate needs Python 3.11, 3.12 or 3.13: make PYTHON=/path/to/python ..."; exit 1; }
+	@echo "building $(VENV) with $(PYTHON), once ..."
+	@$(PYTHON) -m venv $(VENV) 2> /dev/null || $(PYTHON) -m venv --without-pip $(VENV)
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps $(addprefix -e ,. $(wildcard plugins/llmgate-*))
 	@touch $@
 
 serve: $(STAMP) ## run a gateway on 127.0.0.1:8080 (ARGS="--port 9000" for more)
@@ -44,7 +49,11 @@ bench: $(STAMP) ## measure, as ratios in one run
 docs: $(STAMP) ## build the documentation into docs/_build
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
+generated: $(STAMP) ## write the generated pages of the documentation anew
+	$(BIN)/python docs/generate.py
+
 lock: $(STAMP) ## pin every dependency anew
+	@$(PIP) install uv
 	$(BIN)/uv lock --upgrade
 	$(BIN)/uv export --quiet --all-extras --all-groups --no-emit-workspace --no-annotate --no-header \
 		--format requirements-txt -o requirements.lock > /dev/null
