@@ -1,0 +1,152 @@
+"""One chat completion chunk, to the canonical chunk and back.
+
+Source: OpenAI API reference, "The chat completion chunk object".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from llmgate.codecs.jsons import dumps
+from llmgate.spec import ChoiceDelta, GatewayChunk, Reasoning, Text, ToolCallDelta, Usage
+
+from .fields import rest
+from .messages import decode_reasoning, encode_reasoning
+from .responses import decode_finish
+from .usage import decode_usage
+
+__all__ = ["choices_in", "decode_chunk", "encode_choices", "is_usage_only", "usage_in"]
+
+_CHUNK_KNOWN: Final = frozenset({"id", "object", "created", "model", "choices", "usage"})
+_CHOICE_KNOWN: Final = frozenset({"index", "delta", "finish_reason"})
+_DELTA_KNOWN: Final = frozenset({"role", "content", "refusal", "tool_calls"})
+_CALL_KNOWN: Final = frozenset({"index", "id", "type", "function"})
+
+
+def is_usage_only(value: Mapping[str, Any]) -> bool:
+    """Whether a chunk carries usage and no choice."""
+    return not value.get("choices") and isinstance(value.get("usage"), dict)
+
+
+def usage_in(value: Mapping[str, Any]) -> Usage | None:
+    """The usage that a chunk carries; Groq writes it into an object of its own."""
+    groq = value.get("x_groq")
+    return decode_usage(value.get("usage")) or (decode_usage(groq.get("usage")) if isinstance(groq, dict) else None)
+
+
+def choices_in(value: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The choices of a chunk."""
+    choices = value.get("choices")
+    return [one for one in choices if isinstance(one, dict)] if isinstance(choices, list) else []
+
+
+def encode_choices(choices: Sequence[ChoiceDelta]) -> list[dict[str, Any]]:
+    """The ``choices`` of a chunk."""
+    return [_encode_choice(choice) for choice in choices]
+
+
+def decode_chunk(value: Mapping[str, Any], raw: bytes) -> GatewayChunk:
+    """A chunk of the JSON of its event."""
+    response_id, model, created = value.get("id"), value.get("model"), value.get("created")
+    return GatewayChunk(
+        choices=tuple(_decode_choice(choice) for choice in choices_in(value)),
+        id=response_id if isinstance(response_id, str) and response_id else None,
+        model=model if isinstance(model, str) and model else None,
+        usage=usage_in(value),
+        raw=raw,
+        created=int(created) if isinstance(created, int | float) and not isinstance(created, bool) else None,
+        extra=rest(value, _CHUNK_KNOWN),
+    )
+
+
+def _decode_choice(choice: Mapping[str, Any]) -> ChoiceDelta:
+    delta = choice.get("delta")
+    delta = delta if isinstance(delta, dict) else {}
+    index, role, refusal, calls = (
+        choice.get("index"),
+        delta.get("role"),
+        delta.get("refusal"),
+        delta.get("tool_calls"),
+    )
+    finish, native = decode_finish(choice.get("finish_reason"))
+    reasoning, used = decode_reasoning(delta)
+    inner = rest(delta, _DELTA_KNOWN | used)
+    extra = {**native, **rest(choice, _CHOICE_KNOWN)}
+    return ChoiceDelta(
+        index=index if isinstance(index, int) else 0,
+        role=role if isinstance(role, str) and role else None,
+        parts=(*reasoning, *_decode_content(delta.get("content"))),
+        refusal=refusal if isinstance(refusal, str) and refusal else None,
+        tool_calls=tuple(
+            _decode_call(call, position)
+            for position, call in enumerate(calls if isinstance(calls, list) else ())
+            if isinstance(call, dict)
+        ),
+        finish_reason=finish,
+        extra={**extra, "delta": inner} if inner else extra,
+    )
+
+
+def _decode_content(content: Any) -> tuple[Text | Reasoning, ...]:
+    if isinstance(content, str):
+        return (Text(content),) if content else ()
+    parts: list[Text | Reasoning] = []
+    for part in content if isinstance(content, list) else ():  # Mistral's reasoning models
+        if not isinstance(part, dict):
+            continue
+        if isinstance(part.get("text"), str):
+            parts.append(Text(part["text"]))
+        elif isinstance(part.get("thinking"), list):
+            pieces = [piece.get("text") for piece in part["thinking"] if isinstance(piece, dict)]
+            parts.append(Reasoning("".join(piece for piece in pieces if isinstance(piece, str))))
+    return tuple(parts)
+
+
+def _decode_call(call: Mapping[str, Any], position: int) -> ToolCallDelta:
+    function = call.get("function")
+    function = function if isinstance(function, dict) else {}
+    index, call_id, name, arguments = (
+        call.get("index"),
+        call.get("id"),
+        function.get("name"),
+        function.get("arguments"),
+    )
+    if isinstance(arguments, dict):
+        arguments = dumps(arguments).decode()
+    return ToolCallDelta(
+        index=index if isinstance(index, int) else position,
+        id=call_id if isinstance(call_id, str) and call_id else None,
+        name=name if isinstance(name, str) and name else None,
+        arguments=arguments if isinstance(arguments, str) else "",
+        extra=rest(call, _CALL_KNOWN),
+    )
+
+
+def _encode_choice(choice: ChoiceDelta) -> dict[str, Any]:
+    delta: dict[str, Any] = dict(choice.extra.get("delta", {}))
+    if choice.role is not None:
+        delta["role"] = choice.role
+    texts = [part.text for part in choice.parts if isinstance(part, Text)]
+    if texts:
+        delta["content"] = "".join(texts)
+    reasoning = [part for part in choice.parts if isinstance(part, Reasoning)]
+    if reasoning:
+        delta |= encode_reasoning(reasoning)
+    if choice.refusal is not None:
+        delta["refusal"] = choice.refusal
+    if choice.tool_calls:
+        delta["tool_calls"] = [_encode_call(call) for call in choice.tool_calls]
+    finish = choice.finish_reason.value if choice.finish_reason else None
+    return {**rest(choice.extra, frozenset({"delta"})), "index": choice.index, "delta": delta, "finish_reason": finish}
+
+
+def _encode_call(call: ToolCallDelta) -> dict[str, Any]:
+    value: dict[str, Any] = {**call.extra, "index": call.index}
+    if call.id is not None:
+        value["id"] = call.id
+    if call.id is not None or call.name is not None:
+        value["type"] = "function"
+    named = {} if call.name is None else {"name": call.name}
+    value["function"] = {**named, "arguments": call.arguments}
+    return value

@@ -1,0 +1,246 @@
+"""Streams of chat completion chunks: a relay that looks as little as it can, a decoder and an encoder.
+
+Source: OpenAI API reference, "The chat completion chunk object". A stream is complete with ``data: [DONE]`` and with
+nothing else: a server that sends a finish reason and closes may just as well have been cut off behind a proxy, and
+nobody can tell the two apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from llmgate.codecs.jsons import JSONError, dumps, loads
+from llmgate.codecs.sse import EventSplitter, encode_event, event_data, event_name
+from llmgate.spec import (
+    ErrorDetail,
+    GatewayChunk,
+    GatewayError,
+    Outcome,
+    ProviderProtocolError,
+    StreamEncoder,
+    StreamReader,
+    Usage,
+)
+
+from .chunks import choices_in, decode_chunk, encode_choices, is_usage_only, usage_in
+from .errors import encode_error, error_in
+from .responses import answer_text, decode_finish
+from .usage import encode_usage
+
+__all__ = ["ChatStreamEncoder", "ChatStreamReader"]
+
+_DONE: Final = b"[DONE]"
+_TERMINAL: Final = b"data: [DONE]\n\n"
+_NULL: Final = (b":null", b": null")
+
+
+class ChatStreamReader(StreamReader):
+    """Reads one stream of chat completion chunks.
+
+    Args:
+        withhold_usage: Whether the usage-only event is kept from the client.
+    """
+
+    def __init__(self, *, withhold_usage: bool = False) -> None:
+        self.outcome = Outcome()
+        self._withhold_usage = withhold_usage
+        self._splitter = EventSplitter()
+        self._terminal = b""
+        self._broken: ProviderProtocolError | None = None
+
+    @property
+    def terminal(self) -> bytes:
+        """The terminal marker's own bytes."""
+        return self._terminal
+
+    def relay(self, data: bytes) -> bytes:
+        """The bytes of every whole event, less the terminal marker, error events and what is withheld."""
+        held = self._splitter.pending
+        events = self._split(data)
+        kept: list[bytes] = []
+        content = self.outcome.content
+        for raw in events:
+            if content and _is_plain(raw):
+                kept.append(raw)
+                continue
+            if self._ended:
+                break
+            if self._guarded(self._observe, raw, kept):
+                kept.append(raw)
+            content = self.outcome.content and not self._ended
+        if len(kept) == len(events) and not held and not self._splitter.pending and len(data) == sum(map(len, kept)):
+            return data  # nothing is held back: the very bytes go on
+        return b"".join(kept)
+
+    def decode(self, data: bytes) -> Sequence[GatewayChunk]:
+        """A chunk for every whole event, comments and the terminal marker included.
+
+        The usage-only event that is withheld has no ``raw``: it tells its usage and sends nothing.
+        """
+        chunks: list[GatewayChunk] = []
+        for raw in self._split(data):
+            if self._ended:
+                break
+            chunk = self._guarded(self._decode, raw, chunks)
+            if chunk is not None:
+                chunks.append(chunk)
+        return chunks
+
+    def finish(self) -> None:
+        """Say that the upstream has closed; a terminal marker without its blank line is still one.
+
+        Raises:
+            ProviderProtocolError: the stream ended without its terminal marker.
+        """
+        if self._broken is None and self._splitter.pending:
+            for raw in self._splitter.feed(b"\n\n"):
+                if (event_data(raw) or b"").strip() == _DONE:
+                    self._note_terminal(raw)
+        if self._broken is not None:
+            raise self._broken
+        if not self.outcome.complete:
+            raise _broken("it ended before its terminal marker")
+
+    @property
+    def _ended(self) -> bool:
+        return self.outcome.complete or self.outcome.error is not None or self._broken is not None
+
+    def _split(self, data: bytes) -> list[bytes]:
+        if self._broken is not None:
+            raise self._broken
+        try:
+            return [] if self._ended else self._splitter.feed(data)
+        except ValueError as error:
+            self._broken = _broken(str(error))
+            raise self._broken from None
+
+    def _guarded(self, step: Callable[[bytes], Any], raw: bytes, before: Sequence[Any]) -> Any:
+        """One event; when it is broken, what came before it goes out first and the error comes with the next call."""
+        try:
+            return step(raw)
+        except ProviderProtocolError as error:
+            self._broken = error
+            if not before:
+                raise
+            return None
+
+    def _observe(self, raw: bytes) -> bool:
+        """Look at an event; whether it goes down to the client."""
+        value = self._value(raw)
+        if value is None:
+            return not self._ended
+        self._note(value)
+        return not (self._withhold_usage and is_usage_only(value))
+
+    def _decode(self, raw: bytes) -> GatewayChunk:
+        value = self._value(raw)
+        if value is None:
+            return GatewayChunk(final=self.outcome.complete, error=self.outcome.error, raw=raw)
+        self._note(value)
+        if self._withhold_usage and is_usage_only(value):
+            raw = b""
+        return decode_chunk(value, raw)
+
+    def _value(self, raw: bytes) -> dict[str, Any] | None:
+        """The JSON of an event; None for one without, for the terminal marker and for an error, which are noted."""
+        data = event_data(raw)
+        if data is None or not data.strip():
+            return None
+        if data.strip() == _DONE:
+            self._note_terminal(raw)
+            return None
+        try:
+            value = loads(data)
+        except JSONError as error:
+            raise _broken(f"an event is {error}") from None
+        if not isinstance(value, dict):
+            raise _broken("an event is not a JSON object")
+        self.outcome.error = error_in(value)
+        if self.outcome.error is None and event_name(raw) == b"error":
+            message = value.get("message")
+            self.outcome.error = ErrorDetail(message if isinstance(message, str) else "the provider sent an error")
+        return value if self.outcome.error is None else None
+
+    def _note_terminal(self, raw: bytes) -> None:
+        self._terminal = raw
+        self.outcome.complete = True
+
+    def _note(self, value: Mapping[str, Any]) -> None:
+        outcome = self.outcome
+        if outcome.response_id is None and isinstance(value.get("id"), str):
+            outcome.response_id = value["id"] or None
+        if outcome.model is None and isinstance(value.get("model"), str):
+            outcome.model = value["model"] or None
+        outcome.usage = usage_in(value) or outcome.usage
+        for choice in choices_in(value):
+            reason = decode_finish(choice.get("finish_reason"))[0]
+            if reason is not None and choice.get("index", 0) == 0:
+                outcome.finish_reason = reason
+            outcome.content = outcome.content or answer_text(choice.get("delta"))
+
+
+class ChatStreamEncoder(StreamEncoder):
+    """Writes one stream of chat completion chunks.
+
+    Usage goes out once, in an event of its own before the terminal marker, wherever the provider had put it.
+
+    Args:
+        include_usage: Whether the client asked for usage at the end.
+    """
+
+    def __init__(self, *, include_usage: bool = False) -> None:
+        self._include_usage = include_usage
+        self._head: dict[str, Any] = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": ""}
+        self._usage: Usage | None = None
+
+    def encode(self, chunk: GatewayChunk) -> bytes:
+        """The event; ``b""`` for a chunk that says nothing now."""
+        if chunk.final:
+            return self._usage_event() + _TERMINAL
+        if chunk.error is not None:
+            detail = chunk.error
+            error = {"message": detail.message, "type": detail.type, "param": detail.param, "code": detail.code}
+            return encode_event(dumps({"error": error}))
+        for name, value in (("id", chunk.id), ("created", chunk.created), ("model", chunk.model)):
+            if value is not None:
+                self._head[name] = value
+        self._usage = chunk.usage or self._usage
+        if not chunk.choices and not chunk.extra:
+            return b""
+        return encode_event(dumps({**chunk.extra, **self._head, "choices": encode_choices(chunk.choices)}))
+
+    def error(self, error: GatewayError) -> bytes:
+        """The error as an event; nothing follows it."""
+        return encode_event(encode_error(error))
+
+    def _usage_event(self) -> bytes:
+        if self._usage is None or not self._include_usage:
+            return b""
+        return encode_event(dumps({**self._head, "choices": [], "usage": encode_usage(self._usage)}))
+
+
+def _is_plain(raw: bytes) -> bool:
+    """Whether an event behind the first content is a delta that need not be read: most are.
+
+    Every test is a search for bytes. A name stands unescaped in quotes only as a name or a whole value, so that text
+    which speaks of errors or usage is not mistaken; what merely might matter is read.
+    """
+    if not raw.startswith(b"data: {") or b'"error' in raw:
+        return False
+    if not (raw.find(b"\n") == len(raw) - 2 and raw.endswith(b"}\n\n") and b"\r" not in raw):
+        return False
+    return _is_null(raw, b'"finish_reason"') and _is_null(raw, b'"usage"')
+
+
+def _is_null(raw: bytes, name: bytes) -> bool:
+    """Whether a member is absent, or there once and null."""
+    place = raw.find(name)
+    if place < 0:
+        return True
+    behind = place + len(name)
+    return raw.startswith(_NULL, behind) and raw.find(name, behind) < 0
+
+
+def _broken(reason: str) -> ProviderProtocolError:
+    return ProviderProtocolError(f"the stream is not one of chat completion chunks: {reason}", retryable=True)

@@ -1,0 +1,65 @@
+"""Token counts as this format writes them.
+
+Source: OpenAI API reference, "The chat completion object", ``usage``; ``prompt_cache_hit_tokens`` is DeepSeek's and
+``cached_tokens`` at the top Moonshot's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmgate.spec import Usage
+
+__all__ = ["decode_usage", "encode_usage"]
+
+
+def decode_usage(value: Any) -> Usage | None:
+    """The counts; None when there are none. A count that is no count is unknown, which is not zero."""
+    if not isinstance(value, dict) or not value:
+        return None
+    prompt = _details(value, "prompt_tokens_details")
+    completion = _details(value, "completion_tokens_details")
+    cached = (prompt.get("cached_tokens"), value.get("prompt_cache_hit_tokens"), value.get("cached_tokens"))
+    usage = Usage(
+        input_tokens=_count(value.get("prompt_tokens")),
+        output_tokens=_count(value.get("completion_tokens")),
+        cache_read=next((_count(count) for count in cached if _count(count) is not None), None),
+        cache_write_5m=_count(prompt.get("cache_write_tokens")),
+        reasoning=_count(completion.get("reasoning_tokens")),
+        audio_input=_count(prompt.get("audio_tokens")),
+        audio_output=_count(completion.get("audio_tokens")),
+    )
+    return None if usage == Usage() else usage
+
+
+def encode_usage(usage: Usage) -> dict[str, Any]:
+    """The ``usage`` object; what is unknown is left out. Both kinds of cache writes are one count here."""
+    writes = [count for count in (usage.cache_write_5m, usage.cache_write_1h) if count is not None]
+    value: dict[str, Any] = _known(
+        prompt_tokens=usage.input_tokens, completion_tokens=usage.output_tokens, total_tokens=usage.total_tokens
+    )
+    prompt = _known(
+        cached_tokens=usage.cache_read,
+        cache_write_tokens=sum(writes) if writes else None,
+        audio_tokens=usage.audio_input,
+    )
+    completion = _known(reasoning_tokens=usage.reasoning, audio_tokens=usage.audio_output)
+    if prompt:
+        value["prompt_tokens_details"] = prompt
+    if completion:
+        value["completion_tokens_details"] = completion
+    return value
+
+
+def _details(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    details = value.get(name)
+    return details if isinstance(details, dict) else {}
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _known(**counts: int | None) -> dict[str, Any]:
+    return {name: count for name, count in counts.items() if count is not None}
