@@ -1,0 +1,18 @@
+"""Providers and models as data, with the code that looks them up; nothing is read until it is asked for."""
+
+from __future__ import annotations
+
+from .addresses import resolve_base_url
+from .domains import provider_for_domain
+from .models import default_model_mapping, family
+from .rows import RESERVED_NAMES, provider_row, provider_rows
+
+__all__ = [
+    "RESERVED_NAMES",
+    "default_model_mapping",
+    "family",
+    "provider_for_domain",
+    "provider_row",
+    "provider_rows",
+    "resolve_base_url",
+]

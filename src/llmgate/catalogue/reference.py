@@ -1,0 +1,122 @@
+"""The reference page of the providers, written from the rows, so that the two cannot differ.
+
+``docs/reference/providers.md`` is ``providers_page()``; a test compares them, and says how to write it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from llmgate.spec import ProviderRow
+
+from .models import default_model_mapping, mapping_date
+from .rows import RESERVED_NAMES, Catalogue, load_catalogue
+
+__all__ = ["providers_page"]
+
+_MAPPED_VENDORS = ("openai", "anthropic", "gemini", "mistral", "xai", "deepseek")
+
+
+def providers_page() -> str:
+    """The page as Markdown, with a line end at its end."""
+    catalogue = load_catalogue()
+    rows = list(catalogue.rows.values())
+    return "\n".join((*_head(catalogue), *_addresses(catalogue, rows), *_domains(rows), *_mapping(), *_sources(rows)))
+
+
+def _head(catalogue: Catalogue) -> Iterator[str]:
+    yield "<!-- written by llmgate.catalogue.reference from the provider rows; change the rows, not this page -->"
+    yield "# Providers"
+    yield ""
+    yield (
+        "A provider is a row of data. One that is named here needs its key and nothing else; `base-url` replaces its "
+        "address, with or without the version path and a trailing slash. A provider that is not named here needs a "
+        f"`base-url` and speaks `openai-chat` unless `format` says otherwise. Checked on {catalogue.checked}."
+    )
+    yield ""
+    yield f"No provider may be called {_list(sorted(RESERVED_NAMES))}."
+    yield ""
+    aliases: dict[str, list[str]] = {}
+    for alias, name in catalogue.aliases.items():
+        aliases.setdefault(name, []).append(alias)
+    spellings = "; ".join(f"`{name}` as {_list(others)}" for name, others in sorted(aliases.items()))
+    yield f"Other spellings: {spellings}."
+    yield ""
+
+
+def _addresses(catalogue: Catalogue, rows: Sequence[ProviderRow]) -> Iterator[str]:
+    yield "## Names, addresses, keys"
+    yield ""
+    yield from _table(
+        ("name", "vendor", "address", "key, first found", "formats", "usage in streams"),
+        (
+            (
+                f"`{row.name}`",
+                row.title,
+                f"`{row.base_url}`" if row.base_url else f"yours: `{catalogue.addresses[row.name]}`",
+                "none needed" if row.keyless else _list(row.key_variables),
+                "direct relay only" if row.relay_only else _list(row.formats),
+                "-" if row.relay_only else row.stream_usage,
+            )
+            for row in rows
+        ),
+    )
+    yield ""
+    yield (
+        "*Usage in streams*: `option` comes when it is asked for (the gateway asks), `always` comes without asking, "
+        "`never` does not come. Keyless providers are used only when the configuration names them."
+    )
+    yield ""
+
+
+def _domains(rows: Sequence[ProviderRow]) -> Iterator[str]:
+    yield "## Host names"
+    yield ""
+    yield "A host belongs to a provider when it is one of these, whole; `*` is a part of one label."
+    yield ""
+    yield from _table(
+        ("vendor", "host names", "cost support"),
+        ((row.title, _list(row.domains), "yes" if row.cost else "-") for row in rows if row.domains),
+    )
+    yield ""
+
+
+def _mapping() -> Iterator[str]:
+    yield "## Default model mapping"
+    yield ""
+    yield (
+        f"State of {mapping_date()}. It applies on a router that lists several vendors and nowhere else; "
+        "`default-model-mapping` replaces it, `{}` turns it off."
+    )
+    yield ""
+    yield from _table(
+        ("asked for", *_MAPPED_VENDORS),
+        (
+            (f"`{model}`", *(_list(_at(vendor, equivalents)) or "-" for vendor in _MAPPED_VENDORS))
+            for model, equivalents in sorted(default_model_mapping().items())
+        ),
+    )
+    yield ""
+
+
+def _at(vendor: str, equivalents: Sequence[str]) -> list[str]:
+    """What one vendor serves."""
+    return [one.partition("/")[2] for one in equivalents if one.partition("/")[0] == vendor]
+
+
+def _sources(rows: Sequence[ProviderRow]) -> Iterator[str]:
+    yield "## Sources"
+    yield ""
+    yield from _table(("name", "taken from"), ((f"`{row.name}`", row.source) for row in rows))
+    yield ""
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    for line in lines:
+        yield f"| {' | '.join(line)} |"
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

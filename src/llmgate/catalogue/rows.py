@@ -1,0 +1,101 @@
+"""The provider rows: ``data/providers.toml`` made into ``ProviderRow`` values, once, when first asked for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import attrs
+
+from llmgate.spec import CredentialHeader, ProviderRow
+
+__all__ = ["RESERVED_NAMES", "Catalogue", "load_catalogue", "provider_row", "provider_rows", "read_data"]
+
+RESERVED_NAMES: Final = frozenset({"v1", "v1beta", "ai", "as", "router", "model", "models", "projects", "health",
+                                   "ready", "metrics"})  # fmt: skip
+"""First path segments of the host, which no provider may be called: ``/{provider}/…`` is its direct relay."""
+
+_CHAT: Final[Mapping[str, str]] = MappingProxyType({"openai-chat": "/chat/completions"})
+
+
+@attrs.frozen
+class Catalogue:
+    """Everything in ``data/providers.toml``.
+
+    Args:
+        rows: The rows by name, in the order of the file.
+        aliases: Other spellings of names.
+        addresses: For providers without a common address, its shape, ``{…}`` standing for what differs by customer.
+        checked: The ISO date on which the rows were last compared with their sources.
+    """
+
+    rows: Mapping[str, ProviderRow]
+    aliases: Mapping[str, str]
+    addresses: Mapping[str, str]
+    checked: str
+
+
+def provider_rows() -> Mapping[str, ProviderRow]:
+    """Every provider row by its name."""
+    return load_catalogue().rows
+
+
+def provider_row(name: str) -> ProviderRow | None:
+    """The row of that name or alias (``google`` is ``gemini``, ``x.ai`` is ``xai``); None when there is none."""
+    catalogue = load_catalogue()
+    return catalogue.rows.get(catalogue.aliases.get(name, name))
+
+
+@functools.cache
+def load_catalogue() -> Catalogue:
+    """The rows, read from the package's data when first asked for."""
+    data = read_data("providers.toml")
+    providers: Mapping[str, Mapping[str, Any]] = data["providers"]
+    return Catalogue(
+        rows=MappingProxyType({name: _row(name, fields) for name, fields in providers.items()}),
+        aliases=MappingProxyType(data["aliases"]),
+        addresses=MappingProxyType({name: row["address"] for name, row in providers.items() if "address" in row}),
+        checked=data["checked"],
+    )
+
+
+def read_data(name: str) -> dict[str, Any]:
+    """A TOML file of the package's data."""
+    # Late: both cost several milliseconds that an import of the catalogue should not.
+    import tomllib
+    from importlib.resources import files
+
+    return tomllib.loads(files("llmgate.catalogue").joinpath("data", name).read_text(encoding="utf-8"))
+
+
+def _row(name: str, fields: Mapping[str, Any]) -> ProviderRow:
+    """One table of the file, with the defaults that its head promises."""
+    relay_only = fields.get("relay-only", False)
+    keyless = fields.get("keyless", False)
+    credential = fields.get("credential")
+    return ProviderRow(
+        name=name,
+        title=fields["title"],
+        base_url=fields.get("base-url"),
+        formats=MappingProxyType({} if relay_only else dict(fields.get("formats", _CHAT))),
+        adapter=fields.get("adapter", "openai"),
+        credential=CredentialHeader() if credential is None else CredentialHeader(**credential) if credential else None,
+        key_variables=() if keyless else (_variable(name), *fields.get("key-variables", ())),
+        keyless=keyless,
+        headers=MappingProxyType(dict(fields.get("headers", {}))),
+        stream_usage=fields.get("stream-usage", "option"),
+        models_path=None if relay_only else fields.get("models-path", "/models") or None,
+        model_patterns=tuple(fields.get("model-patterns", ())),
+        models=tuple(fields.get("models", ())),
+        domains=tuple(fields.get("domains", ())),
+        cost=fields.get("cost", False),
+        relay_only=relay_only,
+        source=fields["source"],
+    )
+
+
+def _variable(name: str) -> str:
+    """``{NAME}_API_KEY``, the variable that every provider answers to."""
+    return f"{name.upper().replace('-', '_')}_API_KEY"
