@@ -1,0 +1,83 @@
+"""The built-in stages, registered by the same hooks as those of any plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llmgate.spec import (
+    AuthProvider,
+    Interceptor,
+    Logger,
+    ProviderAdapter,
+    RoutingStrategy,
+    SecretStore,
+    StateStore,
+    hookimpl,
+)
+
+from .auth.anonymous import Anonymous
+from .auth.static_keys import StaticKeys
+from .interceptors.request_rules import RequestRules
+from .loggers.json_lines import JsonLines
+from .loggers.python_logging import PythonLogging
+from .providers.echo import EchoAdapter
+from .providers.openai.adapter import OpenAIAdapter
+from .routing.latency import Latency
+from .routing.priority import Priority
+from .routing.weighted import Weighted
+from .secrets.env import Env
+from .secrets.file import File
+from .state.memory import Memory
+
+__all__ = [
+    "llmgate_register_auth_providers",
+    "llmgate_register_interceptors",
+    "llmgate_register_loggers",
+    "llmgate_register_provider_adapters",
+    "llmgate_register_routing_strategies",
+    "llmgate_register_secret_stores",
+    "llmgate_register_state_stores",
+]
+
+
+@hookimpl
+def llmgate_register_auth_providers() -> Sequence[type[AuthProvider[Any]]]:
+    """``static-keys`` and ``anonymous``."""
+    return (StaticKeys, Anonymous)
+
+
+@hookimpl
+def llmgate_register_secret_stores() -> Sequence[type[SecretStore[Any]]]:
+    """``env`` and ``file``."""
+    return (Env, File)
+
+
+@hookimpl
+def llmgate_register_routing_strategies() -> Sequence[type[RoutingStrategy[Any]]]:
+    """``priority``, ``weighted`` and ``latency``."""
+    return (Priority, Weighted, Latency)
+
+
+@hookimpl
+def llmgate_register_provider_adapters() -> Sequence[type[ProviderAdapter[Any]]]:
+    """``echo`` and ``openai``."""
+    return (EchoAdapter, OpenAIAdapter)
+
+
+@hookimpl
+def llmgate_register_interceptors() -> Sequence[type[Interceptor[Any]]]:
+    """``request-rules``."""
+    return (RequestRules,)
+
+
+@hookimpl
+def llmgate_register_state_stores() -> Sequence[type[StateStore[Any]]]:
+    """``memory``."""
+    return (Memory,)
+
+
+@hookimpl
+def llmgate_register_loggers() -> Sequence[type[Logger[Any]]]:
+    """``json-lines`` and ``python-logging``."""
+    return (JsonLines, PythonLogging)

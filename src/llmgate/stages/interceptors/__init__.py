@@ -1,0 +1,1 @@
+"""Interceptors: what watches, changes, answers or refuses requests."""

@@ -1,0 +1,1 @@
+"""Loggers: where the record of each exchange goes."""

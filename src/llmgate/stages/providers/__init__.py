@@ -1,0 +1,1 @@
+"""Provider adapters: what speaks to model vendors."""

@@ -1,0 +1,94 @@
+"""The HTTP request of an attempt, for any vendor whose wire format is known: address, headers, credential, body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import attrs
+
+from llmgate.spec import (
+    AttemptCall,
+    ConfigError,
+    NoDeploymentError,
+    Provider,
+    ProviderRequest,
+    RelayBody,
+    Secret,
+)
+
+__all__ = ["build_request", "origin_of"]
+
+
+def build_request(call: AttemptCall) -> ProviderRequest:
+    """The HTTP request for a call; the same call gives the same bytes.
+
+    What the client may add comes first, so that nothing of it replaces a header of the vendor, the operator or the
+    gateway itself.
+
+    Raises:
+        NoDeploymentError: the provider needs a credential and none was found, or it cannot be sent.
+        ConfigError: the provider does not speak the format.
+        InvalidRequestError: the format has no counterpart for something that changes the meaning.
+    """
+    provider = call.deployment.provider
+    path = provider.row.formats.get(call.format.name)
+    if path is None:
+        raise ConfigError(f"provider {provider.name!r} does not speak {call.format.name}: choose a format of its row")
+    return ProviderRequest(
+        method="POST",
+        url=provider.base_url + path,
+        headers={
+            **call.headers,
+            **_lower(provider.row.headers),
+            **_lower(provider.headers),
+            "content-type": call.format.media_type,
+            "accept": call.format.stream_media_type if call.stream else call.format.media_type,
+            **_credential(provider, call.secret),
+        },
+        body=_body(call),
+        provider_name=provider.name,
+        origin=origin_of(provider.base_url),
+        pool=f"{provider.name}:{call.secret.fingerprint if call.secret else 'keyless'}",
+        timeouts=provider.timeouts,
+    )
+
+
+def origin_of(url: str) -> str:
+    """``scheme://host[:port]`` of an address."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _body(call: AttemptCall) -> bytes:
+    if isinstance(call.body, RelayBody):
+        return call.body.data
+    asks_usage = call.stream and (call.body.include_usage or call.withhold_usage)
+    request = attrs.evolve(call.body, model=call.deployment.model, stream=call.stream, include_usage=asks_usage)
+    return call.format.encode_request(request)
+
+
+def _credential(provider: Provider, secret: Secret | None) -> dict[str, str]:
+    """The header that carries the credential, none for a provider that works without."""
+    header = provider.row.credential
+    if secret is None:
+        if provider.secret is not None or not (header is None or provider.row.keyless):
+            variables = " or ".join(provider.row.key_variables) or "its secret"
+            raise NoDeploymentError(
+                f"provider {provider.name!r} has no credential: set {variables}", code="missing_credential"
+            )
+        return {}
+    if header is None:
+        return {}
+    value = secret.reveal()
+    if not value or not value.isascii() or not value.isprintable() or value != value.strip():
+        raise NoDeploymentError(
+            f"the credential of provider {provider.name!r} is empty or holds characters that no header can carry: "
+            f"correct {secret.ref or 'its secret'}",
+            code="unusable_credential",
+        )
+    return {header.name.lower(): header.prefix + value}
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

@@ -1,0 +1,1 @@
+"""Routing strategies: in which order deployments are tried."""

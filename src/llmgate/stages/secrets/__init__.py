@@ -1,0 +1,1 @@
+"""Secret stores: where credentials are kept."""

@@ -1,0 +1,107 @@
+"""A table whose entries have an end, swept a little at every touch instead of all at once."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Final, Generic, TypeVar
+
+import attrs
+
+__all__ = ["ExpiringTable"]
+
+ValueT = TypeVar("ValueT")
+
+_SWEPT_AT_ONCE: Final = 4
+"""Due entries removed at each touch: more than one touch can add, so that the table does not grow with dead ones."""
+
+_SLACK: Final = 64
+
+
+@attrs.define(eq=False)
+class _Entry(Generic[ValueT]):
+    value: ValueT
+    expires: float
+    scheduled: float = math.inf
+
+
+class ExpiringTable(Generic[ValueT]):
+    """Values by key, each until its time; the key used longest ago comes first.
+
+    Times are monotonic seconds; infinity is never. An entry's end may be moved later at no cost: the schedule is put
+    right when the old end comes.
+    """
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[Hashable, _Entry[ValueT]] = OrderedDict()
+        self._schedule: list[tuple[float, int, Hashable]] = []
+        self._order = itertools.count()
+
+    def __len__(self) -> int:
+        """How many entries there are, those whose time is over and that have not been swept yet included."""
+        return len(self._entries)
+
+    def get(self, key: Hashable, now: float) -> ValueT | None:
+        """The value, None when there is none or its time is over."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if entry.expires <= now:
+            del self._entries[key]
+            return None
+        self._entries.move_to_end(key)
+        return entry.value
+
+    def put(self, key: Hashable, value: ValueT, expires: float) -> None:
+        """Keep a value until ``expires``."""
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries[key] = _Entry(value, expires)
+        else:
+            entry.value, entry.expires = value, expires
+            self._entries.move_to_end(key)
+        if expires < entry.scheduled:
+            self._plan(key, entry)
+
+    def pop(self, key: Hashable) -> None:
+        """Forget a key."""
+        self._entries.pop(key, None)
+
+    def pop_oldest(self) -> None:
+        """Forget the key used longest ago."""
+        self._entries.popitem(last=False)
+
+    def sweep(self, now: float, most: int | None = _SWEPT_AT_ONCE) -> None:
+        """Forget entries whose time is over, at most ``most`` of them; all with None."""
+        swept = 0
+        while self._schedule and self._schedule[0][0] <= now and (most is None or swept < most):
+            due, _, key = heapq.heappop(self._schedule)
+            swept += 1
+            entry = self._entries.get(key)
+            if entry is None or entry.scheduled != due:
+                continue
+            entry.scheduled = math.inf
+            if entry.expires <= now:
+                del self._entries[key]
+            elif entry.expires < math.inf:
+                self._plan(key, entry)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+        self._schedule.clear()
+
+    def _plan(self, key: Hashable, entry: _Entry[ValueT]) -> None:
+        entry.scheduled = entry.expires
+        heapq.heappush(self._schedule, (entry.expires, next(self._order), key))
+        if len(self._schedule) > 2 * len(self._entries) + _SLACK:
+            # Most of it belongs to keys that were forgotten or given another end.
+            self._schedule = [
+                (one.scheduled, next(self._order), name)
+                for name, one in self._entries.items()
+                if one.scheduled < math.inf
+            ]
+            heapq.heapify(self._schedule)

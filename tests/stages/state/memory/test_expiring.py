@@ -1,0 +1,82 @@
+"""The table forgets in time, in order, and does not hoard."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given, strategies as st
+
+from llmgate.stages.state.memory.expiring import ExpiringTable
+
+OPERATIONS = st.lists(
+    st.tuples(st.sampled_from(["put", "pop", "get", "sweep"]), st.integers(0, 5), st.integers(1, 20)), max_size=80
+)
+
+
+@given(OPERATIONS)
+def test_it_is_a_dict_whose_entries_end(operations):
+    table, model, now = ExpiringTable(), {}, 0.0
+    for number, (what, key, seconds) in enumerate(operations):
+        now += 1
+        if what == "put":
+            table.put(key, number, now + seconds)
+            model[key] = (number, now + seconds)
+        elif what == "pop":
+            table.pop(key)
+            model.pop(key, None)
+        elif what == "sweep":
+            table.sweep(now, most=None)
+        model = {name: entry for name, entry in model.items() if entry[1] > now}
+        for name in range(6):
+            assert table.get(name, now) == model.get(name, (None,))[0]
+    table.sweep(math.inf, most=None)
+    assert len(table) == 0
+
+
+def test_an_end_may_be_moved_either_way():
+    table = ExpiringTable()
+    table.put("later", 1, 10)
+    table.put("later", 1, 20)
+    table.put("sooner", 1, 1000)
+    table.put("sooner", 1, 5)
+    table.sweep(12, most=None)
+    assert len(table) == 1
+    assert table.get("later", 12) == 1
+    table.sweep(20, most=None)
+    assert len(table) == 0
+
+
+def test_what_never_ends_is_never_swept():
+    table = ExpiringTable()
+    table.put("a", 1, math.inf)
+    table.sweep(1e18, most=None)
+    assert table.get("a", 1e18) == 1
+
+
+def test_a_sweep_is_small_and_enough():
+    table = ExpiringTable()
+    for number in range(100):
+        table.put(number, number, 10)
+    table.sweep(10)
+    assert 90 < len(table) < 100
+    for number in range(100, 200):
+        table.put(number, number, 1000)
+        table.sweep(11)
+    assert len(table) == 100
+
+
+def test_the_schedule_does_not_grow_with_keys_that_come_and_go():
+    table = ExpiringTable()
+    for number in range(10_000):
+        table.put("a", number, 1e9 - number)
+        table.pop("a")
+    assert len(table._schedule) < 200
+
+
+def test_the_oldest_is_the_one_used_longest_ago():
+    table = ExpiringTable()
+    for key in "abc":
+        table.put(key, key, math.inf)
+    table.get("a", 0)
+    table.pop_oldest()
+    assert [table.get(key, 0) for key in "abc"] == ["a", None, "c"]
