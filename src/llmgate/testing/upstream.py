@@ -1,0 +1,429 @@
+"""A provider on loopback that does what it is told, misbehaviour included.
+
+Mocks of the HTTP client cannot cut a stream in the middle of a character, reset a connection, or notice that the client
+has left. ``FakeUpstream`` is a real server on a real socket, written on bare asyncio so that it can break the rules of
+HTTP that a server library would keep for it. Without a script it answers OpenAI chat completions sensibly.
+
+    async with FakeUpstream() as upstream:
+        upstream.answer(429, json={"error": {"message": "slow down"}}, headers={"retry-after": "1"})
+        upstream.stream(chat_events("hello"), end="cut")
+        ...  # point a provider at upstream.base_url; the third request is answered by the default
+        assert upstream.requests[0].headers["authorization"] == "Bearer test"
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json as jsonlib
+import re
+import socket
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+
+from .upstream_connection import Behaviour, ReceivedRequest, UpstreamConnection
+
+__all__ = ["Behaviour", "FakeUpstream", "ReceivedRequest", "StreamEvent", "UpstreamConnection", "chat_events"]
+
+StreamEvent = Mapping[str, Any] | str | bytes
+"""An event to stream: a mapping is sent as JSON ``data``, a string as ``data``, bytes as they are."""
+
+StreamEnd = Literal["done", "eof", "cut", "reset", "hang"]
+
+_CREATED: Final = 1_700_000_000
+
+
+class FakeUpstream:
+    """A server on 127.0.0.1 that plays a provider, well or badly.
+
+    Each scripting method adds one behaviour to a queue; each request takes the next one. With an empty queue the
+    default answers: ``POST …/chat/completions`` echoes the last user message (as a stream when asked, with usage when
+    asked), ``GET …/models`` lists ``models``, anything else is a 404 in OpenAI's shape.
+
+    Args:
+        models: What the model list names.
+    """
+
+    def __init__(self, models: Sequence[str] = ("gpt-4o-mini", "gpt-4o")) -> None:
+        self.models = tuple(models)
+        self.requests: list[ReceivedRequest] = []
+        """Every request received, oldest first."""
+        self.accepted = 0
+        """How many connections were made."""
+        self.left = 0
+        """How many connections the client has closed."""
+        self.disconnects = 0
+        """How many times the client left before its answer was complete."""
+        self.port = 0
+        self._connections: set[UpstreamConnection] = set()
+        self._script: deque[Behaviour] = deque()
+        self._changed = asyncio.Event()
+        self._failures: list[Exception] = []
+        self._server: asyncio.Server | None = None
+        self._placeholder: socket.socket | None = None
+
+    @property
+    def url(self) -> str:
+        """``http://127.0.0.1:port``."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        """The address to configure a provider with: ``url`` and ``/v1``."""
+        return f"{self.url}/v1"
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open now."""
+        return len(self._connections)
+
+    async def __aenter__(self) -> Self:
+        await self.accept()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.refuse()
+        if self._placeholder is not None:
+            self._placeholder.close()
+            self._placeholder = None
+        if exc is None and self._failures:
+            raise self._failures[0]
+
+    async def accept(self) -> None:
+        """Listen, on the same port as before if there was one."""
+        if self._server is not None:
+            return
+        sock, self._placeholder = self._placeholder or self._bound(), None
+        self.port = sock.getsockname()[1]
+        self._server = await asyncio.get_running_loop().create_server(lambda: UpstreamConnection(self), sock=sock)
+
+    async def refuse(self) -> None:
+        """Close every connection and refuse new ones until ``accept`` is called; the port stays ours."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        self._placeholder = self._bound()
+        for connection in list(self._connections):
+            connection.reset()
+        await self._until(lambda: not self._connections, 5.0, "its connections to close")
+
+    async def received(self, count: int = 1, *, timeout: float = 5.0) -> None:
+        """Wait until ``count`` requests have come in all.
+
+        Raises:
+            AssertionError: they did not within ``timeout`` seconds.
+        """
+        await self._until(lambda: len(self.requests) >= count, timeout, f"{count} requests")
+
+    async def closed(self, count: int = 1, *, timeout: float = 5.0) -> None:
+        """Wait until the client has closed ``count`` connections in all.
+
+        Raises:
+            AssertionError: it did not within ``timeout`` seconds.
+        """
+        await self._until(lambda: self.left >= count, timeout, f"the client to close {count} connections")
+
+    def script(self, behaviour: Behaviour, *, times: int = 1) -> None:
+        """Queue a behaviour of your own."""
+        self._script.extend([behaviour] * times)
+
+    def answer(
+        self,
+        status: int = 200,
+        *,
+        json: Any = None,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        delay: float = 0.0,
+        split: int | None = None,
+        times: int = 1,
+    ) -> None:
+        """Queue a whole answer.
+
+        Args:
+            status: Its HTTP status.
+            json: Its body as a value; None to take ``body``.
+            body: Its body as bytes.
+            headers: More headers; a ``content-length`` or ``content-type`` of yours wins.
+            delay: Seconds before the head, and after each piece where ``split`` is given.
+            split: Send the body in pieces of so many bytes.
+            times: For how many requests.
+        """
+        data = body if json is None else jsonlib.dumps(json).encode()
+        head = {"content-type": "application/json", "content-length": str(len(data)), **(headers or {})}
+
+        async def behave(request: ReceivedRequest, connection: UpstreamConnection) -> None:
+            await asyncio.sleep(delay)
+            await connection.write_head(status, head)
+            await connection.write(data, split=split, delay=delay if split else 0.0)
+
+        self.script(behave, times=times)
+
+    def stream(
+        self,
+        events: Iterable[StreamEvent],
+        *,
+        delay: float = 0.0,
+        split: int | None = None,
+        end: StreamEnd = "done",
+        headers: Mapping[str, str] | None = None,
+        times: int = 1,
+    ) -> None:
+        """Queue a streamed answer (status 200, chunked).
+
+        Args:
+            events: What to send.
+            delay: Seconds to wait after each event, or after each piece where ``split`` is given.
+            split: Send the stream in HTTP chunks of so many bytes.
+            end: How it ends: ``done`` sends ``[DONE]`` and ends the body, ``eof`` ends the body without it, ``cut``
+                closes the connection in the middle of the body, ``reset`` breaks it, ``hang`` falls silent.
+            headers: More headers.
+            times: For how many requests.
+        """
+        frames = [_frame(event) for event in events]
+        if end == "done":
+            frames.append(b"data: [DONE]\n\n")
+        head = {"content-type": "text/event-stream", "transfer-encoding": "chunked", **(headers or {})}
+
+        async def behave(request: ReceivedRequest, connection: UpstreamConnection) -> None:
+            await connection.write_head(200, head)
+            for frame in frames:
+                await connection.write_chunk(frame, split=split, delay=delay)
+            await _end(connection, end)
+
+        self.script(behave, times=times)
+
+    def error_event(self, events: Iterable[StreamEvent] = (), *, message: str = "the model is overloaded") -> None:
+        """Queue a stream with status 200 that turns into an error: ``events``, an error event, the end of the body."""
+        error = {"error": {"message": message, "type": "server_error", "code": "overloaded"}}
+        self.stream([*events, error], end="eof")
+
+    def hang(self) -> None:
+        """Queue silence: the request is read and never answered."""
+        self.script(lambda request, connection: connection.hang())
+
+    def reset(self) -> None:
+        """Queue a broken connection (RST) where an answer should be."""
+        self.raw(b"", end="reset")
+
+    def cut(self, body: bytes, *, after: int, end: StreamEnd = "cut") -> None:
+        """Queue an answer that ends after so many bytes of the body that its ``content-length`` promises."""
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        self.raw(head.encode() + body[:after], end=end)
+
+    def html(self, status: int = 502) -> None:
+        """Queue a page of HTML, as a proxy in between sends it."""
+        page = b"<!doctype html><title>Bad gateway</title><h1>502 Bad gateway</h1>"
+        self.answer(status, body=page, headers={"content-type": "text/html; charset=utf-8"})
+
+    def redirect(self, location: str, status: int = 302) -> None:
+        """Queue a redirect."""
+        self.answer(status, headers={"location": location})
+
+    def gzip(self, body: bytes, *, keep: int | None = None, corrupt: bool = False) -> None:
+        """Queue a compressed answer, asked for or not.
+
+        Args:
+            body: What is compressed.
+            keep: Send only so many bytes of it, with a ``content-length`` that fits: truncated, not cut.
+            corrupt: Whether a byte in the middle is wrong.
+        """
+        data = bytearray(gzip.compress(body, mtime=0)[:keep])
+        if corrupt:
+            data[len(data) // 2] ^= 0xFF
+        self.answer(body=bytes(data), headers={"content-encoding": "gzip"})
+
+    def gzip_bomb(self, size: int) -> None:
+        """Queue an answer that is about a thousand times longer, ``size`` bytes, once it is decompressed."""
+        packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+        block = b" " * 65_536
+        packed = b"".join(packer.compress(block) for _ in range(size // len(block))) + packer.flush()
+        self.answer(body=packed, headers={"content-encoding": "gzip"})
+
+    def surplus(self, extra: bytes, *, after: float | None = None) -> None:
+        """Queue the default answer with bytes behind it that nobody asked for, on the connection that stays open.
+
+        Args:
+            extra: The bytes.
+            after: Seconds between the answer and the bytes; None sends both at once.
+        """
+
+        async def behave(request: ReceivedRequest, connection: UpstreamConnection) -> None:
+            if after is None:
+                # A body that comes on its own, so that the surplus arrives in the piece that ends the answer.
+                await connection.write(
+                    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n"
+                )
+                await asyncio.sleep(0.02)
+                await connection.write(b"{}" + extra)
+                return
+            await self._default(request, connection)
+            await asyncio.sleep(after)
+            await connection.write(extra)
+
+        self.script(behave)
+
+    def raw(self, data: bytes, *, end: StreamEnd | Literal["keep"] = "cut") -> None:
+        """Queue bytes of your own instead of an answer.
+
+        Args:
+            data: Everything that is sent, status line and headers included.
+            end: ``cut`` closes the connection, ``reset`` breaks it, ``hang`` falls silent, ``keep`` keeps it.
+        """
+
+        async def behave(request: ReceivedRequest, connection: UpstreamConnection) -> None:
+            await connection.write(data)
+            if end != "keep":
+                await _end(connection, end)
+
+        self.script(behave)
+
+    async def _default(self, request: ReceivedRequest, connection: UpstreamConnection) -> None:
+        """Answer as OpenAI would."""
+        path = request.path.partition("?")[0]
+        number = len(self.requests)
+        if request.method == "POST" and path.endswith("/chat/completions"):
+            await _answer_chat(request, connection, f"chatcmpl-fake-{number}", f"req-fake-{number}")
+        elif request.method == "GET" and path.endswith("/models"):
+            rows = [{"id": model, "object": "model", "created": _CREATED, "owned_by": "fake"} for model in self.models]
+            await _answer_json(connection, 200, {"object": "list", "data": rows}, f"req-fake-{number}")
+        else:
+            await _answer_json(connection, 404, _error(f"nothing at {path}"), f"req-fake-{number}")
+
+    def behaviour_for(self, request: ReceivedRequest) -> Behaviour:
+        """Note a request and say what to do with it (for the connection's use)."""
+        self.requests.append(request)
+        self._changed.set()
+        return self._script.popleft() if self._script else self._default
+
+    def opened(self, connection: UpstreamConnection) -> int:
+        """Note a new connection (for the connection's use)."""
+        self.accepted += 1
+        self._connections.add(connection)
+        self._changed.set()
+        return self.accepted - 1
+
+    def lost(self, connection: UpstreamConnection, *, by_client: bool, busy: bool) -> None:
+        """Note the end of a connection (for the connection's use)."""
+        self._connections.discard(connection)
+        self.left += by_client
+        self.disconnects += by_client and busy
+        self._changed.set()
+
+    def failed(self, error: Exception) -> None:
+        """Note that a behaviour raised; leaving the context raises it again (for the connection's use)."""
+        self._failures.append(error)
+
+    async def _until(self, holds: Callable[[], bool], timeout: float, what: str) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                while not holds():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise AssertionError(f"the fake upstream waited {timeout} s in vain for {what}") from None
+
+    def _bound(self) -> socket.socket:
+        """A socket on our port that does not listen: connecting to it is refused."""
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.1", self.port))
+        return sock
+
+
+def chat_events(
+    text: str, *, model: str = "gpt-4o-mini", identifier: str = "chatcmpl-fake", usage: Mapping[str, int] | None = None
+) -> list[dict[str, Any]]:
+    """The events of an OpenAI chat completion stream: the role, the text word by word, the finish reason.
+
+    Args:
+        text: What the model says.
+        model: The model that says it.
+        identifier: The id of the answer.
+        usage: Token counts for a last event without choices; None for no such event.
+    """
+    base = {"id": identifier, "object": "chat.completion.chunk", "created": _CREATED, "model": model}
+
+    def event(delta: Mapping[str, str], finish_reason: str | None = None) -> dict[str, Any]:
+        return {**base, "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
+
+    events = [event({"role": "assistant", "content": ""})]
+    events += [event({"content": word}) for word in _words(text)]
+    events.append(event({}, "stop"))
+    if usage is not None:
+        events.append({**base, "choices": [], "usage": dict(usage)})
+    return events
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\s*\S+|\s+$", text)
+
+
+def _frame(event: StreamEvent) -> bytes:
+    if isinstance(event, bytes):
+        return event
+    data = event if isinstance(event, str) else jsonlib.dumps(event, ensure_ascii=False)
+    return b"data: " + data.encode() + b"\n\n"
+
+
+def _error(message: str) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}}
+
+
+async def _end(connection: UpstreamConnection, end: StreamEnd) -> None:
+    if end in {"done", "eof"}:
+        await connection.write(b"0\r\n\r\n")
+    elif end == "hang":
+        await connection.hang()
+    elif end == "reset":
+        await asyncio.sleep(0.02)  # a reset overtakes bytes on their way; let the client have them first
+        connection.reset()
+    else:
+        connection.close()
+
+
+async def _answer_json(connection: UpstreamConnection, status: int, value: Any, request_id: str) -> None:
+    data = jsonlib.dumps(value).encode()
+    head = {"content-type": "application/json", "content-length": str(len(data)), "x-request-id": request_id}
+    await connection.write_head(status, head)
+    await connection.write(data)
+
+
+async def _answer_chat(
+    request: ReceivedRequest, connection: UpstreamConnection, identifier: str, request_id: str
+) -> None:
+    """Echo the last user message."""
+    try:
+        asked = request.json()
+        model, text, prompt = asked["model"], _last_user_text(asked["messages"]), jsonlib.dumps(asked["messages"])
+    except (ValueError, KeyError, TypeError, IndexError):
+        await _answer_json(connection, 400, _error("the body is not a chat completion request"), request_id)
+        return
+    counts = {"prompt_tokens": len(prompt) // 4, "completion_tokens": len(_words(text))}
+    usage = {**counts, "total_tokens": sum(counts.values())}
+    if not asked.get("stream"):
+        message = {"role": "assistant", "content": text, "refusal": None}
+        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+        answer = {"id": identifier, "object": "chat.completion", "created": _CREATED, "model": model}
+        await _answer_json(connection, 200, {**answer, "choices": [choice], "usage": usage}, request_id)
+        return
+    wanted = (asked.get("stream_options") or {}).get("include_usage")
+    head = {"content-type": "text/event-stream", "transfer-encoding": "chunked", "x-request-id": request_id}
+    await connection.write_head(200, head)
+    for event in chat_events(text, model=model, identifier=identifier, usage=usage if wanted else None):
+        await connection.write_chunk(_frame(event))
+    await connection.write_chunk(b"data: [DONE]\n\n")
+    await connection.write(b"0\r\n\r\n")
+
+
+def _last_user_text(messages: Sequence[Mapping[str, Any]]) -> str:
+    content = [message["content"] for message in messages if message["role"] == "user"][-1]
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text", "") for part in content)

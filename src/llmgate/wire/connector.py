@@ -1,0 +1,95 @@
+"""Connections that close at once, are reused only when clean, and report what is wrong with them.
+
+Four things that aiohttp 3.14 leaves open are closed here, each held by a test:
+
+* a connection that is given up is closed gracefully: TLS waits up to 30 s for the peer's good-bye, and an unsent body
+  is sent first. A provider goes on generating, and billing, for as long;
+* bytes that came while a connection was idle are handed to the next request as its answer;
+* a connection that the peer has closed is found out only when the event loop gets round to reading it;
+* a framing error in the middle of a body never reaches the reader of that body, which then waits for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import select
+import ssl
+from typing import TYPE_CHECKING, cast
+
+from aiohttp import ClientRequest, ClientTimeout, TCPConnector
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
+
+from .egress import EgressPolicy
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+__all__ = ["GuardedConnector"]
+
+
+class _Handler(ResponseHandler):
+    """The client's end of one connection."""
+
+    used = False
+
+    def close(self) -> None:
+        """Close the socket now, whatever is still to be sent or said."""
+        self.abort()
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        """Note an error, and tell the reader of the body where the error is in the body's framing."""
+        payload = self._payload
+        super().set_exception(exc, *cause)
+        if (
+            isinstance(exc, HttpProcessingError)
+            and payload is not None
+            and not payload.is_eof()
+            and payload.exception() is None
+        ):
+            payload.set_exception(exc, *cause)
+
+    def is_clean(self) -> bool:
+        """Whether nothing has come since the last answer, neither read by the event loop nor waiting in the kernel."""
+        if self.should_close or self.transport is None:
+            return False
+        # poll() and not select(): the descriptor may be beyond FD_SETSIZE. On TLS any record counts: a good-bye or
+        # something unasked for; closing the connection is right for both.
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not poll.poll(0)
+
+
+class GuardedConnector(TCPConnector):
+    """A pool of connections to allowed addresses.
+
+    Args:
+        egress: Which addresses may be reached.
+        keepalive: Seconds that an idle connection is kept.
+        tls: How to speak TLS; None for the system's certificates.
+    """
+
+    def __init__(self, egress: EgressPolicy, *, keepalive: float, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(
+            limit=0,  # limits belong to the pipeline, which can say no; a queue in here would look like a slow provider
+            keepalive_timeout=keepalive,
+            socket_factory=egress.open_socket,
+            ssl=tls or True,
+        )
+        factory = functools.partial(_Handler, loop=asyncio.get_running_loop())
+        self._factory = cast("functools.partial[ResponseHandler]", factory)
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
+        """A connection: a clean one from the pool, else a new one."""
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            handler = connection.protocol
+            assert isinstance(handler, _Handler)
+            if not handler.used:
+                handler.used = True
+                return connection
+            if handler.is_clean():
+                return connection
+            connection.close()

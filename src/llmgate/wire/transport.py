@@ -1,0 +1,238 @@
+"""HTTP out: the one ``Transport`` that opens sockets, on aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import importlib.metadata
+import io
+import math
+import ssl
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Final
+
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
+
+from llmgate.spec import ProviderConnectionError, ProviderError, ProviderRequest, ProviderResponse, Timeouts
+
+from .body import AiohttpStream
+from .connector import GuardedConnector
+from .decoding import DecodingError, Inflater, inflater_for
+from .egress import CONFIGURED_TARGETS, EgressPolicy
+from .failures import broken_answer, opening_failure
+from .outgoing import checked_headers, checked_url
+
+__all__ = ["AiohttpTransport"]
+
+_READ_BUFFER: Final = 64 * 1024  # reading stops at twice as much, so a slow reader slows the provider down
+_MAX_HEADER_BYTES: Final = 32 * 1024  # of one header: content security policies outgrow aiohttp's 8 KiB
+_LARGE_BODY: Final = 1024 * 1024  # aiohttp wants more than this as a file, to write it piece by piece
+_SLOWEST_UPLOAD: Final = 64 * 1024  # bytes a second that a provider must take a request body at
+_NO_CONTENT_TYPE: Final = ("content-type",)
+
+
+class _Pool:
+    """The connections of one provider and credential."""
+
+    __slots__ = ("active", "session")
+
+    def __init__(self, session: ClientSession) -> None:
+        self.session = session
+        self.active = 0
+
+    def release(self) -> None:
+        """One request less is on its way."""
+        self.active -= 1
+
+
+class AiohttpTransport:
+    """Moves requests over HTTP/1.1; implements ``spec.Transport``.
+
+    Requests of one ``pool`` share connections, those of different pools never do. Redirects are not followed: a 3xx is
+    an answer like any other. Proxies, cookies, ``.netrc`` and compression play no part. Bound to the event loop of its
+    first request.
+
+    Args:
+        egress: Which addresses may be reached.
+        max_pools: How many pools are kept; beyond it, the one unused for longest is closed.
+        keepalive: Seconds that an idle connection is kept.
+        tls: How to speak TLS; None for the system's certificates.
+        user_agent: What requests that do not name one are sent as; None for llmgate and its version.
+    """
+
+    def __init__(
+        self,
+        *,
+        egress: EgressPolicy = CONFIGURED_TARGETS,
+        max_pools: int = 256,
+        keepalive: float = 60.0,
+        tls: ssl.SSLContext | None = None,
+        user_agent: str | None = None,
+    ) -> None:
+        self._egress = egress
+        self._max_pools = max_pools
+        self._keepalive = keepalive
+        self._tls = tls
+        self._user_agent = user_agent or _user_agent()
+        self._pools: OrderedDict[str, _Pool] = OrderedDict()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def send(self, request: ProviderRequest) -> ProviderResponse:
+        """Send a request and read the whole answer."""
+        stream = await self.open_stream(request)
+        return ProviderResponse(stream.status, stream.headers, await stream.read())
+
+    async def open_stream(self, request: ProviderRequest) -> AiohttpStream:
+        """Send a request and return once the answer's head has come."""
+        url = checked_url(request)
+        headers = checked_headers(request, url, self._user_agent)
+        pool = self._pool(request)
+        body = request.body
+        pool.active += 1
+        stream: AiohttpStream | None = None
+        failure: ProviderError
+        try:
+            async with asyncio.timeout(_head_deadline(request)):
+                response = await pool.session.request(
+                    request.method,
+                    url,
+                    data=io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY else body,
+                    headers=headers,
+                    skip_auto_headers=None if "content-type" in headers else _NO_CONTENT_TYPE,
+                    allow_redirects=False,
+                    timeout=_client_timeout(request.timeouts),
+                )
+            stream = _received(response, request, pool)
+        except DecodingError as exc:
+            failure = broken_answer(request, str(exc), status=response.status)
+        except Exception as exc:  # noqa: BLE001 - the contract allows three classes; a cancellation is not among these
+            failure = opening_failure(exc, request)
+        finally:
+            if stream is None:
+                pool.release()
+        if stream is None:
+            raise failure
+        return stream
+
+    async def aclose(self) -> None:
+        """Close every connection. Idempotent."""
+        self._closed = True
+        while self._pools:
+            self._close_pool(self._pools.popitem()[1])
+        while self._closing:
+            await asyncio.wait(self._closing)
+
+    def _pool(self, request: ProviderRequest) -> _Pool:
+        name = request.pool or request.origin
+        pool = self._pools.get(name)
+        if pool is not None:
+            self._pools.move_to_end(name)
+            return pool
+        if self._closed:
+            raise ProviderConnectionError(
+                f"nothing was sent to provider {request.provider_name}: the transport is closed",
+                provider_name=request.provider_name,
+                code="gateway_closed",
+            )
+        pool = self._pools[name] = _Pool(self._session())
+        self._drop_idle_pools()
+        return pool
+
+    def _session(self) -> ClientSession:
+        return ClientSession(
+            connector=GuardedConnector(self._egress, keepalive=self._keepalive, tls=self._tls),
+            timeout=ClientTimeout(total=None),
+            cookie_jar=DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            read_bufsize=_READ_BUFFER,
+            max_field_size=_MAX_HEADER_BYTES,
+        )
+
+    def _drop_idle_pools(self) -> None:
+        """Close the pools unused for longest while there are too many; one with a request on its way stays."""
+        surplus = len(self._pools) - self._max_pools
+        if surplus <= 0:
+            return
+        newest = next(reversed(self._pools))
+        idle = [name for name, pool in self._pools.items() if not pool.active and name != newest]
+        for name in idle[:surplus]:
+            self._close_pool(self._pools.pop(name))
+
+    def _close_pool(self, pool: _Pool) -> None:
+        task = asyncio.get_running_loop().create_task(pool.session.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+@functools.cache
+def _user_agent() -> str:
+    try:
+        return f"llmgate/{importlib.metadata.version('llmgate')}"
+    except importlib.metadata.PackageNotFoundError:  # bundled without its metadata
+        return "llmgate"
+
+
+@functools.lru_cache(maxsize=256)
+def _client_timeout(timeouts: Timeouts) -> ClientTimeout:
+    return ClientTimeout(total=None, connect=_finite(timeouts.connect), sock_read=_finite(timeouts.first_byte))
+
+
+def _finite(seconds: float) -> float | None:
+    """Seconds as aiohttp takes them: None for no bound."""
+    return seconds if math.isfinite(seconds) else None
+
+
+def _head_deadline(request: ProviderRequest) -> float | None:
+    """Seconds within which the head must have come, whatever the provider does: not take the body, or drip its head."""
+    upload = len(request.body or b"") / _SLOWEST_UPLOAD
+    return _finite(request.timeouts.connect + request.timeouts.first_byte + upload)
+
+
+def _received(response: ClientResponse, request: ProviderRequest, pool: _Pool) -> AiohttpStream:
+    """The stream of an answer whose head has come.
+
+    Raises:
+        DecodingError: it is in an encoding that is not read; it has been closed.
+    """
+    headers = _lowered(response.headers)
+    inflater: Inflater | None = None
+    unreadable = False
+    try:
+        inflater = inflater_for(headers.get("content-encoding", ""))
+    except DecodingError:
+        if response.status < 400:
+            response.close()
+            raise
+        unreadable = True  # the status of an error says enough to act on
+    if inflater is not None or unreadable:
+        for name in ("content-encoding", "content-length"):
+            headers.pop(name, None)
+    _expect_pieces(response, request.timeouts)
+    return AiohttpStream(response, request, headers, inflater=inflater, unreadable=unreadable, done=pool.release)
+
+
+def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers with lower-case names; repeats joined as RFC 9110, 5.2 says; bytes beyond ASCII as Latin-1."""
+    lowered: dict[str, str] = {}
+    for given, value in headers.items():
+        name = given.lower()
+        if not value.isascii():
+            value = value.encode("utf-8", "surrogateescape").decode("latin-1")
+        lowered[name] = f"{lowered[name]}, {value}" if name in lowered else value
+    return lowered
+
+
+def _expect_pieces(response: ClientResponse, timeouts: Timeouts) -> None:
+    """From the first byte on it is the idle timeout that counts."""
+    if timeouts.idle == timeouts.first_byte:
+        return
+    connection = response.connection
+    handler = connection.protocol if connection is not None else None
+    if handler is None or response.content.is_eof():
+        return  # the whole answer is here
+    handler.read_timeout = _finite(timeouts.idle)
+    if response.content.total_bytes < _READ_BUFFER:  # else reading may be paused, and the clock with it
+        handler.start_timeout()
