@@ -1,1 +1,7 @@
 """What the operator wrote: read with positions, completed from the environment, checked, and turned into values."""
+
+from __future__ import annotations
+
+from .loading import blocked_plugins, find_file, load
+
+__all__ = ["blocked_plugins", "find_file", "load"]

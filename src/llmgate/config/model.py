@@ -103,11 +103,13 @@ class BalanceConfig:
         strategy: The routing strategy and its config.
         members: Where requests can go, in written order.
         by_model: Whether the entries name models (``model-weighted``, ``model-latency``) rather than providers.
+        grouped: Whether only the entries of the model asked for are candidates (``model-latency``).
     """
 
     strategy: StageConfig
     members: Sequence[MemberConfig]
     by_model: bool = False
+    grouped: bool = False
 
 
 @attrs.frozen
@@ -206,7 +208,9 @@ class GatewayConfig:
         server: The host.
         provider_header: Whether answers name the provider.
         provider_request_id_header: Whether answers carry the provider's own request id.
-        log_level: Level of the application log.
+        log_level: Level of the application log: debug, info, warning, error or critical.
+        log_format: Shape of the application log: pretty, compact or json.
+        blocked_plugins: Plugins that are installed and must not be used.
         warnings: What the operator should know, said at start, for example a provider without its key.
         directory: What relative paths are relative to.
         source: What it was read from, for people.
@@ -229,6 +233,8 @@ class GatewayConfig:
     provider_header: bool = True
     provider_request_id_header: bool = True
     log_level: str = "info"
+    log_format: str = "pretty"
+    blocked_plugins: Sequence[str] = ()
     warnings: Sequence[str] = ()
     directory: Path = attrs.field(factory=Path)
     source: str = "the environment"

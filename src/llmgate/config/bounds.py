@@ -1,0 +1,77 @@
+"""The bounds of numbers: a field's metadata (``minimum``, ``maximum``, ``above``), or the table of our own classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from llmgate.spec import Timeouts
+
+from .model import RetryConfig, ServerConfig, StreamConfig
+
+__all__ = ["Bounds", "bounds_of"]
+
+
+@attrs.frozen
+class Bounds:
+    """What a number may be.
+
+    Args:
+        minimum: The least allowed value.
+        maximum: The greatest allowed value.
+        above: A value that must be exceeded.
+    """
+
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+
+    def allow(self, value: float) -> bool:
+        """Whether the value is within the bounds."""
+        return not (
+            (self.minimum is not None and value < self.minimum)
+            or (self.maximum is not None and value > self.maximum)
+            or (self.above is not None and value <= self.above)
+        )
+
+    def __str__(self) -> str:
+        if self.minimum is not None and self.maximum is not None:
+            return f"{self.minimum:g} to {self.maximum:g}"
+        parts = [("at least", self.minimum), ("more than", self.above), ("at most", self.maximum)]
+        return " and ".join(f"{word} {value:g}" for word, value in parts if value is not None)
+
+
+_WAIT: Final = Bounds(above=0, maximum=7 * 86400)
+_COUNT: Final = Bounds(minimum=1, maximum=2**40)
+
+_TABLE: Final[Mapping[type[Any], Mapping[str, Bounds]]] = {
+    Timeouts: dict.fromkeys(("connect", "first_byte", "idle", "total"), _WAIT),
+    StreamConfig: {"commit_after": _WAIT, "heartbeat": _WAIT, "max_event_bytes": _COUNT},
+    RetryConfig: {
+        "max_retries": Bounds(minimum=0, maximum=100),
+        "min_delay": Bounds(minimum=0, maximum=86400),
+        "max_delay": Bounds(minimum=0, maximum=86400),
+        "factor": Bounds(minimum=1, maximum=1000),
+    },
+    ServerConfig: {
+        "port": Bounds(minimum=0, maximum=65535),
+        "shutdown_timeout": Bounds(minimum=0, maximum=86400),
+        "max_body_bytes": _COUNT,
+        "max_headers": _COUNT,
+        "max_header_bytes": _COUNT,
+        "body_timeout": _WAIT,
+        "body_rate": Bounds(minimum=0),
+        "send_timeout": _WAIT,
+        "backlog": Bounds(minimum=1, maximum=2**31 - 1),
+        "max_requests_per_connection": _COUNT,
+        "keep_alive_timeout": _WAIT,
+    },
+}
+
+
+def bounds_of(cls: type[Any], field: attrs.Attribute[Any]) -> Bounds | None:
+    """The bounds of a field, None when it has none."""
+    given = {name: field.metadata[name] for name in ("minimum", "maximum", "above") if name in field.metadata}
+    return Bounds(**given) if given else _TABLE.get(cls, {}).get(field.name)

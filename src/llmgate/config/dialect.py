@@ -1,0 +1,207 @@
+"""The parts of the older dialect that mean something else here, or nothing yet; each of its keys is read.
+
+``cache`` and ``rate-limit`` stand for interceptors. Where one of that name is installed, the section is its config, and
+its position is fixed: in each scope the limit first, then the cache, both before the interceptors written under
+``interceptors``; ``global`` before ``unified-api`` or the router. Without such an interceptor the section is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from .bounds import bounds_of
+from .decoder import UnreadableError
+from .model import RetryConfig, StageConfig
+from .problems import Problems
+from .quoting import quoted
+from .sections import Section, is_null, read_section
+from .stages import StageReader
+from .tree import MapNode, Node, ValueNode
+
+__all__ = [
+    "POLICIES",
+    "log_level",
+    "read_policies",
+    "read_retries",
+    "refuse_deployment",
+    "refuse_health",
+    "refuse_helicone",
+    "refuse_telemetry",
+    "refuse_tls",
+    "refuse_unsupported",
+]
+
+POLICIES: Final = ("rate-limit", "cache")
+
+_UNSUPPORTED: Final[Mapping[str, str]] = {
+    "cache-store": "is not there yet, nothing is cached: take it out",
+    "rate-limit-store": "is not there yet, no rate limit is kept: take it out",
+    "control-plane": "is not there yet, nothing connects to Helicone's control plane: take it out",
+    "database": "will never be there, llmgate reads no Helicone database: take it out and write routers in this file",
+    "minio": "will never be there, llmgate keeps no bodies in MinIO: take it out and use loggers",
+}
+_HEALTH_DEFAULTS: Final[Mapping[str, object]] = {
+    "type": "error-ratio",
+    "ratio": 0.1,
+    "window": 60.0,
+    "buckets": 10,
+    "interval": 5.0,
+}
+_LEVELS: Final = {
+    "trace": "debug",
+    "debug": "debug",
+    "info": "info",
+    "warn": "warning",
+    "warning": "warning",
+    "error": "error",
+    "critical": "critical",
+    "off": "critical",
+}
+_TARGETS: Final = ("ai_gateway", "llmgate")
+
+
+def read_retries(stages: StageReader, section: Section) -> RetryConfig | None:
+    """What a ``retries`` section says; None when there is none."""
+    node = section.nodes.get("retries")
+    if node is None:
+        return None
+    found, decoder = section.section("retries"), stages.decoder
+    constant = found.get("strategy", "exponential") == "constant"
+    foreign = ("min-delay", "max-delay", "factor") if constant else ("delay",)
+    for key in foreign:
+        if key in found.nodes:
+            own, other = ("constant", "exponential") if constant else ("exponential", "constant")
+            decoder.problems.add(found.place(key), f"{key!r} belongs to strategy: {other}, this one is {own}")
+    if constant:
+        delay = found.get("delay", 1.0)
+        values = {"min_delay": delay, "max_delay": delay, "factor": 1.0}
+    else:
+        values = {"min_delay": found.get("min-delay", 1.0), "factor": found.get("factor", 2.0)}
+        values["max_delay"] = found.get("max-delay", max(30.0, values["min_delay"]))
+    values["max_retries"] = found.get("max-retries", 2)
+    fields = attrs.fields_dict(RetryConfig)
+    for name, value in values.items():
+        key = "delay" if constant and name.endswith("delay") else name.replace("_", "-")
+        try:
+            decoder.check(value, bounds_of(RetryConfig, fields[name]), found.place(key), key)
+        except UnreadableError:
+            return None
+    if values["max_delay"] < values["min_delay"]:
+        decoder.problems.add(found.place("max-delay"), "'max-delay' must not be less than 'min-delay'")
+    return RetryConfig(**values)
+
+
+def read_policies(stages: StageReader, section: Section, path: str, label: str) -> Sequence[StageConfig]:
+    """The interceptors that the ``rate-limit`` and ``cache`` of a scope stand for.
+
+    Args:
+        stages: What reads stages.
+        section: The scope: ``global``, ``unified-api`` or a router.
+        path: Its path in the key table.
+        label: What to call it in messages.
+    """
+    found = []
+    for name in POLICIES:
+        node = section.nodes.get(name)
+        if node is None:
+            continue
+        where, what = section.place(name), f"{label}.{name}"
+        if isinstance(node, MapNode) and stages.find("interceptors", name) is not None:
+            try:
+                found.append(stages.configured("interceptors", name, node, what, where))
+            except UnreadableError:
+                continue
+        else:
+            read_section(stages.decoder, node, f"{path}.{name}", what)
+            stages.decoder.problems.add(where, f"{what!r} is not there yet: take it out")
+    return found
+
+
+def refuse_unsupported(problems: Problems, top: Section) -> None:
+    """Note the sections of the dialect that do nothing here."""
+    for name, sentence in _UNSUPPORTED.items():
+        if name in top.nodes:
+            problems.add(top.place(name), f"{name!r} {sentence}")
+
+
+def refuse_deployment(stages: StageReader, top: Section) -> None:
+    """Note any deployment target but the one that llmgate is."""
+    node = top.nodes.get("deployment-target")
+    if node is None:
+        return
+    if isinstance(node, MapNode):
+        found = read_section(stages.decoder, node, "deployment-target", "deployment-target")
+        target = found.get("type", "sidecar")
+    else:
+        target = node.value if isinstance(node, ValueNode) else None
+    if target != "sidecar":
+        sentence = "'deployment-target' can only be sidecar, cloud will never be there: take it out"
+        stages.decoder.problems.add(top.place("deployment-target"), sentence)
+
+
+def refuse_helicone(problems: Problems, top: Section) -> None:
+    """Note every feature of Helicone's platform that is asked for."""
+    helicone = top.section("helicone")
+    remedy = "write none, and auth: [{use: static-keys, …}] to ask clients for a key"
+    features = helicone.get("features", "none")
+    if features != "none":
+        problems.add(helicone.place("features"), f"helicone feature {features!r} is not there yet: {remedy}")
+    for name in ("authentication", "observability", "__prompts"):
+        if helicone.get(name) and "features" not in helicone.values:
+            problems.add(helicone.place(name), f"'helicone.{name}' is not there yet: {remedy.replace('none', 'false')}")
+
+
+def refuse_health(problems: Problems, top: Section) -> None:
+    """Note health monitoring that is set to anything but the dialect's defaults, which hold without being written."""
+    health = top.section("discover").section("monitor").section("health")
+    grace = health.section("grace-period")
+    asked = [health.place(key) for key, value in _HEALTH_DEFAULTS.items() if health.get(key, value) != value]
+    if grace.get("min-requests", 20) != 20:
+        asked.append(grace.place("min-requests"))
+    for where in asked:
+        problems.add(where, "health monitoring is not there yet: take 'discover.monitor' out")
+
+
+def refuse_telemetry(problems: Problems, top: Section) -> Sequence[str]:
+    """Note what ``telemetry`` asks for that is not there yet; returns warnings."""
+    telemetry = top.section("telemetry")
+    exporter = telemetry.get("exporter", "stdout")
+    if exporter != "stdout":
+        sentence = f"exporter {exporter!r} is not there yet: write stdout, and use loggers for records"
+        problems.add(telemetry.place("exporter"), sentence)
+    if telemetry.get("propagate"):
+        return (f"{telemetry.place('propagate')}: trace context is not carried on yet",)
+    return ()
+
+
+def refuse_tls(problems: Problems, node: Node | None) -> None:
+    """Note certificates, which the host cannot use yet."""
+    if node is None or is_null(node):
+        return
+    if isinstance(node, ValueNode) and (node.value is False or node.text.lower() == "disabled"):
+        return
+    problems.add(node.where, "'server.tls' is not there yet: write Disabled and end TLS in a proxy before the gateway")
+
+
+def log_level(problems: Problems, top: Section) -> str:
+    """The level of the application log: ``debug``, ``info``, ``warning``, ``error`` or ``critical``.
+
+    The dialect takes a filter such as ``info,ai_gateway=trace``; the level of the gateway itself counts, then the bare
+    one. Levels of other modules say nothing here.
+    """
+    telemetry = top.section("telemetry")
+    level, own = "info", None
+    for part in str(telemetry.get("level", "info")).split(","):
+        target, equals, word = part.strip().rpartition("=")
+        known = _LEVELS.get(word.strip().lower())
+        if known is None:
+            sentence = f"{quoted(part.strip())} is no log level: write one of {', '.join(_LEVELS)}"
+            problems.add(telemetry.place("level"), sentence, word=word, known=_LEVELS)
+        elif target.strip() in _TARGETS:
+            own = known
+        elif not equals:
+            level = known
+    return own or level

@@ -1,0 +1,263 @@
+"""Every key of the configuration as data: the one list that reading, the JSON Schema and the documentation rest on.
+
+A path names a key below its section (``server.port``); ``<router>``, ``<provider>``, ``<name>``, ``<model>`` and
+``<header>`` stand for names of the operator's own. Where a section is an attrs class, its fields are the keys and its
+docstring says what they mean.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from llmgate.spec import Timeouts
+
+from .durations import written
+from .meanings import key_of, meanings, says_seconds, settable
+from .model import ServerConfig, StreamConfig
+
+__all__ = ["Key", "Status", "children", "key_table"]
+
+
+class Status(enum.StrEnum):
+    """Whether a key does something."""
+
+    WORKS = "works"
+    NOT_YET = "not yet"
+    NEVER = "never"
+
+
+@attrs.frozen
+class Key:
+    """One key.
+
+    Args:
+        path: Where it stands.
+        type: What it takes: text, switch, count, number, duration, list, section, names, ``a|b`` for one of these
+            words, ``stage:kind`` for a stage, ``stages:kind`` for a list of them, ``reference`` for a secret reference.
+        default: What holds without it, in the words of the file; ``""`` for nothing.
+        meaning: One line.
+        status: Whether it does something.
+    """
+
+    path: str
+    type: str
+    default: str
+    meaning: str
+    status: Status = Status.WORKS
+
+
+_CACHE: Final = (
+    ("cache", "section", "", "Answers kept and given again"),
+    ("cache.directive", "text", "", "Cache-Control text that rules the cache"),
+    ("cache.buckets", "count", "1", "How many different answers are kept for one request"),
+    ("cache.seed", "text", "", "Keeps the answers of different seeds apart"),
+)
+_LIMIT: Final = (
+    ("rate-limit", "section", "", "How much a caller may ask for"),
+    ("rate-limit.store", "section", "", "The store of this limit, in place of rate-limit-store"),
+    ("rate-limit.store.type", "in-memory|redis", "", "The kind of store"),
+    ("rate-limit.store.host-url", "text", "redis://localhost:6379", "redis: its address"),
+    ("rate-limit.store.connection-timeout", "duration", "1s", "redis: time to connect"),
+    ("rate-limit.per-api-key", "section", "", "The limit of each API key"),
+    ("rate-limit.per-api-key.capacity", "count", "500", "Requests that may come at once"),
+    ("rate-limit.per-api-key.refill-frequency", "duration", "1s", "Time in which the whole capacity comes back"),
+)
+_RETRIES: Final = (
+    ("retries", "section", "", "How often and when an attempt is repeated; without it, never"),
+    ("retries.strategy", "exponential|constant", "exponential", "Whether the wait grows"),
+    ("retries.min-delay", "duration", "1s", "exponential: the wait before the first repeat"),
+    ("retries.max-delay", "duration", "30s", "exponential: the longest wait"),
+    ("retries.factor", "number", "2", "exponential: by how much the wait grows"),
+    ("retries.delay", "duration", "1s", "constant: the wait before each repeat"),
+    ("retries.max-retries", "count", "2", "Repeats after the first try of every candidate"),
+)
+_PROVIDER: Final = (
+    ("use", "text", "", "The adapter, or the row of the catalogue, that serves it; not needed for a known name"),
+    ("base-url", "text", "", "Its address, with or without version path and trailing slash"),
+    ("version-path", "text", "", "The version path of its address where it cannot be deduced; empty for none"),
+    ("version", "text", "", "anthropic only: the API version, sent as anthropic-version"),
+    ("format", "text", "openai-chat", "The wire format of a provider that the catalogue does not know"),
+    ("secret", "reference", "", "Where its key is kept; without it, the vendor's own environment variable"),
+    ("keyless", "switch", "", "Whether it is used without a key"),
+    ("models", "list", "", "The models it may be asked for; without it, any"),
+    ("headers", "names", "", "More headers that are sent to it"),
+    ("headers.<header>", "text", "", "The value of a header"),
+    ("timeouts", "section", "", "How long to wait for it; what is left out is as in the gateway's timeouts"),
+)
+_BALANCE: Final = (
+    ("strategy", "text", "", "latency, weighted, model-weighted, model-latency, priority, or another strategy's name"),
+    ("use", "text", "", "A routing strategy by its own name, in place of strategy"),
+    ("providers", "list", "", "Providers in written order, or {provider, weight}"),
+    ("models", "list", "", "Models as provider/model in written order, or {model, weight}"),
+)  # fmt: skip
+_TABLE: Final = (
+    ("auth", "stages:auth", "", "Auth providers in the order in which they are asked; without them nobody is asked"),
+    ("secrets", "names", "env, file", "Secret stores by name; references name them"),
+    ("secrets.<name>", "stage:secrets", "", "A secret store"),
+    ("state", "names", "memory", "State stores by name"),
+    ("state.<name>", "stage:state", "", "A state store"),
+    ("interceptors", "stages:interceptors", "", "The gateway's interceptors, in order"),
+    ("loggers", "stages:loggers", "", "What receives the record of every exchange"),
+    ("plugins", "section", "", "Which plugins are used"),
+    ("plugins.block", "list", "", "Plugins that are installed and must not be used"),
+    ("providers", "names", "", "Providers by name; those whose key is in the environment are there without it"),
+    ("providers.<provider>", "section", "", "A provider; further keys belong to its adapter"),
+    ("routers", "names", "", "Routers by name; each answers below /router/{name}"),
+    ("routers.<router>", "section", "", "A router"),
+    ("routers.<router>.load-balance", "section", "chat: latency over openai, anthropic, gemini",
+     "How each kind of request is spread"),
+    ("routers.<router>.load-balance.chat", "section", "", "How chat requests are spread"),
+    ("routers.<router>.model-mappings", "names", "", "The router's own model mapping, in place of the default one"),
+    ("routers.<router>.model-mappings.<model>", "list", "", "What to ask for instead, as provider/model"),
+    ("routers.<router>.interceptors", "stages:interceptors", "", "The router's own interceptors, after the gateway's"),
+    ("routers.<router>.providers", "names", "", "Providers as this router sees them"),
+    ("routers.<router>.providers.<provider>", "section", "", "Settings that win over the gateway's for this provider"),
+    ("default-model-mapping", "names", "the catalogue's", "What routers ask each provider for; {} turns it off"),
+    ("default-model-mapping.<model>", "list", "", "What to ask for instead, as provider/model"),
+    ("global", "section", "", "What holds for every request"),
+    ("unified-api", "section", "", "What holds for /ai and /v1"),
+    ("unified-api.interceptors", "stages:interceptors", "", "Interceptors of the unified API, after the gateway's"),
+    ("timeouts", "section", "", "How long to wait for providers"),
+    ("stream", "section", "", "How streamed answers behave"),
+    ("server", "section", "", "The host"),
+    ("server.tls", "section", "Disabled", "Certificates of the host; Disabled is the only value so far"),
+    ("dispatcher", "section", "", "Timeouts in the words of the older dialect"),
+    ("dispatcher.timeout", "duration", "15m", "timeouts.total"),
+    ("dispatcher.connection-timeout", "duration", "5s", "timeouts.connect"),
+    ("discover", "section", "", "What the latency strategy starts from"),
+    ("discover.discover-decay", "duration", "", "decay of the latency strategy, where it has none of its own"),
+    ("discover.default-rtt", "duration", "", "default-rtt of the latency strategy, where it has none of its own"),
+    ("discover.monitor", "section", "", "Health monitoring; only the defaults are accepted so far"),
+    ("discover.monitor.health", "section", "", "Health by the share of errors"),
+    ("discover.monitor.health.type", "error-ratio", "error-ratio", "How health is judged"),
+    ("discover.monitor.health.ratio", "number", "0.1", "Share of errors above which a provider is left out"),
+    ("discover.monitor.health.window", "duration", "60s", "Time that is looked at"),
+    ("discover.monitor.health.buckets", "count", "10", "Parts of the window"),
+    ("discover.monitor.health.interval", "duration", "5s", "Time between two looks"),
+    ("discover.monitor.health.grace-period", "section", "", "When to judge at all"),
+    ("discover.monitor.health.grace-period.min-requests", "count", "20", "Requests below which nothing is judged"),
+    ("response-headers", "section", "", "What answers say of themselves"),
+    ("response-headers.provider", "switch", "true", "Whether answers name the provider"),
+    ("response-headers.provider-request-id", "switch", "true", "Whether answers carry the provider's request id"),
+    ("telemetry", "section", "", "What the gateway tells of itself"),
+    ("telemetry.level", "text", "info", "Level of the application log: trace, debug, info, warn, error, off"),
+    ("telemetry.format", "pretty|compact|json", "pretty", "Shape of the application log"),
+    ("telemetry.service-name", "text", "ai-gateway", "Name of the gateway in exported telemetry"),
+    ("telemetry.exporter", "stdout|otlp|both", "stdout", "Where telemetry goes; only stdout so far"),
+    ("telemetry.otlp-endpoint", "text", "", "Address of the collector, used with otlp"),
+    ("telemetry.propagate", "switch", "", "Whether a caller's trace context is carried on; said at start: not yet"),
+    ("helicone", "section", "", "Helicone's platform"),
+    ("helicone.api-key", "text", "", "Used by its features only"),
+    ("helicone.base-url", "text", "", "Used by its features only"),
+    ("helicone.websocket-url", "text", "", "Used by its features only"),
+    ("helicone.features", "none|auth|observability|__prompts|all", "none", "Only none so far"),
+    ("helicone.authentication", "switch", "false", "Only false so far"),
+    ("helicone.observability", "switch", "false", "Only false so far"),
+    ("helicone.__prompts", "switch", "false", "Only false so far"),
+)  # fmt: skip
+_NOT_YET: Final = (
+    ("routers.<router>.load-balance.image", "section", "", "How image requests are spread"),
+    ("routers.<router>.load-balance.audio", "section", "", "How audio requests are spread"),
+    ("cache-store", "section", "", "Where cached answers are kept"),
+    ("cache-store.type", "in-memory|redis", "", "The kind of store"),
+    ("cache-store.max-size", "count", "268435456", "in-memory: its size"),
+    ("cache-store.host-url", "text", "", "redis: its address"),
+    ("rate-limit-store", "section", "", "Where rate limits are counted"),
+    ("rate-limit-store.type", "in-memory|redis", "", "The kind of store"),
+    ("rate-limit-store.host-url", "text", "redis://localhost:6379", "redis: its address"),
+    ("rate-limit-store.connection-timeout", "duration", "1s", "redis: time to connect"),
+    ("control-plane", "section", "", "The connection to Helicone's control plane"),
+    ("control-plane.retry", "section", "", "Its retries"),
+)
+_NEVER: Final = (
+    ("database", "section", "", "Helicone's cloud database"),
+    ("database.url", "text", "", "Its address"),
+    ("database.connection-timeout", "duration", "10s", "Time to connect"),
+    ("database.max-connections", "count", "10", "Most connections"),
+    ("database.min-connections", "count", "0", "Fewest connections"),
+    ("database.acquire-timeout", "duration", "5s", "Time to wait for a connection"),
+    ("database.idle-timeout", "duration", "600s", "Time that an idle connection is kept"),
+    ("database.max-lifetime", "duration", "1800s", "Time that any connection is kept"),
+    ("minio", "section", "", "Helicone's store of bodies"),
+    ("minio.url-style", "path|virtual-host", "path", "How buckets are addressed"),
+    ("minio.bucket-name", "text", "request-response-storage", "Its bucket"),
+    ("minio.host", "text", "http://localhost:9000", "Its address"),
+    ("minio.region", "text", "us-east-1", "Its region"),
+    ("minio.access-key", "text", "", "Its access key"),
+    ("minio.secret-key", "text", "", "Its secret key"),
+    ("deployment-target", "section", "sidecar", "Only sidecar, which is what llmgate is"),
+    ("deployment-target.type", "sidecar|cloud", "sidecar", "Only sidecar"),
+    ("deployment-target.db-poll-interval", "duration", "30s", "cloud: time between two looks at the database"),
+    ("deployment-target.listener-reconnect-interval", "duration", "300s", "cloud: time before listening anew"),
+)
+_SCOPES: Final = ("global", "unified-api", "routers.<router>")
+
+
+@functools.cache
+def key_table() -> Sequence[Key]:
+    """Every key, sorted by path."""
+    return tuple(sorted(_keys(), key=lambda key: key.path))
+
+
+@functools.cache
+def children(section: str) -> Mapping[str, Key]:
+    """The keys directly below a section (``""`` for the top), by their last part; names of the operator left out."""
+    prefix = f"{section}." if section else ""
+    return {
+        key.path[len(prefix) :]: key
+        for key in key_table()
+        if key.path.startswith(prefix) and not set(".<") & set(key.path[len(prefix) :])
+    }
+
+
+def _keys() -> Iterator[Key]:
+    yield from (Key(*row) for row in _TABLE)
+    yield from (Key(*row, Status.NOT_YET) for row in _NOT_YET)
+    yield from (Key(*row, Status.NEVER) for row in _NEVER)
+    for scope in _SCOPES:
+        yield from _below(scope, _RETRIES)
+        yield from _below(scope, (*_CACHE, *_LIMIT), Status.NOT_YET)
+    yield from _below("control-plane.retry", [(path[8:], *rest) for path, *rest in _RETRIES[1:]], Status.NOT_YET)
+    yield from _below("routers.<router>.load-balance.chat", _BALANCE)
+    for provider in ("providers.<provider>", "routers.<router>.providers.<provider>"):
+        yield from _below(provider, _PROVIDER)
+        yield from _fields(f"{provider}.timeouts", Timeouts, "the gateway's")
+    yield from _fields("timeouts", Timeouts)
+    yield from _fields("stream", StreamConfig)
+    yield from _fields("server", ServerConfig)
+
+
+def _below(section: str, rows: Sequence[Sequence[str]], status: Status = Status.WORKS) -> Iterator[Key]:
+    for path, kind, default, meaning in rows:
+        yield Key(f"{section}.{path}", kind, default, meaning, status)
+
+
+def _fields(section: str, cls: type[Any], default: str | None = None) -> Iterator[Key]:
+    said = meanings(cls)
+    for field in settable(cls):
+        value = _shown(field, cls) if default is None else default
+        yield Key(f"{section}.{key_of(field)}", _type(field, cls), value, said.get(field.name, "").rstrip("."))
+
+
+def _type(field: attrs.Attribute[Any], cls: type[Any]) -> str:
+    if isinstance(field.default, bool):
+        return "switch"
+    if isinstance(field.default, float):
+        return "duration"
+    if isinstance(field.default, int):
+        return "duration" if says_seconds(cls, field) and not field.name.endswith("rate") else "count"
+    return "text" if isinstance(field.default, str) else "list"
+
+
+def _shown(field: attrs.Attribute[Any], cls: type[Any]) -> str:
+    value = field.default
+    if isinstance(value, bool):
+        return str(value).lower()
+    if _type(field, cls) == "duration":
+        return written(value or 0)
+    return "" if value == () else str(value)

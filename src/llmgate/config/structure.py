@@ -1,0 +1,189 @@
+"""Turns the positioned tree into a ``GatewayConfig``, section by section; problems are noted, none is raised here."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from llmgate.spec import Timeouts
+
+from .decoder import Decoder, UnreadableError
+from .dialect import (
+    log_level,
+    read_policies,
+    read_retries,
+    refuse_deployment,
+    refuse_health,
+    refuse_helicone,
+    refuse_telemetry,
+    refuse_tls,
+    refuse_unsupported,
+)
+from .model import GatewayConfig, ServerConfig, StreamConfig
+from .problems import Problems
+from .providers import ProviderReader
+from .quoting import quoted
+from .routers import RouterReader, read_mapping_of_models
+from .sections import Section, is_null, read_section
+from .stages import Find, Names, StageReader
+from .tree import Entry, MapNode, Node
+
+__all__ = ["structured"]
+
+T = TypeVar("T")
+
+_ADDRESS: Final = re.compile(r"[A-Za-z0-9:_.-]{1,253}")
+_SECRET_STORES: Final = ("env", "file")
+_STATE_STORES: Final = ("memory",)
+_RAW: Final = ("deployment-target", "global", "timeouts", "stream", "server", "unified-api")
+
+
+def structured(
+    tree: Node,
+    problems: Problems,
+    *,
+    environment: Mapping[str, str],
+    find: Find,
+    names: Names,
+    directory: Path,
+    source: str,
+    warnings: Sequence[str] = (),
+) -> GatewayConfig:
+    """The configuration that a tree says.
+
+    Args:
+        tree: What was written, variables laid over it.
+        problems: Where to note what is wrong; the result means nothing when anything is.
+        environment: Environment variables, ``.env`` included.
+        find: Gives the class of a stage by kind and name.
+        names: Lists the stages of a kind.
+        directory: What relative paths are relative to.
+        source: What was read, for people.
+        warnings: What the reading itself found worth saying.
+    """
+    decoder = Decoder(problems, _store_names(tree))
+    stages = StageReader(decoder, find, names)
+    top = read_section(decoder, tree, "", "the configuration", raw=_RAW)
+    scope = _scopes(decoder, top)
+    timeouts = _timeouts(decoder, top)
+    provider_reader = ProviderReader(stages, environment, timeouts, _entries(decoder, top, "providers"))
+    providers = provider_reader.configured()
+    routers = RouterReader(stages, provider_reader, providers, top.section("discover")).read_all(
+        top.nodes.get("routers")
+    )
+    providers.update(provider_reader.discovered({*providers, *provider_reader.written}))
+    if not providers and not provider_reader.written:
+        providers.update(provider_reader.embedded())
+    more_warnings = _refusals(stages, top)
+    return GatewayConfig(
+        providers=providers,
+        routers=routers,
+        auth=stages.listed("auth", top.nodes.get("auth"), "auth"),
+        secrets=stages.named("secrets", top.nodes.get("secrets"), "secrets", _SECRET_STORES),
+        state=stages.named("state", top.nodes.get("state"), "state", _STATE_STORES),
+        interceptors=(
+            *read_policies(stages, scope["global"], "global", "global"),
+            *stages.listed("interceptors", top.nodes.get("interceptors"), "interceptors"),
+        ),
+        unified_interceptors=(
+            *read_policies(stages, scope["unified-api"], "unified-api", "unified-api"),
+            *stages.listed("interceptors", scope["unified-api"].nodes.get("interceptors"), "unified-api.interceptors"),
+        ),
+        loggers=stages.listed("loggers", top.nodes.get("loggers"), "loggers"),
+        retries=read_retries(stages, scope["global"]),
+        unified_retries=read_retries(stages, scope["unified-api"]),
+        model_mapping=read_mapping_of_models(stages, top, "default-model-mapping", providers),
+        timeouts=timeouts,
+        stream=_class(decoder, top, "stream", StreamConfig) or StreamConfig(),
+        server=_server(decoder, top),
+        provider_header=top.section("response-headers").get("provider", True),
+        provider_request_id_header=top.section("response-headers").get("provider-request-id", True),
+        log_level=log_level(problems, top),
+        log_format=top.section("telemetry").get("format", "pretty"),
+        blocked_plugins=top.section("plugins").get("block", ()),
+        warnings=(*warnings, *more_warnings, *provider_reader.warnings),
+        directory=directory,
+        source=source,
+    )
+
+
+def _store_names(tree: Node) -> Sequence[str]:
+    """The names that references may use; needed before anything is read, since any stage may hold a reference."""
+    entry = tree.find("secrets") if isinstance(tree, MapNode) else None
+    written = entry.node.entries if entry is not None and isinstance(entry.node, MapNode) else {}
+    return (*_SECRET_STORES, *written)
+
+
+def _scopes(decoder: Decoder, top: Section) -> Mapping[str, Section]:
+    raw = ("cache", "rate-limit", "interceptors")
+    return {
+        name: read_section(decoder, top.nodes[name], name, name, raw=raw) if name in top.nodes else Section(top.where)
+        for name in ("global", "unified-api")
+    }
+
+
+def _entries(decoder: Decoder, top: Section, key: str) -> Mapping[str, Entry]:
+    node = top.nodes.get(key)
+    if node is None:
+        return {}
+    if not isinstance(node, MapNode):
+        decoder.problems.add(node.where, f"{key!r} must be a mapping of names")
+        return {}
+    return node.entries
+
+
+def _class(decoder: Decoder, top: Section, key: str, cls: type[T], skipped: Sequence[str] = ()) -> T | None:
+    """A section that is an attrs class; None when it is absent or wrong."""
+    node = top.nodes.get(key)
+    if node is None:
+        return None
+    if not isinstance(node, MapNode):
+        decoder.problems.add(node.where, f"{key!r} must be a mapping of settings")
+        return None
+    with contextlib.suppress(UnreadableError):
+        return decoder.read_class(node, cls, within=key, skipped=skipped)
+    return None
+
+
+def _timeouts(decoder: Decoder, top: Section) -> Timeouts:
+    """``timeouts``, and below it ``dispatcher``, which says the same in the words of the dialect."""
+    given = _class(decoder, top, "timeouts", Timeouts)
+    node = top.nodes.get("timeouts")
+    written: dict[str, Any] = {}
+    dispatcher = top.section("dispatcher")
+    for key, field in (("timeout", "total"), ("connection-timeout", "connect")):
+        entry = node.find(field) if isinstance(node, MapNode) else None
+        value = dispatcher.get(key)
+        if value is None or (entry is not None and not is_null(entry.node)):
+            continue
+        if value <= 0:
+            decoder.problems.add(dispatcher.place(key), f"{key!r} must be more than 0")
+        written[field] = value
+    return attrs.evolve(given or Timeouts(), **written)
+
+
+def _server(decoder: Decoder, top: Section) -> ServerConfig:
+    node = top.nodes.get("server")
+    tls = node.find("tls") if isinstance(node, MapNode) else None
+    refuse_tls(decoder.problems, tls.node if tls is not None else None)
+    server = _class(decoder, top, "server", ServerConfig, skipped=("tls",)) or ServerConfig()
+    if not _ADDRESS.fullmatch(server.address):
+        entry = node.find("address") if isinstance(node, MapNode) else None
+        where = entry.where if entry is not None else top.place("server")
+        decoder.problems.add(where, f"{quoted(server.address)} is no address to listen on: write 127.0.0.1 or 0.0.0.0")
+    return server
+
+
+def _refusals(stages: StageReader, top: Section) -> Sequence[str]:
+    """Note what is asked for and not there; returns warnings."""
+    problems = stages.decoder.problems
+    refuse_unsupported(problems, top)
+    refuse_deployment(stages, top)
+    refuse_helicone(problems, top)
+    refuse_health(problems, top)
+    return refuse_telemetry(problems, top)

@@ -1,0 +1,157 @@
+"""Every key of the older dialect is read, and what is not there says so."""
+
+from __future__ import annotations
+
+import pytest
+
+from config.fakes import STAGES, EverythingConfig, Loader, fake
+from llmgate.config.model import RetryConfig
+
+NOTHING_ASKED = """\
+telemetry: {level: info, service-name: x, exporter: stdout, otlp-endpoint: 'http://x', format: compact}
+server: {address: 0.0.0.0, port: 8080, tls: Disabled, shutdown-timeout: 30s}
+dispatcher: {timeout: 15m, connection_timeout: 10s}
+discover:
+  discover-decay: 20s
+  default-rtt: 100ms
+  monitor: {health: {type: error-ratio, ratio: 0.10, window: 60s, buckets: 10, interval: 5s,
+                     grace_period: {min_requests: 20}}}
+response-headers: {provider: false, provider-request-id: false}
+deployment-target: sidecar
+default-model-mapping: {gpt-4o: [anthropic/claude], gpt-4: openai/gpt-4o}
+helicone: {api-key: k, base-url: 'https://x', websocket-url: 'wss://x', features: none, authentication: false,
+           observability: false, __prompts: false}
+providers: {openai: {models: [gpt-4o], base-url: 'https://api.openai.com/'}, anthropic: {version: '2023-06-01'}}
+cache-store:
+rate-limit-store: ~
+global: {cache: , rate-limit: ,
+         retries: {strategy: exponential, min-delay: 1s, max-delay: 9s, max-retries: 3, factor: 1.5}}
+unified-api: {retries: {strategy: constant, delay: 2s, max-retries: 1}}
+routers:
+  abc_1-2:
+    load-balance: {chat: {strategy: balanced-latency, providers: [openai, anthropic, gemini]}}
+    model-mappings: {m: [openai/gpt-4o]}
+    cache:
+    rate-limit:
+    retries: {strategy: constant}
+    providers: {openai: {base-url: 'https://eu.api.openai.com/', version-path: v1}}
+"""
+DATABASE = """\
+database: {url: x, connection-timeout: 10s, max-connections: 1, min-connections: 0, acquire-timeout: 5s,
+           idle-timeout: 600s, max-lifetime: 1800s}
+"""
+
+
+def test_a_file_that_asks_for_nothing_that_is_missing_loads(loader: Loader) -> None:
+    config = loader.text(NOTHING_ASKED)
+    assert config.timeouts.total == 900
+    assert config.timeouts.connect == 10
+    assert (config.provider_header, config.provider_request_id_header) == (False, False)
+    assert config.log_format == "compact"
+    assert config.model_mapping == {"gpt-4o": ("anthropic/claude",), "gpt-4": ("openai/gpt-4o",)}
+    assert config.retries == RetryConfig(3, 1, 9, 1.5)
+    assert config.unified_retries == RetryConfig(1, 2, 2, 1)
+    assert config.providers["anthropic"].headers == {"anthropic-version": "2023-06-01"}
+    router = config.routers["abc_1-2"]
+    assert router.retries == RetryConfig(2, 1, 1, 1)
+    assert router.providers["openai"].base_url == "https://eu.api.openai.com/"
+    assert router.providers["openai"].models == ("gpt-4o",)
+    assert router.balances["chat"].strategy.config.decay == 20
+    assert router.balances["chat"].strategy.config.default_rtt == 0.1
+
+
+def test_variables_of_the_platform_alone_break_nothing(loader: Loader) -> None:
+    loader.mapping(None, HELICONE_CONTROL_PLANE_API_KEY="x", HELICONE_API_KEY="y", AWS_REGION="z")
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("cache-store: {type: in-memory, max-size: 1}", "'cache-store' is not there yet"),
+        ("cache-store: {type: redis, host-url: x}", "'cache-store' is not there yet"),
+        ("rate-limit-store: {type: redis, host-url: x, connection-timeout: 1s}", "'rate-limit-store' is not there yet"),
+        ("global: {cache: {directive: x, buckets: 2, seed: s}}", "'global.cache' is not there yet"),
+        ("global: {rate-limit: {per-api-key: {capacity: 5, refill-frequency: 1s}}}", "'global.rate-limit' is not"),
+        ("unified-api: {cache: {}}", "'unified-api.cache' is not there yet"),
+        ("unified-api: {rate-limit: {store: {type: in-memory}}}", "'unified-api.rate-limit' is not there yet"),
+        ("routers: {a: {cache: {}}}", "'routers.a.cache' is not there yet"),
+        ("routers: {a: {rate-limit: {}}}", "'routers.a.rate-limit' is not there yet"),
+        ("control-plane: {retry: {strategy: exponential, max-retries: 15}}", "'control-plane' is not there yet"),
+        ("helicone: {features: all}", "helicone feature 'all' is not there yet"),
+        ("helicone: {features: __prompts}", "helicone feature '__prompts' is not there yet"),
+        ("helicone: {__prompts: true}", "'helicone.__prompts' is not there yet"),
+        ("helicone: {observability: true}", "'helicone.observability' is not there yet"),
+        ("telemetry: {exporter: both}", "exporter 'both' is not there yet"),
+        ("discover: {monitor: {health: {ratio: 0.2}}}", "health monitoring is not there yet"),
+        ("discover: {monitor: {health: {grace_period: {min_requests: 5}}}}", "health monitoring is not there yet"),
+        ("server: {tls: {Enabled: {cert: a, key: b}}}", "'server.tls' is not there yet"),
+        ("deployment-target: {type: cloud, db-poll-interval: 30s, listener-reconnect-interval: 5m}", "will never be"),
+        ("deployment-target: cloud", "will never be there"),
+        (DATABASE, "'database' will never be there"),
+        ("minio: {url-style: path, bucket-name: b, host: h, region: r, access-key: a, secret-key: s}",
+         "'minio' will never be there"),
+        ("routers: {a: {load-balance: {image: {strategy: latency, providers: [openai]}}}}", "image' is not there yet"),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_says_so(loader: Loader, text: str, word: str) -> None:
+    problem = loader.one(text)
+    assert word in problem
+    assert "take it out" in problem or "write" in problem or "out" in problem
+
+
+def test_legacy_switches_give_way_to_features(loader: Loader) -> None:
+    loader.text("helicone: {features: none, authentication: true}")
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        ("debug", "debug"), ("warn", "warning"), ("OFF", "critical"), ("info,ai_gateway=trace", "debug"),
+        ("llmgate=error,info", "error"), ("tower=trace,warn", "warning"),
+    ],
+)  # fmt: skip
+def test_log_levels(loader: Loader, level: str, expected: str) -> None:
+    assert loader.text(f"telemetry: {{level: '{level}'}}").log_level == expected
+
+
+def test_an_unknown_log_level(loader: Loader) -> None:
+    assert loader.one("telemetry: {level: inof}").endswith("(did you mean 'info'?)")
+
+
+def test_trace_context_is_a_warning(loader: Loader) -> None:
+    assert loader.text("telemetry: {propagate: true}").warnings[0] == "c.yaml:1:13: trace context is not carried on yet"
+    assert loader.text("telemetry: {propagate: false}").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("retries", "problem"),
+    [
+        (
+            "{strategy: constant, min-delay: 1s}",
+            "c.yaml:1:40: 'min-delay' belongs to strategy: exponential, this one is constant",
+        ),
+        ("{delay: 1s}", "c.yaml:1:20: 'delay' belongs to strategy: constant, this one is exponential"),
+        ("{strategy: linear}", "c.yaml:1:30: 'strategy' must be one of exponential, constant, not 'linear'"),
+        ("{max-retries: -1}", "c.yaml:1:20: 'max-retries' must be 0 to 100, not -1"),
+        ("{factor: 0.5}", "c.yaml:1:20: 'factor' must be 1 to 1000, not 0.5"),
+        ("{min-delay: 9s, max-delay: 1s}", "c.yaml:1:35: 'max-delay' must not be less than 'min-delay'"),
+    ],
+)
+def test_wrong_retries(loader: Loader, retries: str, problem: str) -> None:
+    assert loader.problems(f"global: {{retries: {retries}}}")[0] == problem
+
+
+def test_a_limit_and_a_cache_become_interceptors_where_they_are_installed(loader: Loader) -> None:
+    extended = {**STAGES["interceptors"], "cache": fake("cache", EverythingConfig), "rate-limit": fake("rate-limit")}
+    loader.find = lambda kind, name: (extended if kind == "interceptors" else STAGES[kind]).get(name)
+    config = loader.text(
+        "global: {cache: {count: 3}, rate-limit: {}}\ninterceptors: [request-rules]\n"
+        "routers: {a: {cache: {}, interceptors: [request-rules]}}\n"
+    )
+    assert [(stage.id, stage.use) for stage in config.interceptors] == [
+        ("global.rate-limit", "rate-limit"),
+        ("global.cache", "cache"),
+        ("interceptors[0]", "request-rules"),
+    ]
+    assert config.interceptors[1].config.count == 3
+    assert [stage.id for stage in config.routers["a"].interceptors] == ["routers.a.cache", "routers.a.interceptors[0]"]
