@@ -1,0 +1,10 @@
+"""The conductor: it knows the interfaces of the stages, never an implementation."""
+
+from __future__ import annotations
+
+from .frame import ExchangeFrame
+from .models import ModelEntry
+from .pipeline import Pipeline
+from .streaming import GatewayStream
+
+__all__ = ["ExchangeFrame", "GatewayStream", "ModelEntry", "Pipeline"]

@@ -1,0 +1,192 @@
+"""The composition root: configuration and registry become stage instances, in written order. No I/O happens here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import attrs
+
+from llmgate.catalogue import default_model_mapping, provider_row, resolve_base_url
+from llmgate.config.model import BalanceConfig, GatewayConfig, ProviderConfig, RouterConfig, StageConfig
+from llmgate.spec import (
+    ConfigError,
+    CredentialHeader,
+    Interceptor,
+    Operation,
+    PluginError,
+    Provider,
+    ProviderAdapter,
+    ProviderRow,
+    Stage,
+    StageContext,
+    Transport,
+)
+
+from .chain import Chain
+from .snapshot import Balance, Member, ModelMapping, ProviderRuntime, Route, Snapshot
+
+__all__ = ["Assembly", "StageFinder", "origin_of"]
+
+
+class StageFinder(Protocol):
+    """What assembly needs of a registry: the class behind a kind and a name."""
+
+    def find(self, kind_id: str, name: str) -> type[Stage[Any]] | None:
+        """The class, None when there is none."""
+        ...
+
+
+class Assembly:
+    """Builds one ``Snapshot``.
+
+    Args:
+        config: The configuration.
+        registry: Where stage classes are found.
+        context: What adapters that bring their own transport are made with.
+    """
+
+    def __init__(self, config: GatewayConfig, registry: StageFinder, context: StageContext) -> None:
+        self._config = config
+        self._registry = registry
+        self._context = context
+        self._stages: list[tuple[str, Stage[Any]]] = []
+        self._runtimes: dict[Provider, ProviderRuntime] = {}
+
+    def snapshot(self) -> Snapshot:
+        """The stages and routes of the configuration; stages stand in the order in which they are to be opened.
+
+        Raises:
+            PluginError: a stage cannot be made.
+            ConfigError: a provider or a balance makes no sense.
+        """
+        config = self._config
+        secrets = {name: self._stage("secrets", one) for name, one in config.secrets.items()}
+        state = {name: self._stage("state", one) for name, one in config.state.items()}
+        auth = [self._stage("auth", one) for one in config.auth]
+        providers = {name: self._provider(one) for name, one in config.providers.items()}
+        shared = [self._stage("interceptors", one) for one in config.interceptors]
+        unified = self._unified(providers, shared)
+        routers = {name: self._router(one, providers, shared) for name, one in config.routers.items()}
+        loggers = [(one.id, self._stage("loggers", one)) for one in config.loggers]
+        return Snapshot(
+            config=config,
+            stages=tuple(self._stages),
+            secrets=secrets,
+            state=state,
+            auth=auth,
+            loggers=loggers,
+            runtimes=self._runtimes,
+            unified=unified,
+            routers=routers,
+        )
+
+    def _stage(self, kind_id: str, entry: StageConfig) -> Any:
+        stage_class = self._registry.find(kind_id, entry.use)
+        if stage_class is None:
+            raise PluginError(f"{entry.id}: no {kind_id} stage is called {entry.use!r}: see `llmgate plugins`")
+        try:
+            stage = stage_class(entry.config)
+        except Exception as failure:
+            raise PluginError(f"{entry.id}: {entry.use!r} cannot be made: {failure}") from failure
+        self._stages.append((entry.id, stage))
+        return stage
+
+    def _provider(self, entry: ProviderConfig) -> Provider:
+        row = provider_row(entry.row) if entry.row is not None else None
+        try:
+            base_url = resolve_base_url(row, entry.base_url, entry.version_path)
+        except ValueError as failure:
+            raise ConfigError(f"providers.{entry.name}: {failure}") from None
+        provider = Provider(
+            name=entry.name,
+            row=_row_as_configured(entry, row),
+            base_url=base_url,
+            secret=entry.secret,
+            models=entry.models,
+            headers=entry.headers,
+            timeouts=entry.timeouts or self._config.timeouts,
+        )
+        adapter: ProviderAdapter[Any] = self._stage("providers", entry.adapter)
+        transport: Transport = adapter.make_transport(self._context) or self._context.transport
+        self._runtimes[provider] = ProviderRuntime(provider, adapter, transport, origin_of(base_url))
+        return provider
+
+    def _unified(self, providers: Mapping[str, Provider], shared: Sequence[Interceptor[Any]]) -> Route:
+        config = self._config
+        own = [self._stage("interceptors", one) for one in config.unified_interceptors]
+        return Route(
+            id=None,
+            balances={},
+            fallback=self._priority("unified-api"),
+            mapping=ModelMapping(),
+            chain=Chain([*shared, *own]),
+            retries=config.unified_retries or config.retries,
+            providers={name: one for name, one in providers.items() if not one.row.relay_only},
+        )
+
+    def _router(
+        self, entry: RouterConfig, providers: Mapping[str, Provider], shared: Sequence[Interceptor[Any]]
+    ) -> Route:
+        own = [self._stage("interceptors", one) for one in entry.interceptors]
+        seen = {**providers, **{name: self._provider(one) for name, one in entry.providers.items()}}
+        balances = {Operation(name): self._balance(entry, one, seen) for name, one in entry.balances.items()}
+        return Route(
+            id=entry.id,
+            balances=balances,
+            fallback=self._priority(f"routers.{entry.id}"),
+            mapping=self._mapping(entry, balances),
+            chain=Chain([*shared, *own]),
+            retries=entry.retries or self._config.retries,
+            providers=seen,
+        )
+
+    def _balance(self, router: RouterConfig, entry: BalanceConfig, providers: Mapping[str, Provider]) -> Balance:
+        missing = [one.provider for one in entry.members if one.provider not in providers]
+        if missing:
+            raise ConfigError(f"routers.{router.id}: provider {missing[0]!r} is not configured")
+        members = [Member(providers[one.provider], one.model, one.weight) for one in entry.members]
+        return Balance(self._stage("routing", entry.strategy), members, entry.by_model, entry.grouped)
+
+    def _mapping(self, entry: RouterConfig, balances: Mapping[Operation, Balance]) -> ModelMapping:
+        """The mapping of a router: its own, else the default where it lists several vendors and so asks for it."""
+        if entry.model_mappings is not None:
+            return ModelMapping(entry.model_mappings)
+        vendors = {member.provider.row.name for balance in balances.values() for member in balance.members}
+        if len(vendors) < 2:
+            return ModelMapping()
+        operators = self._config.model_mapping
+        return ModelMapping(default_model_mapping() if operators is None else operators)
+
+    def _priority(self, owner: str) -> Any:
+        return self._stage("routing", StageConfig(id=f"{owner}.order", use="priority", config=self._default("routing")))
+
+    def _default(self, kind_id: str) -> Any:
+        stage_class = self._registry.find(kind_id, "priority")
+        assert stage_class is not None, "priority is built in"
+        return stage_class.config_class()
+
+
+def origin_of(base_url: str) -> str:
+    """``scheme://host[:port]`` of an address that has been checked already."""
+    parts = urlsplit(base_url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _row_as_configured(entry: ProviderConfig, row: ProviderRow | None) -> ProviderRow:
+    """The catalogue's row under the operator's settings, or a row made for a provider that no row knows."""
+    if row is None:
+        path = "/chat/completions"
+        return ProviderRow(
+            name=entry.name,
+            title=entry.name,
+            base_url=entry.base_url,
+            formats={entry.format or "openai-chat": path},
+            credential=None if entry.keyless else CredentialHeader(),
+            keyless=bool(entry.keyless),
+            source="the configuration",
+        )
+    if entry.format is not None and entry.format not in row.formats:
+        row = attrs.evolve(row, formats={entry.format: "/chat/completions"})
+    return row

@@ -1,0 +1,143 @@
+"""One try at one deployment: credential, request, answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from llmgate.formats import get_format
+from llmgate.spec import (
+    Attempt,
+    AttemptCall,
+    Format,
+    GatewayRequest,
+    GatewayResponse,
+    PluginError,
+    Provider,
+    ProviderRequest,
+    RelayBody,
+    Secret,
+)
+
+from .snapshot import ProviderRuntime
+
+__all__ = ["Try", "answer", "build_try", "note_head"]
+
+
+@attrs.frozen(eq=False)
+class Try:
+    """An attempt that is ready to be sent.
+
+    Args:
+        attempt: Its account.
+        runtime: The provider, its adapter and its transport.
+        call: What the adapter was asked to build.
+        request: What it built.
+        relay: Whether both sides speak the same wire format.
+    """
+
+    attempt: Attempt
+    runtime: ProviderRuntime
+    call: AttemptCall
+    request: ProviderRequest
+    relay: bool
+
+
+def build_try(
+    runtime: ProviderRuntime, request: GatewayRequest, attempt: Attempt, secret: Secret | None, now: float
+) -> Try:
+    """Have the adapter build the request of an attempt.
+
+    Args:
+        runtime: The provider, its adapter and its transport.
+        request: What is asked, with every edit.
+        attempt: The attempt.
+        secret: The credential.
+        now: Seconds since the epoch.
+
+    Raises:
+        InvalidRequestError: the provider has no counterpart for something that changes the meaning.
+        PluginError: the adapter built a request to another host than the provider's.
+    """
+    if secret is not None:
+        attempt.credential_ref = str(secret.ref) if secret.ref else None
+        attempt.credential_version = secret.version
+        attempt.credential_fingerprint = secret.fingerprint
+    wire_format = _choose_format(runtime.provider, request.format)
+    relay = wire_format.name == request.format
+    asks_usage = request.stream and not request.include_usage and runtime.provider.row.stream_usage == "option"
+    edits = _edits(request, attempt.deployment.model, asks_usage=asks_usage)
+    call = AttemptCall(
+        operation=request.operation,
+        deployment=attempt.deployment,
+        format=wire_format,
+        body=RelayBody(wire_format.patch_request(request.body, edits) if edits else request.body)
+        if relay
+        else attrs.evolve(request.chat, **edits),
+        stream=request.stream,
+        secret=secret,
+        headers=request.headers if relay else {},
+        withhold_usage=asks_usage,
+        now=now,
+    )
+    built = runtime.adapter.build_request(call)
+    if built.origin != runtime.origin:
+        # Whatever a plugin does, a credential never leaves for a host that the operator did not name beside it.
+        raise PluginError(
+            f"adapter {runtime.adapter.name!r} built a request to {built.origin!r} for provider "
+            f"{runtime.provider.name!r}, which is configured elsewhere: the adapter must use provider.base_url"
+        )
+    return Try(attempt, runtime, call, built, relay)
+
+
+async def answer(tried: Try, inbound: str) -> GatewayResponse:
+    """Send an attempt and read its whole answer.
+
+    Args:
+        tried: The attempt.
+        inbound: The name of the caller's wire format, in which the answer is returned.
+
+    Raises:
+        ProviderError: the provider failed, or answered with an error.
+    """
+    attempt, call, adapter = tried.attempt, tried.call, tried.runtime.adapter
+    response = await tried.runtime.transport.send(tried.request)
+    note_head(attempt, response.status, response.headers)
+    if not 200 <= response.status < 300:
+        raise adapter.parse_error(call, response)
+    result = adapter.parse_response(call, response)
+    attempt.outcome = result.outcome
+    return result if result.format == inbound else _translated(result, get_format(inbound))
+
+
+def _translated(response: GatewayResponse, client_format: Format) -> GatewayResponse:
+    return attrs.evolve(
+        response,
+        format=client_format.name,
+        body=client_format.encode_response(response.chat),
+        decode=client_format.decode_response,
+        headers={},
+    )
+
+
+def note_head(attempt: Attempt, status: int, headers: Mapping[str, str]) -> None:
+    """Keep what the head of an answer tells."""
+    attempt.status = status
+    attempt.provider_request_id = headers.get("x-request-id") or headers.get("request-id")
+
+
+def _choose_format(provider: Provider, inbound: str) -> Format:
+    """The inbound format where the provider speaks it, so that bodies are relayed; else its preferred one."""
+    formats = provider.row.formats
+    return get_format(inbound if inbound in formats else next(iter(formats)))
+
+
+def _edits(request: GatewayRequest, model: str, *, asks_usage: bool) -> dict[str, Any]:
+    edits = dict(request.edits)
+    if model != request.model or "model" in edits:
+        edits["model"] = model
+    if asks_usage:
+        edits["include_usage"] = True
+    return edits

@@ -1,0 +1,154 @@
+"""The Pipeline for synchronous code: the same methods, run on one event loop in a background thread."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from llmgate.spec import ChatRequest, FinishReason, GatewayChunk, Record, Usage
+
+from .completion import Completion, CompletionStream
+from .models import ModelEntry
+from .pipeline import Pipeline
+
+__all__ = ["BlockingPipeline", "BlockingStream"]
+
+T = TypeVar("T")
+
+
+class BlockingPipeline:
+    """A Pipeline for synchronous code: ``with BlockingPipeline.from_config(...) as p: p.complete(...)``.
+
+    It may be used from several threads at once.
+
+    Args:
+        pipeline: The pipeline to run.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @classmethod
+    def from_config(
+        cls, source: str | os.PathLike[str] | Mapping[str, Any] | None = None, **options: Any
+    ) -> BlockingPipeline:
+        """Assemble one; the arguments are those of ``Pipeline.from_config``."""
+        return cls(Pipeline.from_config(source, **options))
+
+    def open(self) -> None:
+        """Start the background loop and open the pipeline on it."""
+        if self._thread is not None:
+            raise RuntimeError("the pipeline is open already")
+        loop = self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=loop.run_forever, name="llmgate", daemon=True)
+        self._thread.start()
+        try:
+            self._run(self._pipeline.open())
+        except BaseException:
+            self._stop()
+            raise
+
+    def close(self) -> None:
+        """Close the pipeline and stop the loop. Idempotent."""
+        if self._thread is not None:
+            try:
+                self._run(self._pipeline.aclose())
+            finally:
+                self._stop()
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def complete(self, request: ChatRequest | None = None, /, **fields: Any) -> Completion:
+        """Ask for a whole chat answer; see ``Pipeline.complete``."""
+        return self._run(self._pipeline.complete(request, **fields))
+
+    def stream(self, request: ChatRequest | None = None, /, **fields: Any) -> BlockingStream:
+        """Ask for a streamed chat answer: ``with p.stream(...) as chunks``; see ``Pipeline.stream``."""
+        return BlockingStream(self, self._pipeline.stream(request, **fields))
+
+    def models(self, **options: Any) -> Sequence[ModelEntry]:
+        """The models that the caller may ask for; see ``Pipeline.models``."""
+        return self._run(self._pipeline.models(**options))
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop is None:
+            work.close()
+            raise RuntimeError("the pipeline is not open: use it inside `with`")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # a KeyboardInterrupt here must not leave the work running there
+            raise
+
+    def _stop(self) -> None:
+        loop, thread = self._loop, self._thread
+        self._loop = self._thread = None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+
+class BlockingStream:
+    """A streamed answer for synchronous code; iterate it inside its ``with`` block.
+
+    Args:
+        owner: The pipeline on whose loop it runs.
+        stream: The stream.
+    """
+
+    def __init__(self, owner: BlockingPipeline, stream: CompletionStream) -> None:
+        self._owner = owner
+        self._stream = stream
+
+    def __enter__(self) -> Self:
+        self._owner._run(self._stream.__aenter__())  # noqa: SLF001 - one class in two halves
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._owner._run(self._stream.__aexit__(kind, failure, traceback))  # noqa: SLF001 - one class in two halves
+
+    def __iter__(self) -> Iterator[GatewayChunk]:
+        return self
+
+    def __next__(self) -> GatewayChunk:
+        try:
+            return self._owner._run(self._stream.__anext__())  # noqa: SLF001 - one class in two halves
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    @property
+    def text(self) -> str:
+        """The text of the first answer so far."""
+        return self._stream.text
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens, once the provider has said."""
+        return self._stream.usage
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why the first answer ended, once it has."""
+        return self._stream.finish_reason
+
+    @property
+    def exchange(self) -> Record:
+        """The account of the exchange; complete after the block."""
+        return self._stream.exchange

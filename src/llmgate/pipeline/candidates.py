@@ -1,0 +1,232 @@
+"""From a route and a model's name to the deployments that can serve it.
+
+Names are read in this order, the first that fits wins:
+
+1. ``router/model`` or a router's bare id: that router.
+2. ``provider/model`` with a configured provider: that provider and no other; a model no list knows passes through.
+3. On a router, a bare name: each member is asked for the model it calls so, or for what the mapping gives.
+4. On the unified API, a bare name: the providers that list it, then those whose names look like it, then the only
+   provider there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import attrs
+
+from llmgate.catalogue import family, provider_row
+from llmgate.spec import (
+    Deployment,
+    ModelNotFoundError,
+    NoDeploymentError,
+    Operation,
+    PermissionDeniedError,
+    Principal,
+    Provider,
+    RoutingStrategy,
+)
+
+from .snapshot import Balance, Member, Route, Snapshot
+
+__all__ = ["Candidates", "find_candidates", "find_route", "permitted"]
+
+
+@attrs.frozen(eq=False)
+class Candidates:
+    """What can serve a request, before a strategy has put it in order.
+
+    Args:
+        route: The route that was found in the end; a model's name may lead from the unified API to a router.
+        deployments: In written order, without repeats.
+        strategy: What puts them in order.
+        addressed: Whether the caller named the provider itself.
+    """
+
+    route: Route
+    deployments: Sequence[Deployment]
+    strategy: RoutingStrategy[Any]
+    addressed: bool = False
+
+
+def find_route(snapshot: Snapshot, router: str | None, model: str) -> Route | None:
+    """The route that a request takes: its router, the router that its model's name leads to, or the unified API.
+
+    Returns:
+        None when the router addressed is not configured.
+    """
+    if router is not None:
+        return snapshot.routers.get(router)
+    named = _router_in(snapshot, model)
+    return snapshot.unified if named is None else snapshot.routers[named[0]]
+
+
+def find_candidates(snapshot: Snapshot, router: str | None, model: str, operation: Operation) -> Candidates:
+    """The deployments for a model's name.
+
+    Args:
+        snapshot: What is configured.
+        router: The router addressed, None for the unified API.
+        model: The model asked for.
+        operation: What is asked for.
+
+    Raises:
+        ModelNotFoundError: nothing is called so; the message says what to write.
+        NoDeploymentError: the router does not serve the operation.
+    """
+    if router is None:
+        named = _router_in(snapshot, model)
+        if named is None:
+            return _on_unified(snapshot.unified, model)
+        router, model = named
+    route = snapshot.routers.get(router)
+    if route is None:
+        raise ModelNotFoundError(
+            f"router {router!r} is not configured: write it under routers, or use one of "
+            f"{', '.join(sorted(snapshot.routers)) or 'none, since there is no router'}",
+            code="router_not_found",
+        )
+    return _on_router(route, model, operation)
+
+
+def _router_in(snapshot: Snapshot, model: str) -> tuple[str, str] | None:
+    """The router that a model's name leads to, and the rest of the name."""
+    owner, slash, rest = model.partition("/")
+    if owner == "router" and slash:
+        owner, slash, rest = rest.partition("/")
+    elif owner in snapshot.unified.providers:
+        return None
+    return (owner, rest) if owner in snapshot.routers else None
+
+
+def permitted(principal: Principal, deployments: Sequence[Deployment], model: str) -> Sequence[Deployment]:
+    """Those deployments whose own model the principal may call; checked on each hop, so fallback cannot widen a right.
+
+    Raises:
+        PermissionDeniedError: none is left.
+    """
+    if principal.models is None:
+        return deployments
+    kept = [one for one in deployments if any(_matches(one, pattern) for pattern in principal.models)]
+    if not kept:
+        raise PermissionDeniedError(f"this key may not call model {model!r}", param="model", code="model_not_allowed")
+    return kept
+
+
+def _matches(deployment: Deployment, pattern: str) -> bool:
+    return fnmatchcase(deployment.id, pattern) or fnmatchcase(deployment.model, pattern)
+
+
+def _on_unified(route: Route, model: str) -> Candidates:
+    owner, slash, rest = model.partition("/")
+    if slash and rest and owner in route.providers:
+        return Candidates(route, [_deployment(route.providers[owner], rest)], route.fallback, addressed=True)
+    if slash and (row := provider_row(owner)) is not None:
+        if row.name in route.providers:
+            return Candidates(route, [_deployment(route.providers[row.name], rest)], route.fallback, addressed=True)
+        raise ModelNotFoundError(
+            f"provider {owner!r} of model {model!r} is not configured: "
+            + (f"set {row.key_variables[0]}" if row.key_variables else f"write {row.name} under providers"),
+            param="model",
+        )
+    providers = _serving(list(route.providers.values()), model)
+    if not providers:
+        raise ModelNotFoundError(
+            f"model {model!r} is not known: write provider/model with one of {', '.join(route.providers) or 'none'}",
+            param="model",
+        )
+    return Candidates(route, [_deployment(provider, model) for provider in providers], route.fallback)
+
+
+def _serving(providers: Sequence[Provider], model: str) -> Sequence[Provider]:
+    """The providers that a bare name belongs to: listed, else alike in name, else the only one."""
+    listed = [one for one in providers if model in one.models or model in one.row.models]
+    if listed:
+        return listed
+    alike = [one for one in providers if not one.models and _looks_like(one, model)]
+    if alike:
+        return alike
+    open_to_any = [one for one in providers if not one.models]
+    return open_to_any if len(providers) == 1 else []
+
+
+def _looks_like(provider: Provider, model: str) -> bool:
+    return any(fnmatchcase(model, pattern) for pattern in provider.row.model_patterns)
+
+
+def _on_router(route: Route, model: str, operation: Operation) -> Candidates:
+    balance = route.balances.get(operation)
+    if balance is None:
+        raise NoDeploymentError(
+            f"router {route.id!r} does not serve {operation.value}: write load-balance.{operation.value} under it"
+        )
+    if balance.by_model:
+        return Candidates(route, _by_model(route, balance, model), balance.strategy)
+    if not model:
+        raise ModelNotFoundError(
+            f"router {route.id!r} needs a model: write {route.id}/MODEL, or models instead of providers under it",
+            param="model",
+        )
+    deployments = _by_provider(route, balance, model)
+    if not deployments:
+        raise ModelNotFoundError(
+            f"no provider of router {route.id!r} serves model {model!r}: write a model-mapping for it",
+            param="model",
+        )
+    return Candidates(route, deployments, balance.strategy)
+
+
+def _by_model(route: Route, balance: Balance, model: str) -> Sequence[Deployment]:
+    """Entries that name models: all of them whatever was asked for, or the group that is called so."""
+    everything = [_deployment(one.provider, one.model or model, one.weight) for one in balance.members]
+    if not balance.grouped:
+        return everything
+    bare = model.rpartition("/")[2]
+    group = [one for one in everything if one.model == bare or family(one.model) == family(bare)]
+    if group or not model:
+        return group or everything
+    names = ", ".join(sorted({one.model for one in everything}))
+    raise ModelNotFoundError(f"router {route.id!r} has no model {model!r}: use one of {names}", param="model")
+
+
+def _by_provider(route: Route, balance: Balance, model: str) -> Sequence[Deployment]:
+    owner, slash, rest = model.partition("/")
+    named = owner if slash and rest and any(one.provider.name == owner for one in balance.members) else None
+    bare = rest if named else model
+    known = named is not None or any(_owns(one.provider, bare) for one in balance.members)
+    names = (model, bare, family(bare))
+    chosen: dict[str, Deployment] = {}
+    for member in balance.members:
+        upstream = _upstream_model(route, member, bare, names, named=named, known=known)
+        if upstream is not None:
+            deployment = _deployment(member.provider, upstream, member.weight)
+            chosen.setdefault(deployment.id, deployment)
+    return list(chosen.values())
+
+
+def _upstream_model(
+    route: Route, member: Member, bare: str, names: Sequence[str], *, named: str | None, known: bool
+) -> str | None:
+    """What to ask one member for; None when it has no counterpart of the model."""
+    if member.model is not None:
+        return member.model
+    provider = member.provider
+    if provider.name == named or _owns(provider, bare):
+        return bare
+    mapped = route.mapping.find(names, provider.name) or route.mapping.find(names, provider.row.name)
+    if mapped is not None:
+        return mapped
+    # A provider that serves whatever its operator has loaded (vLLM, OpenRouter), or a name that nobody owns: the
+    # provider itself is the judge.
+    takes_any = not provider.models and not provider.row.model_patterns
+    return bare if takes_any or not known else None
+
+
+def _owns(provider: Provider, model: str) -> bool:
+    return model in provider.models or model in provider.row.models or _looks_like(provider, model)
+
+
+def _deployment(provider: Provider, model: str, weight: float = 1.0) -> Deployment:
+    return Deployment(f"{provider.name}/{model}", provider, model, weight)

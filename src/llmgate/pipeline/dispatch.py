@@ -1,0 +1,147 @@
+"""Walks the ranked deployments until one answers: failover, repeats, and the account of every try."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from llmgate.config.model import RetryConfig
+from llmgate.spec import (
+    Deployment,
+    GatewayError,
+    GatewayRequest,
+    NoDeploymentError,
+    ProviderAuthenticationError,
+    ProviderError,
+    ProviderProtocolError,
+    RoutingContext,
+    SecretNotFoundError,
+)
+
+from .attempt import Try, build_try
+from .candidates import Candidates, find_candidates, permitted
+
+if TYPE_CHECKING:
+    from .frame import ExchangeFrame
+
+__all__ = ["dispatch"]
+
+log = logging.getLogger("llmgate.dispatch")
+
+T = TypeVar("T")
+NO_RETRIES = RetryConfig(max_retries=0)
+
+
+async def dispatch(frame: ExchangeFrame, request: GatewayRequest, run: Callable[[Try], Awaitable[T]]) -> T:
+    """Try the candidates in order until one answers.
+
+    Args:
+        frame: The exchange.
+        request: What is asked, with every edit.
+        run: Makes one try; what it returns is the answer, a retryable ``ProviderError`` leads to the next candidate.
+
+    Raises:
+        GatewayError: what the last candidate failed with, or why there was none.
+    """
+    candidates = find_candidates(frame.snapshot, request.router, request.model, request.operation)
+    ranked = await _rank(frame, candidates, request)
+    retries = candidates.route.retries or NO_RETRIES
+    repeats = retries.max_retries if request.max_retries is None else request.max_retries
+    for round_number in range(repeats + 1):
+        walk = _Walk(frame, request, candidates)
+        answer = await walk.through(ranked, run)
+        if answer is not None:
+            return answer
+        ranked = walk.repeatable
+        if not ranked or round_number == repeats:
+            raise walk.verdict()
+        delay = _delay(retries, round_number, walk.last_error, frame.chance())
+        if frame.remaining() <= delay:
+            raise walk.verdict()
+        await frame.clock.sleep(delay)
+    raise AssertionError("the last round returns or raises")  # pragma: no cover
+
+
+class _Walk:
+    """One round over the ranked deployments.
+
+    Args:
+        frame: The exchange.
+        request: What is asked.
+        candidates: Where the deployments come from.
+    """
+
+    def __init__(self, frame: ExchangeFrame, request: GatewayRequest, candidates: Candidates) -> None:
+        self._frame = frame
+        self._request = request
+        self._candidates = candidates
+        self._missing: list[SecretNotFoundError] = []
+        self.last_error: ProviderError | None = None
+        self.repeatable: list[Deployment] = []
+
+    async def through(self, ranked: Sequence[Deployment], run: Callable[[Try], Awaitable[T]]) -> T | None:
+        """Try each deployment once, in order.
+
+        Returns:
+            The first answer; None when every one failed in a way that another might not have.
+
+        Raises:
+            GatewayError: a failure that no other deployment would spare the caller.
+        """
+        for deployment in ranked:
+            try:
+                secret = await self._frame.secrets.for_deployment(deployment)
+            except SecretNotFoundError as missing:
+                self._missing.append(missing)
+                continue
+            attempt = self._frame.new_attempt(deployment, self._candidates.strategy)
+            if not await self._frame.start_attempt(attempt):
+                continue
+            try:
+                runtime = self._frame.snapshot.runtimes[deployment.provider]
+                return await run(build_try(runtime, self._request, attempt, secret, self._frame.clock.now()))
+            except ProviderError as error:
+                await self._frame.end_attempt(attempt, error)
+                if not (error.retryable or isinstance(error, ProviderProtocolError)):
+                    raise
+                self._failed(deployment, error)
+            except GatewayError as error:
+                await self._frame.end_attempt(attempt, error)
+                raise
+        return None
+
+    def _failed(self, deployment: Deployment, error: ProviderError) -> None:
+        log.info("%s: %s failed: %s", self._frame.id, deployment.id, error.message)
+        self.last_error = error
+        # A key that was refused and a model that is not there will be no better in a second.
+        if not isinstance(error, ProviderAuthenticationError) and error.upstream_status != 404:
+            self.repeatable.append(deployment)
+
+    def verdict(self) -> GatewayError:
+        """What the caller is told after every candidate has failed."""
+        if self.last_error is not None:
+            return self.last_error
+        if self._missing:
+            return NoDeploymentError("; ".join(one.message for one in self._missing), code="missing_credential")
+        return NoDeploymentError(
+            f"no deployment can serve model {self._request.model!r} now: every candidate was skipped by an interceptor"
+        )
+
+
+async def _rank(frame: ExchangeFrame, candidates: Candidates, request: GatewayRequest) -> Sequence[Deployment]:
+    deployments = permitted(frame.view.principal, candidates.deployments, request.model)
+    deployments = await frame.chain.on_route(frame.view, deployments)
+    if len(deployments) > 1:
+        deployments = frame.secrets.usable(deployments)
+    if not deployments:
+        raise NoDeploymentError(f"no deployment is left for model {request.model!r} after the interceptors")
+    context = RoutingContext(now=frame.clock.monotonic(), random=frame.clock.random)
+    return candidates.strategy.rank(frame.view, deployments, context)
+
+
+def _delay(retries: RetryConfig, round_number: int, error: ProviderError | None, chance: float) -> float:
+    """Full jitter over an exponential wait, and never less than the provider asks for."""
+    ceiling = min(retries.max_delay, retries.min_delay * retries.factor**round_number)
+    asked = error.retry_after if error is not None and error.retry_after is not None else 0.0
+    return max(asked, ceiling * chance)

@@ -1,0 +1,367 @@
+"""The call frame of one exchange: entering authenticates, leaving settles exactly once, whatever happened.
+
+Accounting hangs on this frame and on no generator: an ``await`` in the ``finally`` of a streaming generator is
+cancelled when the client leaves, and sometimes the generator is not closed at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from llmgate.spec import (
+    Attempt,
+    AuthenticationError,
+    Clock,
+    Credentials,
+    Deployment,
+    Exchange,
+    ExchangeView,
+    GatewayClosedError,
+    GatewayError,
+    GatewayRequest,
+    GatewayResponse,
+    GatewayTimeoutError,
+    Operation,
+    Principal,
+    Record,
+    RoutingStrategy,
+)
+
+from .attempt import Try, answer
+from .candidates import find_route
+from .chain import Chain
+from .credentials import SecretBroker
+from .dispatch import dispatch
+from .ids import new_id
+from .live import CannedStream, LiveStream, StreamSource
+from .models import ModelEntry, list_models
+from .settling import make_record
+from .snapshot import Snapshot
+from .streaming import GatewayStream, open_stream
+
+if TYPE_CHECKING:
+    from .pipeline import Pipeline
+
+__all__ = ["ExchangeFrame"]
+
+log = logging.getLogger("llmgate.exchange")
+
+CLIENT_CLOSED_REQUEST = 499
+"""The status that a record shows when the caller left before the end; no client ever sees it."""
+
+
+class ExchangeFrame:
+    """One exchange, made by ``Pipeline.exchange``; use it with ``async with`` and send one request through it.
+
+    Args:
+        pipeline: Whose exchange it is.
+        operation: What is asked for.
+        credentials: What the caller presented; None for a caller in process.
+        principal: Who asks, where that is already known.
+        surface: Which door it came through.
+        client_address: The peer's address.
+        client_request_id: The caller's own request id.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        *,
+        operation: Operation,
+        credentials: Credentials | None,
+        principal: Principal | None,
+        surface: str,
+        client_address: str,
+        client_request_id: str | None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._credentials = credentials
+        self._given = principal
+        self.clock: Clock = pipeline.clock
+        self.snapshot: Snapshot = pipeline.snapshot
+        self.secrets: SecretBroker = pipeline.secrets
+        self.chain: Chain = self.snapshot.unified.chain
+        started_at = self.clock.now()
+        self.exchange = Exchange(
+            id=new_id(started_at),
+            operation=operation,
+            surface=surface,
+            started_at=started_at,
+            started=self.clock.monotonic(),
+            client_request_id=client_request_id,
+            client_address=client_address,
+        )
+        self.view = ExchangeView(self.exchange)
+        self._deadline = self.exchange.started + self.snapshot.config.timeouts.total
+        self._entered = [0]
+        self._strategies: dict[int, RoutingStrategy[Any]] = {}
+        self._passed: dict[int, int] = {}
+        self._stream: GatewayStream | None = None
+        self._sealed = False
+        self._settled = False
+        self._record: Record | None = None
+
+    @property
+    def id(self) -> str:
+        """Our id of the exchange, known before it is entered."""
+        return self.exchange.id
+
+    @property
+    def record(self) -> Record:
+        """The account of the exchange; complete once the frame has been left."""
+        if self._record is None or not self._settled:
+            self._record = make_record(self.exchange)
+        return self._record
+
+    async def __aenter__(self) -> Self:
+        if not self._pipeline.ready:
+            raise GatewayClosedError("the pipeline is not open: use it inside `async with pipeline`")
+        try:
+            self.exchange.principal = await self._authenticate()
+        except BaseException as failure:
+            await self._leave(failure)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._leave(failure)
+
+    async def send(self, request: GatewayRequest) -> GatewayResponse:
+        """Send a request and return its whole answer, in the request's wire format.
+
+        Raises:
+            GatewayError: why there is no answer.
+        """
+
+        async def run(tried: Try) -> GatewayResponse:
+            response = await answer(tried, request.format)
+            self.note_content(tried.attempt)
+            return response
+
+        self._begin(request)
+        try:
+            async with asyncio.timeout(self.remaining()):
+                prepared = await self.chain.before_request(self.view, request, self._entered)
+                if isinstance(prepared, GatewayRequest):
+                    self.exchange.request = prepared
+                    response = await dispatch(self, prepared, run)
+                else:
+                    response = prepared
+                response = await self.chain.after_response(self.view, response, self._entered[0])
+        except TimeoutError:
+            raise self.failed(self._timed_out()) from None
+        except GatewayError as error:
+            raise self.failed(error) from None
+        self.exchange.outcome = response.outcome
+        self.exchange.status = response.status
+        await self.seal()
+        return response
+
+    async def stream(self, request: GatewayRequest, *, decode: bool = False) -> GatewayStream:
+        """Send a request and return its stream once the first content has come; until then failover is free.
+
+        Args:
+            request: What is asked.
+            decode: Whether the caller wants ``stream.chunks()`` rather than bytes.
+
+        Raises:
+            GatewayError: why there is no stream.
+        """
+
+        async def run(tried: Try) -> LiveStream:
+            live = await open_stream(tried, decode=decode or self.chain.reads_stream)
+            self.note_content(tried.attempt)
+            return live
+
+        self._begin(request)
+        source: StreamSource
+        try:
+            async with asyncio.timeout(self.remaining()):
+                prepared = await self.chain.before_request(self.view, request, self._entered)
+                if isinstance(prepared, GatewayRequest):
+                    request = self.exchange.request = prepared
+                    source = await dispatch(self, prepared, run)
+                else:
+                    source = CannedStream(prepared, include_usage=request.include_usage)
+        except TimeoutError:
+            raise self.failed(self._timed_out()) from None
+        except GatewayError as error:
+            raise self.failed(error) from None
+        self._stream = GatewayStream(self, source, request)
+        self.exchange.outcome = source.outcome
+        self.exchange.status = 200
+        return self._stream
+
+    async def models(self, router: str | None = None) -> Sequence[ModelEntry]:
+        """The models that the caller may ask for.
+
+        Raises:
+            ModelNotFoundError: there is no such router.
+        """
+        self.exchange.router = router
+        entries = list_models(self.snapshot, self.secrets, self.view.principal, router)
+        self.exchange.status = 200
+        return entries
+
+    def abandon(self) -> None:
+        """Say that the caller has left, before its task is cancelled."""
+        self.exchange.disconnected = True
+
+    async def seal(self) -> None:
+        """Settle everything that is known of the answer, before its last bytes go out. Idempotent."""
+        if self._sealed:
+            return
+        self._sealed = True
+        for attempt in self.exchange.attempts:
+            if attempt.finished is None:
+                await self.end_attempt(attempt, None)
+
+    def remaining(self) -> float:
+        """Seconds until the exchange must be over."""
+        return self._deadline - self.clock.monotonic()
+
+    def chance(self) -> float:
+        """A number in [0, 1)."""
+        return self.clock.random()
+
+    def new_attempt(self, deployment: Deployment, strategy: RoutingStrategy[Any]) -> Attempt:
+        """Begin the account of a try."""
+        attempt = Attempt(len(self.exchange.attempts), deployment, started=self.clock.monotonic())
+        self._strategies[attempt.index] = strategy
+        return attempt
+
+    async def start_attempt(self, attempt: Attempt) -> bool:
+        """Ask the interceptors whether a try may start; False skips its deployment."""
+        if self.chain.watches_attempts:
+            passed = [0]
+            try:
+                allowed = await self.chain.before_attempt(self.view, attempt, passed)
+            except BaseException:
+                await self.chain.after_attempt(self.view, attempt, passed[0])
+                raise
+            if not allowed:
+                await self.chain.after_attempt(self.view, attempt, passed[0])
+                return False
+            self._passed[attempt.index] = passed[0]
+        self.exchange.attempts.append(attempt)
+        self._tell(attempt, "started")
+        return True
+
+    def note_content(self, attempt: Attempt) -> None:
+        """The first content of a try has come: from here on it is the one that answers."""
+        attempt.first_content = self.exchange.first_content = self.clock.monotonic()
+        self._tell(attempt, "first_content")
+
+    async def end_attempt(self, attempt: Attempt, error: GatewayError | None) -> None:
+        """Close the account of a try; nothing happens when it is closed already."""
+        if attempt.finished is not None:
+            return
+        attempt.finished = self.clock.monotonic()
+        attempt.error = error
+        self._tell(attempt, "finished")
+        if self.chain.watches_attempts:
+            await self.chain.after_attempt(self.view, attempt, self._passed.get(attempt.index, 0))
+
+    def failed(self, error: GatewayError) -> GatewayError:
+        """Keep what the exchange failed with, and give it back to be raised."""
+        self.exchange.error = error
+        return error
+
+    def _tell(self, attempt: Attempt, what: str) -> None:
+        """Let the strategy learn; one that fails to learn cannot fail the request."""
+        try:
+            getattr(self._strategies[attempt.index], what)(attempt)
+        except Exception:
+            log.exception("%s: the routing strategy failed in %s", self.id, what)
+
+    def _begin(self, request: GatewayRequest) -> None:
+        if self.exchange.request is not None:
+            raise RuntimeError("an exchange carries one request: open another exchange for the next one")
+        self.exchange.request = request
+        if request.deadline is not None:
+            self._deadline = min(self._deadline, request.deadline)
+        route = find_route(self.snapshot, request.router, request.model)
+        self.exchange.router = route.id if route is not None else request.router
+        self.chain = route.chain if route is not None else self.snapshot.unified.chain
+
+    async def _authenticate(self) -> Principal:
+        if self._given is not None:
+            return self._given
+        if self._credentials is None:
+            return Principal.local()
+        if not self.snapshot.auth:
+            return Principal(id="anonymous", issuer="", kind="anonymous")
+        try:
+            for provider in self.snapshot.auth:
+                principal = await provider.authenticate(self._credentials)
+                if principal is not None:
+                    return principal
+        except AuthenticationError as refused:
+            # Whatever an auth provider says stays in the record: to the caller every refusal looks alike.
+            raise AuthenticationError("Invalid credentials", reason=refused.reason) from None
+        if not self._credentials.tokens:
+            raise AuthenticationError("Missing authorization header", reason="no credential was sent")
+        raise AuthenticationError("Invalid credentials", reason="no auth provider knows the credential")
+
+    def _timed_out(self) -> GatewayTimeoutError:
+        limit = self._deadline - self.exchange.started
+        return GatewayTimeoutError(f"the request was not answered within {limit:g} s")
+
+    async def _leave(self, failure: BaseException | None) -> None:
+        if self._settled:
+            return
+        self._settled = True
+        self._judge(failure)
+        if self._needs_await():
+            await asyncio.shield(self._pipeline.own(self._settle_slowly()))
+        else:
+            self._settle()
+
+    def _judge(self, failure: BaseException | None) -> None:
+        """Write down how the exchange ended."""
+        exchange = self.exchange
+        if isinstance(failure, GatewayError):
+            exchange.error = exchange.error or failure
+        elif isinstance(failure, Exception):
+            log.error("%s: unexpected %s", self.id, type(failure).__name__, exc_info=failure)
+            exchange.error = exchange.error or GatewayError("an internal error")
+        elif failure is not None and exchange.error is None:
+            exchange.disconnected = True
+        if self._stream is not None and not self._stream.finished and exchange.error is None:
+            exchange.disconnected = True
+        if exchange.disconnected:
+            exchange.status = CLIENT_CLOSED_REQUEST
+        elif exchange.error is not None:
+            exchange.status = exchange.error.http_status
+        elif exchange.status is None:
+            exchange.status = 200
+
+    def _needs_await(self) -> bool:
+        if self.chain.settles or (self._stream is not None and not self._stream.closed):
+            return True
+        return any(attempt.finished is None for attempt in self.exchange.attempts)
+
+    async def _settle_slowly(self) -> None:
+        if self._stream is not None:
+            await self._stream.aclose()
+        error = self.exchange.error
+        for attempt in self.exchange.attempts:
+            if attempt.finished is None:
+                attempt.abandoned = self.exchange.disconnected
+                await self.end_attempt(attempt, error)
+        for failure in await self.chain.on_settle(self.view, self._entered[0]):
+            log.error("%s: an interceptor failed to settle", self.id, exc_info=failure)
+        self._settle()
+
+    def _settle(self) -> None:
+        self.exchange.finished = self.clock.monotonic()
+        if self._pipeline.queues:
+            self._record = make_record(self.exchange)
+            for queue in self._pipeline.queues:
+                queue.offer(self._record)

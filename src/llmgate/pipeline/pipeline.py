@@ -1,0 +1,348 @@
+"""The Pipeline: what an application holds, what the host serves. Read this first.
+
+One request is one exchange: ``exchange()`` opens its frame (``frame.py``), the frame sends it through ``dispatch.py``
+to the deployments, each try is an ``attempt.py``, and leaving the frame settles. ``complete`` and ``stream`` are thin
+over that one door; the host uses the door itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import attrs
+
+from llmgate.codecs import jsons
+from llmgate.formats import get_format, read_request
+from llmgate.spec import (
+    ChatRequest,
+    Clock,
+    ConfigError,
+    Credentials,
+    GatewayRequest,
+    InvalidRequestError,
+    Operation,
+    PluginError,
+    Principal,
+    SecretNotFoundError,
+    StageContext,
+    SystemClock,
+    Transport,
+)
+
+from .completion import Completion, CompletionStream
+from .credentials import SecretBroker
+from .frame import ExchangeFrame
+from .models import ModelEntry
+from .settling import RecordQueue
+from .snapshot import Snapshot
+
+__all__ = ["Pipeline"]
+
+IN_PROCESS_FORMAT = "openai-chat"
+"""The wire format in which in-process callers write their keyword arguments."""
+
+
+class Pipeline:
+    """A gateway in process. Make it with ``from_config`` and open it with ``async with``.
+
+    Args:
+        snapshot: Everything assembled from the configuration.
+        clock: Time and chance.
+        transport: HTTP out; closed with the pipeline.
+        context: What stages are opened with.
+        secrets: The secret stores.
+        source: How to read the configuration again, for checks of router configurations.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        *,
+        clock: Clock,
+        transport: Transport,
+        context: StageContext,
+        secrets: SecretBroker,
+        source: Any,
+    ) -> None:
+        self.snapshot = snapshot
+        self.clock = clock
+        self.secrets = secrets
+        self.queues: list[RecordQueue] = []
+        self.ready = False
+        self._transport = transport
+        self._context = context
+        self._source = source
+        self._exits: AsyncExitStack | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @classmethod
+    def from_config(
+        cls,
+        source: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        dotenv: Path | None = None,
+        plugins: Sequence[object] = (),
+        clock: Clock | None = None,
+        transport: Transport | None = None,
+    ) -> Pipeline:
+        """Assemble a pipeline; nothing but the file is read and nothing is opened.
+
+        Args:
+            source: A YAML file, a mapping of the same shape, or None for what the environment alone says.
+            environment: Environment variables; None for the process's own, read anew whenever a secret is fetched.
+            dotenv: A ``.env`` file that fills gaps in the environment; None for none.
+            plugins: Modules or objects with hook implementations, beside those that are installed.
+            clock: Time and chance; None for the real ones.
+            transport: HTTP out; None for the built-in one.
+
+        Raises:
+            ConfigError: the configuration is wrong; ``problems`` lists everything that is.
+            PluginError: a plugin that the configuration names cannot be used.
+        """
+        # Late: reading a configuration takes ruamel, cattrs and aiohttp, which `import llmgate` must not pay for.
+        from .construction import construct
+
+        return construct(
+            cls,
+            source,
+            environment=os.environ if environment is None else environment,
+            dotenv=dotenv,
+            plugins=plugins,
+            clock=clock or SystemClock(),
+            transport=transport,
+        )
+
+    @property
+    def config(self) -> Any:
+        """The configuration in force, an ``llmgate.config.model.GatewayConfig``."""
+        return self.snapshot.config
+
+    async def open(self) -> None:
+        """Open every stage in order; one that fails closes those before it.
+
+        Raises:
+            PluginError: a stage cannot be opened.
+        """
+        if self._exits is not None:
+            raise RuntimeError("the pipeline is open already")
+        async with AsyncExitStack() as exits:
+            exits.push_async_callback(self._transport.aclose)
+            for stage_id, stage in self.snapshot.stages:
+                exits.push_async_callback(stage.aclose)
+                try:
+                    await stage.open(attrs.evolve(self._context, id=stage_id))
+                except (ConfigError, PluginError, SecretNotFoundError):
+                    raise
+                except Exception as failure:
+                    raise PluginError(f"{stage_id}: {stage.name!r} cannot be opened: {failure}") from failure
+            self._start_queues(exits)
+            await self._look_for_credentials()
+            self._exits = exits.pop_all()
+        self.ready = True
+
+    async def aclose(self) -> None:
+        """Let running settlements end, hand every record over, close every stage in reverse. Idempotent."""
+        self.ready = False
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+        exits, self._exits = self._exits, None
+        if exits is not None:
+            await exits.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def exchange(
+        self,
+        *,
+        operation: Operation = Operation.CHAT,
+        credentials: Credentials | None = None,
+        principal: Principal | None = None,
+        surface: str = "in-process",
+        client_address: str = "",
+        client_request_id: str | None = None,
+    ) -> ExchangeFrame:
+        """The one door: ``async with pipeline.exchange(...) as x`` authenticates, ``x.send(request)`` answers.
+
+        Args:
+            operation: What is asked for.
+            credentials: What the caller presented, to be judged by the auth providers.
+            principal: Who asks, where the application knows; with neither, a trusted local caller.
+            surface: Which door it came through.
+            client_address: The peer's address.
+            client_request_id: The caller's own request id.
+        """
+        return ExchangeFrame(
+            self,
+            operation=operation,
+            credentials=credentials,
+            principal=principal,
+            surface=surface,
+            client_address=client_address,
+            client_request_id=client_request_id,
+        )
+
+    async def complete(
+        self,
+        request: ChatRequest | None = None,
+        /,
+        *,
+        router: str | None = None,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        credentials: Credentials | None = None,
+        api_key: str | None = None,
+        principal: Principal | None = None,
+        **fields: Any,
+    ) -> Completion:
+        """Ask for a whole chat answer.
+
+        Args:
+            request: A canonical request; None when OpenAI's own keyword arguments are given instead.
+            router: The router to use; None for the unified API.
+            timeout: Seconds to wait in all; None for the configured total.
+            metadata: Labels for the record; they are not sent upstream.
+            max_retries: Repeats; None for the configured number.
+            credentials: What the caller presents, to be judged by the auth providers.
+            api_key: The same, as one bearer token.
+            principal: Who asks, where the application knows.
+            **fields: ``model=``, ``messages=`` and whatever else OpenAI's chat completions take.
+
+        Raises:
+            GatewayError: why there is no answer.
+        """
+        frame = self.exchange(credentials=_presented(credentials, api_key), principal=principal)
+        async with frame:
+            chat = self._request(request, fields, router, timeout, metadata, max_retries, stream=False)
+            response = await frame.send(chat)
+        return Completion(response, frame.record)
+
+    def stream(
+        self,
+        request: ChatRequest | None = None,
+        /,
+        *,
+        router: str | None = None,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        credentials: Credentials | None = None,
+        api_key: str | None = None,
+        principal: Principal | None = None,
+        **fields: Any,
+    ) -> CompletionStream:
+        """Ask for a streamed chat answer: ``async with pipeline.stream(...) as chunks``.
+
+        The arguments are those of ``complete``. Entering the block waits for the first content; until then failover is
+        free, and a failure is raised there.
+        """
+        return CompletionStream(
+            lambda: self.exchange(credentials=_presented(credentials, api_key), principal=principal),
+            lambda: self._request(request, fields, router, timeout, metadata, max_retries, stream=True),
+        )
+
+    async def models(
+        self,
+        *,
+        router: str | None = None,
+        credentials: Credentials | None = None,
+        api_key: str | None = None,
+        principal: Principal | None = None,
+    ) -> Sequence[ModelEntry]:
+        """The models that the caller may ask for.
+
+        Args:
+            router: The router whose models are wanted, None for the unified API.
+            credentials: What the caller presents.
+            api_key: The same, as one bearer token.
+            principal: Who asks, where the application knows.
+        """
+        frame = self.exchange(
+            operation=Operation.MODELS, credentials=_presented(credentials, api_key), principal=principal
+        )
+        async with frame:
+            return await frame.models(router)
+
+    def validate_router(self, router: Mapping[str, Any]) -> Sequence[str]:
+        """What is wrong with the configuration of a router, as it would stand under ``routers``; nothing when empty."""
+        problems: Sequence[str] = self._source.problems_of_router(router)
+        return problems
+
+    def own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run work that must end even if its caller does not stay; ``aclose`` waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _request(
+        self,
+        request: ChatRequest | None,
+        fields: Mapping[str, Any],
+        router: str | None,
+        timeout: float | None,
+        metadata: Mapping[str, str] | None,
+        max_retries: int | None,
+        *,
+        stream: bool,
+    ) -> GatewayRequest:
+        wire_format = get_format(IN_PROCESS_FORMAT)
+        if request is None:
+            body = _body_of(fields, stream=stream)
+        elif fields:
+            raise TypeError(f"give either a ChatRequest or keyword arguments, not both: {', '.join(fields)}")
+        else:
+            body = wire_format.encode_request(attrs.evolve(request, stream=stream))
+        return read_request(
+            wire_format,
+            body,
+            router=router,
+            metadata=metadata,
+            deadline=None if timeout is None else self.clock.monotonic() + timeout,
+            max_retries=max_retries,
+        )
+
+    def _start_queues(self, exits: AsyncExitStack) -> None:
+        self.queues = [RecordQueue(logger_id, logger) for logger_id, logger in self.snapshot.loggers]
+        for queue in self.queues:
+            queue.start()
+            exits.push_async_callback(queue.aclose)
+
+    async def _look_for_credentials(self) -> None:
+        """Learn which providers have none, so that no request has to."""
+        for provider in self.snapshot.runtimes:
+            if provider.secret is not None:
+                try:
+                    await self.secrets.fetch(provider.secret)
+                except SecretNotFoundError:
+                    continue
+
+
+def _presented(credentials: Credentials | None, api_key: str | None) -> Credentials | None:
+    return Credentials.of(api_key) if api_key is not None else credentials
+
+
+def _body_of(fields: Mapping[str, Any], *, stream: bool) -> bytes:
+    if "model" not in fields or "messages" not in fields:
+        raise TypeError("a chat needs model= and messages=")
+    if fields.get("stream", stream) is not stream:
+        raise TypeError("use pipeline.stream(...) for a stream and pipeline.complete(...) for a whole answer")
+    body = {**fields, "stream": True} if stream else dict(fields)
+    try:
+        return jsons.dumps(body)
+    except (TypeError, ValueError) as failure:
+        raise InvalidRequestError(f"the arguments cannot be written as JSON: {failure}") from None

@@ -1,0 +1,171 @@
+"""The exactly-once end of an exchange: attempts closed, interceptors told, one record to every logger."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any, Final
+
+from llmgate.spec import (
+    Attempt,
+    AttemptRecord,
+    AuthenticationError,
+    Exchange,
+    GatewayError,
+    Logger,
+    Record,
+)
+
+__all__ = ["RecordQueue", "make_record"]
+
+log = logging.getLogger("llmgate.records")
+
+QUEUE_SIZE: Final = 10_000
+"""Records that may wait for one logger."""
+FLUSH_TIMEOUT: Final = 10.0
+"""Seconds that a logger gets, when the gateway closes, to take what waits."""
+
+
+class RecordQueue:
+    """The bounded queue in front of one logger; offering to it never waits and never fails.
+
+    Args:
+        id: What the configuration calls the logger, for messages.
+        logger: The logger.
+        size: How many records may wait; more are dropped and counted.
+    """
+
+    def __init__(self, id: str, logger: Logger[Any], size: int = QUEUE_SIZE) -> None:  # noqa: A002 - the field's word
+        self.id = id
+        self.dropped = 0
+        self.failed = 0
+        self._logger = logger
+        self._size = size
+        self._waiting: deque[Record] = deque()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    def start(self) -> None:
+        """Begin to hand records over; needs a running event loop."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"llmgate-records-{self.id}")
+
+    def offer(self, record: Record) -> None:
+        """Put a record in line, or count it as dropped."""
+        if len(self._waiting) >= self._size:
+            if self.dropped == 0:
+                log.error("logger %s cannot keep up: records are dropped", self.id)
+            self.dropped += 1
+            return
+        self._waiting.append(record)
+        self._wake.set()
+
+    async def aclose(self) -> None:
+        """Hand over what waits, within ``FLUSH_TIMEOUT`` seconds. Idempotent."""
+        self._closing = True
+        self._wake.set()
+        task, self._task = self._task, None
+        if task is None:
+            return
+        done, _ = await asyncio.wait({task}, timeout=FLUSH_TIMEOUT)
+        if not done:
+            task.cancel()
+            self.dropped += len(self._waiting)
+        if self.dropped or self.failed:
+            log.error("logger %s: %d records dropped, %d failed", self.id, self.dropped, self.failed)
+
+    async def _run(self) -> None:
+        while True:
+            while self._waiting:
+                await self._hand_over(self._waiting.popleft())
+            await self._flush()
+            if self._closing and not self._waiting:
+                return
+            self._wake.clear()
+            if not self._waiting and not self._closing:
+                await self._wake.wait()
+
+    async def _hand_over(self, record: Record) -> None:
+        try:
+            await self._logger.record(record)
+        except Exception:
+            if self.failed == 0:
+                log.exception("logger %s failed; further failures are counted", self.id)
+            self.failed += 1
+
+    async def _flush(self) -> None:
+        try:
+            await self._logger.flush()
+        except Exception:
+            if self.failed == 0:
+                log.exception("logger %s failed to flush; further failures are counted", self.id)
+            self.failed += 1
+
+
+def make_record(exchange: Exchange) -> Record:
+    """The frozen account of a finished exchange."""
+    outcome = exchange.outcome
+    request = exchange.request
+    error = exchange.error
+    last = exchange.attempts[-1] if exchange.attempts else None
+    started = exchange.started
+    principal = exchange.principal
+    return Record(
+        id=exchange.id,
+        operation=exchange.operation.value,
+        surface=exchange.surface,
+        started_at=exchange.started_at,
+        duration=(exchange.finished or started) - started,
+        first_content=None if exchange.first_content is None else exchange.first_content - started,
+        outcome=_outcome_word(exchange),
+        status=exchange.status,
+        error_code=error.code if error else None,
+        error_message=_reason(error) if error else None,
+        principal=principal.id if principal else None,
+        principal_issuer=principal.issuer if principal else None,
+        client_address=exchange.client_address,
+        client_request_id=exchange.client_request_id,
+        router=exchange.router,
+        request_model=request.model if request else None,
+        stream=request.stream if request else False,
+        provider_name=last.deployment.provider_name if last and last.error is None else None,
+        response_model=outcome.model,
+        response_id=outcome.response_id,
+        finish_reason=outcome.finish_reason.value if outcome.finish_reason else None,
+        usage=outcome.usage,
+        attempts=tuple(_attempt_record(attempt, started) for attempt in exchange.attempts),
+        metadata=dict(request.metadata) if request else {},
+    )
+
+
+def _outcome_word(exchange: Exchange) -> str:
+    if exchange.disconnected:
+        return "cancelled"
+    if exchange.error is None:
+        return "ok"
+    return "incomplete" if exchange.first_content is not None else "error"
+
+
+def _reason(error: GatewayError) -> str:
+    return error.reason if isinstance(error, AuthenticationError) else error.message
+
+
+def _attempt_record(attempt: Attempt, origin: float) -> AttemptRecord:
+    return AttemptRecord(
+        deployment=attempt.deployment.id,
+        provider_name=attempt.deployment.provider_name,
+        model=attempt.deployment.model,
+        started=attempt.started - origin,
+        duration=None if attempt.finished is None else attempt.finished - attempt.started,
+        first_content=None if attempt.first_content is None else attempt.first_content - origin,
+        status=attempt.status,
+        error_code=attempt.error.code if attempt.error else None,
+        error_message=attempt.error.message if attempt.error else None,
+        usage=attempt.outcome.usage,
+        provider_request_id=attempt.provider_request_id,
+        credential_ref=attempt.credential_ref,
+        credential_version=attempt.credential_version,
+        credential_fingerprint=attempt.credential_fingerprint,
+        abandoned=attempt.abandoned,
+    )

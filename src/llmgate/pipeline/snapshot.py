@@ -1,0 +1,120 @@
+"""One immutable state of a Pipeline: the stages and routes that an exchange sees from its beginning to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from llmgate.config.model import GatewayConfig, RetryConfig
+from llmgate.spec import (
+    AuthProvider,
+    Logger,
+    Operation,
+    Provider,
+    ProviderAdapter,
+    RoutingStrategy,
+    SecretStore,
+    Stage,
+    StateStore,
+    Transport,
+)
+
+from .chain import Chain
+
+__all__ = ["Balance", "Member", "ModelMapping", "ProviderRuntime", "Route", "Snapshot"]
+
+
+@attrs.frozen(eq=False)
+class ProviderRuntime:
+    """A configured provider with what speaks to it.
+
+    Args:
+        provider: The provider.
+        adapter: What builds its requests and reads its answers.
+        transport: What moves them.
+        origin: ``scheme://host[:port]`` of the provider, the only place where its requests may go.
+    """
+
+    provider: Provider
+    adapter: ProviderAdapter[Any]
+    transport: Transport
+    origin: str
+
+
+@attrs.frozen(eq=False)
+class Member:
+    """One entry of a balance, resolved."""
+
+    provider: Provider
+    model: str | None = None
+    weight: float = 1.0
+
+
+@attrs.frozen(eq=False)
+class Balance:
+    """How a route spreads one operation; the fields are those of ``BalanceConfig``, resolved."""
+
+    strategy: RoutingStrategy[Any]
+    members: Sequence[Member]
+    by_model: bool = False
+    grouped: bool = False
+
+
+@attrs.frozen(eq=False)
+class ModelMapping:
+    """For a model asked for, what to ask each provider for instead.
+
+    Args:
+        entries: ``provider/model`` candidates by the model asked for.
+    """
+
+    entries: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
+
+    def find(self, names: Sequence[str], provider_name: str) -> str | None:
+        """The first candidate that belongs to the provider, under the first of the names that is listed."""
+        for name in names:
+            for candidate in self.entries.get(name, ()):
+                owner, _, model = candidate.partition("/")
+                if owner == provider_name and model:
+                    return model
+        return None
+
+
+@attrs.frozen(eq=False)
+class Route:
+    """Where requests of one door go: a router, or the unified API.
+
+    Args:
+        id: The router's id, None for the unified API.
+        balances: By operation; empty for the unified API, which finds providers by the model's name.
+        fallback: The strategy for candidates that no balance orders.
+        mapping: The model mapping that applies.
+        chain: The interceptors.
+        retries: How often a round over the candidates is repeated; None for never.
+        providers: Providers as this route sees them, by name.
+    """
+
+    id: str | None
+    balances: Mapping[Operation, Balance]
+    fallback: RoutingStrategy[Any]
+    mapping: ModelMapping
+    chain: Chain
+    retries: RetryConfig | None
+    providers: Mapping[str, Provider]
+
+
+@attrs.frozen(eq=False)
+class Snapshot:
+    """Everything assembled from one configuration; stages are listed in the order in which they open."""
+
+    config: GatewayConfig
+    stages: Sequence[tuple[str, Stage[Any]]]
+    secrets: Mapping[str, SecretStore[Any]]
+    state: Mapping[str, StateStore[Any]]
+    auth: Sequence[AuthProvider[Any]]
+    loggers: Sequence[tuple[str, Logger[Any]]]
+    runtimes: Mapping[Provider, ProviderRuntime]
+    unified: Route
+    routers: Mapping[str, Route]

@@ -1,0 +1,201 @@
+"""Streams: held back until the first content, then relayed or decoded, never shown as finished when they are not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from llmgate.formats import get_format
+from llmgate.spec import (
+    GatewayChunk,
+    GatewayError,
+    GatewayRequest,
+    GatewayTimeoutError,
+    ProviderProtocolError,
+    ProviderResponse,
+    ProviderStream,
+)
+
+from .attempt import Try, note_head
+from .live import LiveStream, StreamSource
+
+if TYPE_CHECKING:
+    from .frame import ExchangeFrame
+
+__all__ = ["GatewayStream", "open_stream"]
+
+
+async def open_stream(tried: Try, *, decode: bool) -> LiveStream:
+    """Send an attempt and read its stream up to the first content.
+
+    Args:
+        tried: The attempt.
+        decode: Whether somebody reads the chunks; bytes of another wire format are decoded in any case.
+
+    Raises:
+        ProviderError: the provider failed before any content came, so that another deployment may be tried.
+    """
+    upstream = await tried.runtime.transport.open_stream(tried.request)
+    try:
+        note_head(tried.attempt, upstream.status, upstream.headers)
+        await _refuse_other_than_stream(tried, upstream)
+        live = LiveStream(tried, upstream, decode=decode or not tried.relay)
+        tried.attempt.outcome = live.outcome
+        await live.read_up_to_content()
+    except BaseException:
+        await upstream.aclose()
+        raise
+    return live
+
+
+async def _refuse_other_than_stream(tried: Try, upstream: ProviderStream) -> None:
+    adapter, call = tried.runtime.adapter, tried.call
+    if not 200 <= upstream.status < 300:
+        body = await upstream.read()
+        raise adapter.parse_error(call, ProviderResponse(upstream.status, upstream.headers, body))
+    kind = upstream.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in {"application/json", "text/html"}:
+        return
+    body = await upstream.read()
+    if kind == "application/json":
+        # An error inside a 200 says more than the wrong content type; a whole answer is refused below.
+        adapter.parse_response(call, ProviderResponse(upstream.status, upstream.headers, body))
+    raise ProviderProtocolError(
+        f"provider {call.deployment.provider_name!r} answered a stream request with {kind}",
+        provider_name=call.deployment.provider_name,
+        retryable=True,
+    )
+
+
+class GatewayStream:
+    """A streamed answer: iterate it for bytes in the caller's wire format, or ``chunks()`` for decoded events.
+
+    A failure after the first content is raised as ``GatewayError``; the bytes so far then lack the terminal marker, and
+    the caller's surface adds its own error event.
+
+    Args:
+        frame: The exchange.
+        source: What it is read from.
+        request: What was asked.
+    """
+
+    def __init__(self, frame: ExchangeFrame, source: StreamSource, request: GatewayRequest) -> None:
+        self._frame = frame
+        self._source = source
+        self._request = request
+        self._format = get_format(request.format)
+        self._waiting: asyncio.Task[object] | None = None
+        self._overdue = False
+        self.finished = False
+        self.closed = False
+        self.outcome = source.outcome
+        self.media_type = self._format.stream_media_type
+        self.headers: Mapping[str, str] = {
+            name: value for name, value in source.headers.items() if name in self._format.response_headers
+        }
+        # One timer for the whole stream: a deadline costs nothing per event.
+        self._alarm = asyncio.get_running_loop().call_later(max(0.0, frame.remaining()), self._ring)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._encoded() if self._source.decode else self._relayed()
+
+    async def chunks(self) -> AsyncIterator[GatewayChunk]:
+        """The events, decoded and seen by the interceptors; the usage-only event only where it was asked for."""
+        source, frame = self._source, self._frame
+        pending: Sequence[GatewayChunk] = source.held_chunks
+        while True:
+            for chunk in pending:
+                if chunk.final:
+                    await self._seal()
+                    return
+                if source.withhold_usage and chunk.usage is not None and not chunk.choices:
+                    continue
+                seen = frame.chain.on_chunk(frame.view, chunk) if frame.chain.reads_stream else chunk
+                if seen is not None:
+                    yield seen
+            pending = await self._next_chunks()
+
+    async def finish(self) -> None:
+        """Let the upstream end by itself for a moment, then close it. Idempotent."""
+        if not self.closed:
+            self._alarm.cancel()
+            await self._source.drain()
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the upstream; a stream not read to its end is cancelled there. Idempotent."""
+        if self.closed:
+            return
+        self.closed = True
+        self._alarm.cancel()
+        await self._source.aclose()
+
+    async def _relayed(self) -> AsyncIterator[bytes]:
+        source = self._source
+        held = b"".join(source.held_bytes)
+        if held:
+            yield held
+        while not source.outcome.complete:
+            data = await self._next_bytes()
+            if data:
+                yield data
+        await self._seal()
+        yield source.terminal
+        await self.finish()
+
+    async def _encoded(self) -> AsyncIterator[bytes]:
+        encoder = self._format.stream_encoder(include_usage=self._request.include_usage)
+        relay = self._source.relay
+        async for chunk in self.chunks():
+            data = chunk.raw if relay and chunk.raw else encoder.encode(chunk)
+            if data:
+                yield data
+        yield encoder.encode(GatewayChunk(final=True))
+        await self.finish()
+
+    async def _seal(self) -> None:
+        await self._frame.seal()
+        self.finished = True
+
+    async def _next_bytes(self) -> bytes:
+        self._start_waiting()
+        try:
+            return await self._source.read_bytes()
+        except BaseException as failure:  # noqa: BLE001 - raised again, as what it means
+            raise self._meaning(failure) from None
+        finally:
+            self._waiting = None
+
+    async def _next_chunks(self) -> Sequence[GatewayChunk]:
+        self._start_waiting()
+        try:
+            return await self._source.read_chunks()
+        except BaseException as failure:  # noqa: BLE001 - raised again, as what it means
+            raise self._meaning(failure) from None
+        finally:
+            self._waiting = None
+
+    def _start_waiting(self) -> None:
+        if self._overdue:
+            raise self._frame.failed(self._too_late())
+        self._waiting = asyncio.current_task()
+
+    def _ring(self) -> None:
+        """The deadline has passed: wake whoever waits for the upstream, or tell whoever comes next."""
+        self._overdue = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def _meaning(self, failure: BaseException) -> BaseException:
+        """What a failed read means; the exchange remembers it."""
+        if self._overdue and isinstance(failure, asyncio.CancelledError) and self._waiting is not None:
+            self._waiting.uncancel()
+            failure = self._too_late()
+        if isinstance(failure, GatewayError):
+            self._frame.failed(failure)
+        return failure
+
+    def _too_late(self) -> GatewayTimeoutError:
+        seconds = self._frame.clock.monotonic() - self._frame.exchange.started
+        return GatewayTimeoutError(f"the stream was not finished within {seconds:.0f} s")

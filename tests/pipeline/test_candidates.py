@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llmgate.pipeline.candidates import find_candidates, permitted
+from llmgate.spec import ModelNotFoundError, NoDeploymentError, Operation, PermissionDeniedError, Principal
+from scripted import OpenBench
+
+KEYS = {"OPENAI_API_KEY": "o", "ANTHROPIC_API_KEY": "a", "GEMINI_API_KEY": "g"}
+SEED = {
+    "my-router": {
+        "load-balance": {"chat": {"strategy": "latency", "providers": ["openai", "anthropic", "gemini"]}},
+    }
+}
+
+
+def ids(b: Any, model: str, router: str | None = None) -> list[str]:
+    found = find_candidates(b.pipeline.snapshot, router, model, Operation.CHAT)
+    return [deployment.id for deployment in found.deployments]
+
+
+async def test_the_seeds_router_serves_a_bare_name_by_each_of_its_vendors(bench: OpenBench) -> None:
+    async with bench(environment=KEYS, providers={}, routers=SEED) as b:
+        openai, anthropic, gemini = ids(b, "gpt-4o-mini", "my-router")
+        assert openai == "openai/gpt-4o-mini"
+        assert anthropic.startswith("anthropic/claude-")
+        assert gemini.startswith("gemini/gemini-")
+
+
+async def test_a_dated_name_is_mapped_like_its_family(bench: OpenBench) -> None:
+    async with bench(environment=KEYS, providers={}, routers=SEED) as b:
+        dated, plain = ids(b, "gpt-4o-mini-2024-07-18", "my-router"), ids(b, "gpt-4o-mini", "my-router")
+        assert dated[0] == "openai/gpt-4o-mini-2024-07-18"
+        assert dated[1:] == plain[1:]
+
+
+async def test_on_a_router_a_provider_named_in_the_model_keeps_its_name_and_the_others_are_mapped(
+    bench: OpenBench,
+) -> None:
+    async with bench(environment=KEYS, providers={}, routers=SEED) as b:
+        assert ids(b, "openai/gpt-4o-mini", "my-router") == ids(b, "gpt-4o-mini", "my-router")
+
+
+async def test_a_router_of_one_vendor_substitutes_nothing(bench: OpenBench) -> None:
+    routers = {"one": {"load-balance": {"chat": {"strategy": "priority", "providers": ["anthropic"]}}}}
+    async with bench(environment=KEYS, providers={}, routers=routers) as b:
+        assert ids(b, "gpt-4o-mini", "one") == ["anthropic/gpt-4o-mini"]
+
+
+async def test_the_routers_own_mapping_replaces_the_default(bench: OpenBench) -> None:
+    routers = {"r": {**SEED["my-router"], "model-mappings": {"gpt-4o-mini": ["anthropic/special"]}}}
+    async with bench(environment=KEYS, providers={}, routers=routers) as b:
+        assert ids(b, "gpt-4o-mini", "r") == ["openai/gpt-4o-mini", "anthropic/special"]
+
+
+async def test_an_empty_default_mapping_turns_substitution_off(bench: OpenBench) -> None:
+    async with bench(environment=KEYS, providers={}, routers=SEED, **{"default-model-mapping": {}}) as b:
+        assert ids(b, "gpt-4o-mini", "my-router") == ["openai/gpt-4o-mini"]
+
+
+async def test_a_model_that_no_list_knows_passes_through(bench: OpenBench) -> None:
+    async with bench() as b:
+        assert ids(b, "brand-new-model", "main") == ["alpha/brand-new-model", "beta/brand-new-model"]
+        assert ids(b, "alpha/vendor/brand-new") == ["alpha/vendor/brand-new"]
+
+
+async def test_on_the_unified_api_a_bare_name_goes_to_whom_it_plainly_belongs(bench: OpenBench) -> None:
+    async with bench(environment=KEYS, providers={"openai": {}, "anthropic": {}, "gemini": {}}, routers={}) as b:
+        assert ids(b, "gpt-4o-mini") == ["openai/gpt-4o-mini"]
+        assert ids(b, "claude-haiku-4-5") == ["anthropic/claude-haiku-4-5"]
+        assert ids(b, "gemini-2.5-flash") == ["gemini/gemini-2.5-flash"]
+
+
+async def test_a_bare_name_goes_to_the_only_provider_there_is(bench: OpenBench) -> None:
+    only = {"local": {"base-url": "http://127.0.0.1:9/v1", "keyless": True}}
+    async with bench(environment={}, providers=only, routers={}) as b:
+        assert ids(b, "whatever") == ["local/whatever"]
+
+
+async def test_a_bare_name_that_nobody_knows_is_not_guessed_at(bench: OpenBench) -> None:
+    async with bench() as b:
+        with pytest.raises(ModelNotFoundError, match="write provider/model with one of alpha, beta"):
+            ids(b, "mystery")
+
+
+async def test_models_that_the_operator_lists_decide(bench: OpenBench) -> None:
+    providers = {
+        "alpha": {"base-url": "https://alpha.test/v1", "models": ["small"]},
+        "beta": {"base-url": "https://beta.test/v1", "models": ["small", "large"]},
+    }
+    async with bench(providers=providers) as b:
+        assert ids(b, "small") == ["alpha/small", "beta/small"]
+        assert ids(b, "large") == ["beta/large"]
+        assert ids(b, "large", "main") == ["beta/large"]
+
+
+async def test_a_vendor_that_is_not_configured_is_named_with_its_variable(bench: OpenBench) -> None:
+    async with bench() as b:
+        with pytest.raises(ModelNotFoundError, match="set GROQ_API_KEY"):
+            ids(b, "groq/llama")
+
+
+async def test_a_router_can_be_named_in_the_model(bench: OpenBench) -> None:
+    async with bench() as b:
+        assert ids(b, "main/m") == ["alpha/m", "beta/m"]
+        assert ids(b, "router/main/m") == ["alpha/m", "beta/m"]
+        with pytest.raises(ModelNotFoundError, match="needs a model"):
+            ids(b, "main")
+
+
+async def test_a_router_over_models_ignores_the_model_asked_for(bench: OpenBench) -> None:
+    balance = {
+        "strategy": "model-weighted",
+        "models": [{"model": "alpha/x", "weight": 0.5}, {"model": "beta/y", "weight": 0.5}],
+    }
+    async with bench(routers={"mix": {"load-balance": {"chat": balance}}}) as b:
+        assert ids(b, "anything", "mix") == ["alpha/x", "beta/y"]
+        assert ids(b, "mix") == ["alpha/x", "beta/y"]
+
+
+async def test_a_router_over_models_by_latency_takes_the_group_asked_for(bench: OpenBench) -> None:
+    balance = {"strategy": "model-latency", "models": ["alpha/x", "beta/x", "beta/y"]}
+    async with bench(routers={"mix": {"load-balance": {"chat": balance}}}) as b:
+        assert ids(b, "x", "mix") == ["alpha/x", "beta/x"]
+        with pytest.raises(ModelNotFoundError, match="use one of x, y"):
+            ids(b, "z", "mix")
+
+
+async def test_a_relay_only_vendor_serves_no_chat(bench: OpenBench) -> None:
+    async with bench(environment={"FIRECRAWL_API_KEY": "k"}, providers={"firecrawl": {}}, routers={}) as b:
+        with pytest.raises((ModelNotFoundError, NoDeploymentError)):
+            ids(b, "firecrawl/x")
+
+
+async def test_a_principal_keeps_only_what_its_patterns_allow(bench: OpenBench) -> None:
+    async with bench() as b:
+        found = find_candidates(b.pipeline.snapshot, "main", "m-1", Operation.CHAT).deployments
+        assert permitted(Principal("p"), found, "m-1") == found
+        assert [one.id for one in permitted(Principal("p", models=["beta/*"]), found, "m-1")] == ["beta/m-1"]
+        assert len(permitted(Principal("p", models=["m-*"]), found, "m-1")) == 2
+        with pytest.raises(PermissionDeniedError, match="may not call model 'm-1'"):
+            permitted(Principal("p", models=["other"]), found, "m-1")
