@@ -1,0 +1,155 @@
+"""The ASGI application around a Pipeline: routes, lifespan, and the front that every request passes first."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from llmgate.config.model import ServerConfig
+from llmgate.spec import GatewayError
+
+from .access_log import write_line
+from .calls import Call, Desk
+from .endpoints import CALL_KEY, Endpoint
+from .errors import RefusedError
+from .guard import Guard, authenticates
+from .surfaces import openai, operations
+
+if TYPE_CHECKING:
+    from llmgate.pipeline import Pipeline
+
+__all__ = ["Front", "create_app"]
+
+ROUTER: Final = "/router/"
+
+
+def create_app(pipeline: Pipeline, *, owns_pipeline: bool = True, server: ServerConfig | None = None) -> Starlette:
+    """An ASGI application that serves a Pipeline.
+
+    Args:
+        pipeline: Does the work; other code may use the same one at the same time.
+        owns_pipeline: Whether the application opens the pipeline at start-up and closes it at shutdown. An application
+            that mounts this one passes False and does both itself: a mounted application's lifespan does not run.
+        server: The host's settings; None takes the pipeline's configuration.
+    """
+    settings = server if server is not None else pipeline.config.server
+    routes = [*openai.routes(), *operations.routes()]
+    exact = {route.path: route.endpoint for route in routes if "{" not in route.path}
+    guard = Guard(
+        settings,
+        trusting=not authenticates(pipeline.config),
+        known=[path.encode("ascii") for path in exact],
+    )
+    desk = Desk(pipeline, settings, guard)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        if not owns_pipeline:
+            yield
+            return
+        async with pipeline:
+            yield
+
+    app = Starlette(
+        routes=routes, middleware=[Middleware(Front, desk=desk, exact=exact, routes=routes)], lifespan=lifespan
+    )
+    app.router.redirect_slashes = False
+    app.router.default = Endpoint(None, _NotFound(routes))
+    app.state.desk = desk
+    return app
+
+
+class Front:
+    """The first and the last to see a request: checks it, finds its endpoint, answers for every error, logs it.
+
+    Args:
+        app: The routes.
+        desk: Where requests are served.
+        exact: Endpoints by paths without parameters, which need no regular expression.
+        routes: All routes of ours.
+    """
+
+    def __init__(self, app: ASGIApp, desk: Desk, exact: Mapping[str, ASGIApp], routes: Sequence[Route]) -> None:
+        self._app = app
+        self._desk = desk
+        self._exact = exact
+        self._in_router = {
+            route.path.removeprefix("/router/{router}/"): route.endpoint
+            for route in routes
+            if route.path.startswith("/router/{router}/") and route.path.count("{") == 1
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; a WebSocket is refused, the lifespan passes through."""
+        if scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self._app(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        desk = self._desk
+        call = Call(desk, scope, receive, send)
+        desk.enter(call)
+        try:
+            headers = desk.guard.read_headers(scope)
+            call.take_headers(headers)
+            desk.guard.admit(scope, headers)
+            scope[CALL_KEY] = call
+            await self._find(scope)(scope, receive, send)
+        except GatewayError as error:
+            await call.fail(error)
+        except asyncio.CancelledError:
+            if call.stopped is None:
+                raise
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+        except Exception as failure:  # noqa: BLE001 - nothing may reach the server's own error page
+            await call.crash(failure)
+        finally:
+            call.reply.close()
+            desk.leave(call)
+            if desk.settings.access_log:
+                write_line(call)
+
+    def _find(self, scope: Scope) -> ASGIApp:
+        """The endpoint of a path: the hot ones by name, the rest by Starlette's routes."""
+        path: str = scope["path"]
+        root: str = scope.get("root_path", "")
+        if root and path.startswith(root):
+            path = path[len(root) :]
+        if len(path) > 1 and path[-1] == "/":
+            path = path[:-1]
+            scope["path"] = scope["path"][:-1]
+        endpoint = self._exact.get(path)
+        if endpoint is not None:
+            return endpoint
+        if path.startswith(ROUTER):
+            router, _, rest = path[len(ROUTER) :].partition("/")
+            endpoint = self._in_router.get(rest)
+            if endpoint is not None and router:
+                scope["path_params"] = {"router": router}
+                return endpoint
+        return self._app
+
+
+class _NotFound:
+    """Answers for every path that no route matches, naming the route that was perhaps meant."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._paths = [route.path.replace("{model:path}", "{model}") for route in routes]
+
+    async def __call__(self, call: Call) -> None:
+        near = difflib.get_close_matches(call.path[:200], self._paths, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}" if near else f"the chat address is {self._paths[0]}"
+        raise RefusedError(404, f"nothing is served at {call.path[:200]}: {hint}?", code="not_found")

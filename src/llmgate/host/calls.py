@@ -1,0 +1,306 @@
+"""One HTTP request while it is served, and all of them together: what the front, the surfaces and the drain share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import logging
+import uuid
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from starlette.types import Receive, Scope, Send
+
+from llmgate.config.model import GatewayConfig, ServerConfig
+from llmgate.formats import get_format
+from llmgate.spec import Exchange, Format, GatewayClosedError, GatewayError, Operation
+
+from .credentials import gather
+from .errors import INTERNAL_ERROR, error_body, error_headers
+from .guard import Guard
+from .headers import JSON_HEADERS, Headers, header_value, valid_request_id
+from .reading import ClientLeftError, read_body
+from .sending import Reply
+
+if TYPE_CHECKING:
+    from llmgate.pipeline import ExchangeFrame, Pipeline
+
+__all__ = ["Call", "Desk", "Stop"]
+
+log = logging.getLogger("llmgate.host")
+
+CLIENT_LEFT: Final = 499
+"""What the access log shows for a client that left before it was answered; no client ever sees it."""
+
+SETTLE_SECONDS: Final = 2.0
+"""How long requests that a shutdown has cut may take to say so to their clients."""
+
+
+class Stop(enum.Enum):
+    """Why the work for a request was stopped from outside."""
+
+    LEFT = "client left"
+    STUCK = "client stopped reading"
+    SHUTDOWN = "shutdown"
+
+
+class Desk:
+    """All requests being served, and what they are served with.
+
+    Args:
+        pipeline: Does the work.
+        settings: The host's settings.
+        guard: Admits requests.
+    """
+
+    def __init__(self, pipeline: Pipeline, settings: ServerConfig, guard: Guard) -> None:
+        self.pipeline = pipeline
+        self.settings = settings
+        self.guard = guard
+        self.calls: set[Call] = set()
+        self.draining = False
+        self._all_left: asyncio.Event | None = None
+
+    @property
+    def config(self) -> GatewayConfig:
+        """The pipeline's configuration."""
+        config: GatewayConfig = self.pipeline.config
+        return config
+
+    @property
+    def ready(self) -> bool:
+        """Whether a load balancer should send requests here."""
+        return self.pipeline.ready and not self.draining
+
+    def enter(self, call: Call) -> None:
+        """A request begins."""
+        self.calls.add(call)
+
+    def leave(self, call: Call) -> None:
+        """A request is over."""
+        self.calls.discard(call)
+        if self._all_left is not None and not self.calls:
+            self._all_left.set()
+
+    async def drain(self, timeout: float) -> int:
+        """Let running requests end; cut those that have not after ``timeout`` seconds.
+
+        Returns:
+            How many had to be cut.
+        """
+        self.draining = True
+        await self._ended(timeout)
+        cut = [call for call in self.calls if call.stop(Stop.SHUTDOWN)]
+        if cut:
+            await self._ended(SETTLE_SECONDS)
+        return len(cut)
+
+    async def _ended(self, timeout: float) -> None:
+        self._all_left = asyncio.Event()
+        if self.calls:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_left.wait(), timeout)
+
+
+class Call:
+    """One request.
+
+    It is a context manager around the work that may be stopped from outside, by the client's leaving, by a client that
+    does not read, or by a shutdown: inside, the task is cancelled; outside, it never is.
+
+    Args:
+        desk: Where it is served.
+        scope: The ASGI scope.
+        receive: The ASGI server's.
+        send: The ASGI server's.
+    """
+
+    __slots__ = (
+        "_exchange_id",
+        "_frame",
+        "_made_id",
+        "_receive",
+        "_started",
+        "_task",
+        "_watcher",
+        "body_pending",
+        "client_address",
+        "desk",
+        "error_code",
+        "headers",
+        "method",
+        "params",
+        "path",
+        "reply",
+        "stopped",
+        "wire_format",
+    )
+
+    def __init__(self, desk: Desk, scope: Scope, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self.desk = desk
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        client = scope.get("client")
+        self.client_address: str = client[0] if client else ""
+        self.headers: Mapping[str, str] = {}
+        self.params: Mapping[str, Any] = {}
+        self.reply = Reply(send, patience=desk.settings.send_timeout, overrun=self._overrun)
+        self.wire_format: Format = get_format("openai-chat")
+        self.body_pending = False
+        self.error_code: str | None = None
+        self.stopped: Stop | None = None
+        self._started = asyncio.get_running_loop().time()
+        self._exchange_id: str | None = None
+        self._made_id: str | None = None
+        self._frame: ExchangeFrame | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    def take_headers(self, headers: Mapping[str, str]) -> None:
+        """Keep the request's headers once they are found harmless."""
+        self.headers = headers
+        self.body_pending = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+    @property
+    def client_request_id(self) -> str | None:
+        """The client's own request id, None when it sent none that can be echoed."""
+        return valid_request_id(self.headers.get("x-request-id"))
+
+    @property
+    def request_id(self) -> str:
+        """What the answer calls the request: the client's id, else the exchange's, else one made for it."""
+        given = self.client_request_id or self._exchange_id or self._made_id
+        if given is None:
+            given = self._made_id = str(uuid.uuid4())
+        return given
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began."""
+        return asyncio.get_running_loop().time() - self._started
+
+    @property
+    def logged_status(self) -> int:
+        """The status for the access log."""
+        if self.reply.status is None:
+            return CLIENT_LEFT
+        return self.reply.status
+
+    def exchange(self, operation: Operation, surface: str) -> ExchangeFrame:
+        """The frame of this request's exchange; entering it authenticates the caller."""
+        frame = self.desk.pipeline.exchange(
+            operation=operation,
+            credentials=gather(self.headers, self.client_address),
+            surface=surface,
+            client_address=self.client_address,
+            client_request_id=self.client_request_id,
+        )
+        self._frame = frame
+        self._exchange_id = frame.id
+        return frame
+
+    async def read(self) -> bytes:
+        """The whole request body, within the limits."""
+        body = await read_body(self._receive, self.headers, self.desk.settings)
+        self.body_pending = False
+        return body
+
+    def watch(self) -> None:
+        """Notice from now on when the client leaves."""
+        self._watcher = asyncio.get_running_loop().create_task(self._await_disconnect())
+
+    def stop(self, reason: Stop) -> bool:
+        """Stop the work; nothing happens when it is over or its last bytes are going out.
+
+        Returns:
+            Whether it was stopped now.
+        """
+        if self._task is None or self.stopped is not None:
+            return False
+        if self.reply.finishing and reason is not Stop.STUCK:
+            return False
+        self.stopped = reason
+        if self._frame is not None and reason is not Stop.SHUTDOWN:
+            self._frame.abandon()
+        self._task.cancel()
+        return True
+
+    def __enter__(self) -> Self:
+        self._task = asyncio.current_task()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        task, self._task = self._task, None
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if isinstance(failure, ClientLeftError):
+            self.stopped = Stop.LEFT
+            if self._frame is not None:
+                self._frame.abandon()
+            raise asyncio.CancelledError from None
+        if self.stopped is Stop.SHUTDOWN and isinstance(failure, asyncio.CancelledError):
+            assert task is not None, "the work ran in a task"
+            task.uncancel()
+            raise GatewayClosedError("the gateway is shutting down: send the request again") from None
+
+    def answer_headers(self, own: Headers = JSON_HEADERS) -> Headers:
+        """The headers that every answer has, ``own`` first."""
+        headers = [*own, (b"x-request-id", self.request_id.encode("ascii"))]
+        if self._exchange_id is not None:
+            headers.append((b"helicone-id", self._exchange_id.encode("ascii")))
+        return headers
+
+    def provenance(self, exchange: Exchange) -> Headers:
+        """Who served an exchange, as far as the configuration lets the caller know."""
+        if not exchange.attempts:
+            return []
+        config = self.desk.config
+        last = exchange.attempts[-1]
+        headers: Headers = []
+        if config.provider_header:
+            headers.append((b"helicone-provider", header_value(last.deployment.provider_name)))
+        if config.provider_request_id_header and last.provider_request_id:
+            headers.append((b"helicone-provider-req-id", header_value(last.provider_request_id)))
+        if last.error is None:
+            headers.append((b"llmgate-model", header_value(last.deployment.model)))
+        if len(exchange.attempts) > 1:
+            headers.append((b"llmgate-attempts", b"%d" % len(exchange.attempts)))
+        return headers
+
+    async def fail(self, error: GatewayError) -> None:
+        """Answer with an error: as a status while nothing has been sent, as the format's own event in a stream."""
+        self.error_code = error.code
+        reply = self.reply
+        if reply.finishing:
+            return
+        if reply.streaming:
+            # The stream ends here without its terminal marker, so no client takes it for a whole answer.
+            await reply.end(self.wire_format.stream_encoder().error(error))
+            return
+        headers = self.answer_headers()
+        if self._frame is not None:
+            headers += self.provenance(self._frame.exchange)
+        headers += error_headers(error)
+        if self.body_pending and (b"connection", b"close") not in headers:
+            headers.append((b"connection", b"close"))
+        await reply.whole(error.http_status, headers, error_body(error, self.wire_format))
+
+    async def crash(self, failure: Exception) -> None:
+        """Answer for an error that nobody expected; the caller learns the request's id and nothing else."""
+        log.error("request %s failed unexpectedly", self.request_id, exc_info=failure)
+        await self.fail(GatewayError(f"{INTERNAL_ERROR} ({self.request_id})"))
+
+    async def _await_disconnect(self) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.stop(Stop.LEFT)
+                return
+
+    def _overrun(self) -> None:
+        self.stop(Stop.STUCK)

@@ -1,0 +1,477 @@
+"""One TCP connection: hypercorn's HTTP/1.1 protocol between an asyncio transport and the application.
+
+hypercorn's own connection class notices no departure behind a pipelined byte, has no deadline for a peer that does not
+read, answers every ``Upgrade: h2c`` with 101, and hangs on shutdown from Python 3.12.1 on. Its protocol and stream
+classes are sound; this is the transport side beneath them, with those four things settled, and one write an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from itertools import chain
+from typing import Any, Final, cast
+
+import h11
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.typing import ConnectionState
+from starlette.types import ASGIApp, Message, Scope
+
+__all__ = ["Connection", "Listener"]
+
+log = logging.getLogger("llmgate.host")
+
+READ_AHEAD: Final = 256 * 1024
+"""Bytes of a request that are held for an application that does not take them yet."""
+WRITE_AHEAD: Final = 256 * 1024
+"""Bytes of an answer that are held for a client that does not take them yet."""
+ONE_WRITE: Final = 64 * 1024
+"""From this many bytes on, an answer's pieces are written at once rather than gathered."""
+HEAD_SECONDS: Final = 10.0
+"""How long the head of a request may take."""
+LINGER_SECONDS: Final = 2.0
+"""How long a closed connection swallows what the client still sends, so that it can read its answer first."""
+
+LAST_BYTES_SECONDS: Final = 1.0
+"""How long a shutdown waits for the last bytes of answers to leave."""
+
+LOOSE_HEAD: Final = re.compile(rb"(?<!\r)\n|\n[ \t]|\r(?!\n)")
+"""Bare line feeds, folded lines, bare carriage returns: h11 takes them, a proxy in front may read them differently."""
+
+
+class Listener:
+    """What the connections of one server share.
+
+    Args:
+        app: The ASGI application.
+        config: hypercorn's settings.
+        stall_timeout: Seconds that a closing connection waits for a client that does not read.
+    """
+
+    def __init__(self, app: ASGIApp, config: Config, *, stall_timeout: float) -> None:
+        self.app = app
+        self.config = config
+        self.stall_timeout = stall_timeout
+        self.context = WorkerContext(None)
+        self.connections: set[Connection] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def connect(self) -> Connection:
+        """Make the protocol of a new connection."""
+        return Connection(self)
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run something in a task of the server's own."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def stop(self) -> None:
+        """Close connections that are idle now, and every other one after the answer that it is busy with."""
+        self.config.keep_alive_max_requests = -1
+        for connection in tuple(self.connections):
+            connection.stop()
+
+    async def finish(self) -> None:
+        """Give closing connections a moment for their last bytes, then cut what is left."""
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=LAST_BYTES_SECONDS)
+        for connection in tuple(self.connections):
+            connection.abort()
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=LAST_BYTES_SECONDS)
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._http: _Http
+        self._reader: asyncio.Task[Any] | None = None
+        self._inbox: list[bytes] = []
+        self._inbox_size = 0
+        self._awake: asyncio.Future[None] | None = None
+        self._outbox: list[bytes] = []
+        self._outbox_size = 0
+        self._flush_due = False
+        self._room: asyncio.Future[None] | None = None
+        self._busy = False
+        self._in_head = False
+        self._peer_done = False
+        self._lost = False
+        self._closing = False
+        self._stopping = False
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # Called by the transport.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Set up the HTTP side."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=WRITE_AHEAD)
+        peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        self._http = _Http(
+            cast("Any", self._listener.app),
+            self._listener.config,
+            cast("Any", self._listener.context),
+            cast("Any", _Spawner(self._listener, self.app_done)),
+            ConnectionState({}),
+            transport.get_extra_info("ssl_object") is not None,
+            tuple(peer[:2]) if peer else None,
+            tuple(here[:2]) if here else None,
+            self._send,
+        )
+        self._listener.connections.add(self)
+        self._reader = self._listener.spawn(self._read())
+        self._set_deadline(HEAD_SECONDS)
+
+    def data_received(self, data: bytes) -> None:
+        """Keep bytes for the reader; nothing is kept once the connection closes."""
+        if self._closing:
+            return
+        if not self._busy and not self._in_head:
+            self._in_head = True
+            self._set_deadline(HEAD_SECONDS)
+        self._inbox.append(data)
+        self._inbox_size += len(data)
+        if self._inbox_size > READ_AHEAD:
+            self._transport.pause_reading()
+        if self._awake is not None and not self._awake.done():
+            self._awake.set_result(None)
+
+    def eof_received(self) -> bool:
+        """The client sends no more: as it is with HTTP/1.1 clients, it has left.
+
+        The transport stays open for an answer that is on its way already.
+        """
+        self._peer_done = True
+        if not self._busy or self._closing:
+            self._close()
+            return False
+        self._listener.spawn(self._http.handle(Closed()))
+        return True
+
+    def connection_lost(self, failure: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """The connection is gone."""
+        self._lost = self._closing = True
+        self._listener.connections.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._reader is not None:
+            self._reader.cancel()
+        self.resume_writing()
+        if self._busy:
+            self._listener.spawn(self._http.handle(Closed()))
+
+    def pause_writing(self) -> None:
+        """The client does not keep up."""
+        if self._room is None:
+            self._room = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
+
+    # Called by the server and the application's task.
+
+    def stop(self) -> None:
+        """Take no further request."""
+        self._stopping = True
+        if not self._busy:
+            self._close()
+
+    def abort(self) -> None:
+        """Cut the connection now."""
+        if not self._lost:
+            self._transport.abort()
+
+    def app_done(self) -> None:
+        """The application has returned; a client that has left, or was never answered, keeps no connection."""
+        if self._peer_done and not self._lost:
+            self._close()
+
+    # The rest is between this class and hypercorn's protocol.
+
+    async def _read(self) -> None:
+        try:
+            while not self._closing:
+                if not self._inbox:
+                    self._awake = self._loop.create_future()
+                    await self._awake
+                    continue
+                data = self._inbox[0] if len(self._inbox) == 1 else b"".join(self._inbox)
+                self._inbox.clear()
+                if self._inbox_size > READ_AHEAD:
+                    self._transport.resume_reading()
+                self._inbox_size = 0
+                await self._http.handle(RawData(data))
+        except h11.LocalProtocolError as failure:
+            log.warning("a connection was closed: %s", failure)
+            self.abort()
+
+    async def _send(self, event: Event) -> None:
+        if isinstance(event, RawData):
+            await self._write(event.data)
+        elif isinstance(event, Closed):
+            self._close()
+        elif isinstance(event, Updated):
+            self._busy = not event.idle
+            self._in_head = False
+            if event.idle:
+                if self._peer_done or self._stopping:
+                    self._close()
+                else:
+                    self._set_deadline(self._listener.config.keep_alive_timeout)
+            else:
+                self._deadline = float("inf")
+
+    async def _write(self, data: bytes) -> None:
+        if self._lost or not data:
+            return
+        self._outbox.append(data)
+        self._outbox_size += len(data)
+        if self._outbox_size >= ONE_WRITE or self._room is not None:
+            self._flush()
+        elif not self._flush_due:
+            # The head, the body and the end of an answer are three calls and become one write.
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+        if self._room is not None:
+            await asyncio.shield(self._room)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        if self._outbox and not self._lost:
+            self._transport.write(self._outbox[0] if len(self._outbox) == 1 else b"".join(self._outbox))
+        self._outbox.clear()
+        self._outbox_size = 0
+
+    def _close(self) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        if self._lost:
+            return
+        self._flush()
+        self._inbox.clear()
+        if self._reader is not None and self._reader is not asyncio.current_task():
+            self._reader.cancel()
+        if self._http.stream is not None:
+            self._listener.spawn(self._http.handle(Closed()))
+        if self._http.unread and not self._peer_done and self._transport.can_write_eof():
+            # Closing on unread bytes makes the kernel reset the connection, and the client would lose its answer.
+            self._transport.resume_reading()
+            self._transport.write_eof()
+            self._cut_after(LINGER_SECONDS)
+            return
+        stalled = self._transport.get_write_buffer_size() > 0
+        self._transport.close()
+        if stalled:
+            self._cut_after(self._listener.stall_timeout)
+
+    def _cut_after(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, self.abort)
+
+    def _set_deadline(self, seconds: float) -> None:
+        if self._closing:
+            return
+        self._deadline = self._loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(self._deadline, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        if self._loop.time() < self._deadline:
+            if self._deadline != float("inf"):
+                self._timer = self._loop.call_at(self._deadline, self._expire)
+            return
+        self._close()
+
+
+class _StrictParser(h11.Connection):
+    """h11, less what two servers may read in two ways."""
+
+    def next_event(self) -> Any:
+        """The next event of the request.
+
+        Raises:
+            h11.RemoteProtocolError: the request is not what this server takes.
+        """
+        if self.their_state is h11.IDLE:
+            head, _ = self.trailing_data
+            end = head.find(b"\r\n\r\n")
+            # A carriage return at the very end may be half of a line end whose other half has not come.
+            known = end + 2 if end >= 0 else len(head) - head.endswith(b"\r")
+            if LOOSE_HEAD.search(head, 0, known):
+                raise h11.RemoteProtocolError("line ends must be CR LF", error_status_hint=400)
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            return self._plain(event)
+        return event
+
+    def _plain(self, request: h11.Request) -> h11.Request:
+        if request.http_version not in {b"1.1", b"1.0"}:
+            raise h11.RemoteProtocolError("only HTTP/1.1 is spoken here", error_status_hint=505)
+        if request.method != request.method.upper():
+            raise h11.RemoteProtocolError("methods are written in capitals", error_status_hint=400)
+        if not any(name in UPGRADES for name, _ in request.headers):
+            return request
+        # An Upgrade may always be ignored (RFC 9110, section 7.8); HTTP/2 and WebSockets are not served.
+        return h11.Request(
+            method=request.method,
+            target=request.target,
+            headers=[(name, value) for name, value in request.headers if name not in UPGRADES],
+            http_version=request.http_version,
+        )
+
+
+UPGRADES: Final = frozenset({b"upgrade", b"http2-settings"})
+
+
+class _Http(H11Protocol):
+    """hypercorn's HTTP/1.1, on the strict parser, with errors that say something."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.connection = _StrictParser(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
+
+    @property
+    def unread(self) -> bool:
+        """Whether the client may be sending bytes that nobody takes."""
+        return self.connection.their_state in {h11.SEND_BODY, h11.ERROR} or bool(self.connection.trailing_data[0])
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Nothing to switch to."""
+
+    async def _send_error_response(self, status_code: int) -> None:
+        message = STATUS_MESSAGES.get(status_code, "the request is not valid HTTP/1.1")
+        error = {"message": message, "type": "invalid_request_error", "param": None, "code": "invalid_http"}
+        body = json.dumps({"error": error}).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        await self._send_h11_event(
+            h11.Response(status_code=status_code, headers=list(chain(headers, self.config.response_headers("h11"))))
+        )
+        await self._send_h11_event(h11.Data(data=body))
+        await self._send_h11_event(h11.EndOfMessage())
+
+
+STATUS_MESSAGES: Final = {
+    431: "the head of the request is too large",
+    501: "this transfer encoding is not understood",
+    505: "only HTTP/1.1 is spoken here",
+}
+
+
+class _Spawner:
+    """What hypercorn's protocol starts an application with, in place of its task group.
+
+    Args:
+        listener: Runs the task.
+        done: Called when the application has returned.
+    """
+
+    def __init__(self, listener: Listener, done: Callable[[], None]) -> None:
+        self._listener = listener
+        self._done = done
+
+    async def spawn_app(
+        self,
+        app: ASGIApp,
+        config: Config,  # noqa: ARG002 - hypercorn's signature
+        scope: Scope,
+        send: Callable[[Message | None], Awaitable[None]],
+    ) -> Callable[[Message], Awaitable[None]]:
+        """Start the application for one request.
+
+        Returns:
+            How the protocol hands it the request's messages.
+        """
+        mailbox = _Mailbox()
+        self._listener.spawn(self._run(app, scope, mailbox, send))
+        return mailbox.put
+
+    async def _run(
+        self, app: ASGIApp, scope: Scope, mailbox: _Mailbox, send: Callable[[Message | None], Awaitable[None]]
+    ) -> None:
+        try:
+            await app(scope, mailbox.get, send)
+        except Exception:
+            log.exception("the application failed")
+        finally:
+            mailbox.shut()
+            await send(None)
+            self._done()
+
+
+class _Mailbox:
+    """A request's messages between the connection and the application; a departure is never stuck behind a full box."""
+
+    def __init__(self) -> None:
+        self._messages: deque[Message] = deque()
+        self._size = 0
+        self._shut = False
+        self._left = False
+        self._awake: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+
+    async def put(self, message: Message) -> None:
+        """Hand over a message; waits while too much of a body lies unread."""
+        if message["type"] == "http.disconnect":
+            self._left = True
+            self._make_room()
+        elif self._shut or self._left:
+            return
+        else:
+            self._messages.append(message)
+            self._size += len(message.get("body", b""))
+        if self._awake is not None and not self._awake.done():
+            self._awake.set_result(None)
+        while self._size > READ_AHEAD and not (self._shut or self._left):
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+
+    async def get(self) -> Message:
+        """The next message; a departure as soon as it is known."""
+        while True:
+            if self._left:
+                return {"type": "http.disconnect"}
+            if self._messages:
+                message = self._messages.popleft()
+                self._size -= len(message.get("body", b""))
+                self._make_room()
+                return message
+            self._awake = asyncio.get_running_loop().create_future()
+            await self._awake
+
+    def shut(self) -> None:
+        """Nobody will take another message."""
+        self._shut = True
+        self._messages.clear()
+        self._make_room()
+
+    def _make_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)

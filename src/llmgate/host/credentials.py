@@ -1,0 +1,38 @@
+"""What a caller presents, gathered from every header in which client libraries put it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from llmgate.spec import Credentials
+
+__all__ = ["gather"]
+
+PLACES: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "helicone-auth")
+
+
+def gather(headers: Mapping[str, str], client_address: str) -> Credentials:
+    """The credentials of a request.
+
+    A value is a bare token, or one after the word ``Bearer``; any other scheme carries no token.
+
+    Args:
+        headers: The request's headers by lower-case name.
+        client_address: The peer's address.
+    """
+    tokens: dict[str, str] = {}
+    for place in PLACES:
+        value = headers.get(place)
+        if value is not None:
+            token = _token(value)
+            if token:
+                tokens[place] = token
+    return Credentials(tokens=tokens, client_address=client_address, headers=headers)
+
+
+def _token(value: str) -> str:
+    words = value.split()
+    while words and words[0].lower() == "bearer":
+        words.pop(0)
+    return words[0] if len(words) == 1 else ""

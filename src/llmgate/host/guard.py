@@ -1,0 +1,226 @@
+"""What is refused before anything else looks at a request: ambiguous framing, ambiguous paths, foreign pages.
+
+hypercorn and h11 let pass what a front proxy may read differently (both framing headers at once, underscores in header
+names, escaped slashes), and loopback is not safe from browsers: any web page can send requests to it, and with a name
+that it points at 127.0.0.1 even read the answers (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Collection, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.types import Scope
+
+from llmgate.config.model import GatewayConfig, ServerConfig
+
+from .errors import RefusedError
+
+__all__ = ["Guard", "authenticates", "is_loopback"]
+
+BAD_PATH: Final = re.compile(
+    rb"""
+      [\x00-\x20\x7f-\xff\\]                        # control bytes, spaces, non-ASCII, backslashes
+    | //                                            # empty segments
+    | /(?:\.|%2e){1,2}(?:/|$)                       # dot segments, escaped or not
+    | %(?:[01][0-9a-f]|7f|2f|5c)                    # escaped control bytes, slashes, backslashes
+    | %(?![0-9a-f]{2})                              # a percent sign that escapes nothing
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+OPAQUE_TAIL: Final = re.compile(rb"(?:/v1|/ai|/ai/v1|/router/[^/%]+|/router/[^/%]+/v1)/models/[^/]+")
+"""Model names hold slashes, and the openai SDK escapes them: here and only here ``%2f`` is part of a name."""
+
+HOST: Final = re.compile(r"(?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+
+SINGLE: Final = frozenset(
+    {
+        "api-key",
+        "authorization",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "helicone-auth",
+        "host",
+        "origin",
+    }
+    | {"transfer-encoding", "x-api-key", "x-goog-api-key"}
+)
+"""Headers of which two would let two readers believe two things."""
+
+
+def authenticates(config: GatewayConfig) -> bool:
+    """Whether callers must say who they are; a chain that ends with ``anonymous`` lets everybody in."""
+    return bool(config.auth) and all(stage.use != "anonymous" for stage in config.auth)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only mean this machine."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+class Guard:
+    """Admits requests.
+
+    Args:
+        limits: The host's settings.
+        trusting: Whether callers are served without saying who they are, so that foreign pages must be kept out.
+        known: Paths that need no look, because they are the gateway's own, byte for byte.
+    """
+
+    def __init__(self, limits: ServerConfig, *, trusting: bool, known: Collection[bytes] = ()) -> None:
+        self._limits = limits
+        self._trusting = trusting
+        self._known = frozenset(known)
+        self._hosts = frozenset(host.strip("[]").rstrip(".").lower() for host in limits.hosts)
+        self._open = limits.allow_open
+        self._last_host: str | None = None
+
+    def read_headers(self, scope: Scope) -> dict[str, str]:
+        """The request's headers by lower-case name, once their number, size and names are found harmless.
+
+        Raises:
+            RefusedError: 400 or 431.
+        """
+        headers: dict[str, str] = {}
+        size = 0
+        raw = scope["headers"]
+        for name, value in raw:
+            size += len(name) + len(value) + 4
+            key = name.decode("latin-1")
+            if key in headers:
+                if key in SINGLE:
+                    raise RefusedError(400, f"the header {key} is sent twice", code="duplicate_header", close=True)
+                headers[key] += f", {value.decode('latin-1')}"
+                continue
+            if "_" in key:
+                raise RefusedError(
+                    400,
+                    f"the header {key[:80]} has an underscore, which servers read differently: write it with a dash",
+                    code="invalid_header",
+                    close=True,
+                )
+            headers[key] = value.decode("latin-1")
+        limits = self._limits
+        if len(raw) > limits.max_headers or size > limits.max_header_bytes:
+            raise RefusedError(
+                431,
+                f"the request has {len(raw)} headers of {size} bytes together; "
+                f"{limits.max_headers} headers and {limits.max_header_bytes} bytes are allowed",
+                code="headers_too_large",
+                close=True,
+            )
+        return headers
+
+    def admit(self, scope: Scope, headers: Mapping[str, str]) -> None:
+        """Refuse what cannot be served safely, whatever it asks for.
+
+        Raises:
+            RefusedError: naming what is wrong.
+        """
+        if "transfer-encoding" in headers:
+            _check_framing(scope, headers)
+        path: bytes = scope.get("raw_path") or scope["path"].encode()
+        if path not in self._known:
+            _check_path(path)
+        host = headers.get("host")
+        if host is not None and host != self._last_host:
+            if HOST.fullmatch(host) is None:
+                raise RefusedError(400, "the Host header is not a host name", code="invalid_host", close=True)
+            self._last_host = host
+        if "helicone-target-url" in headers:
+            raise RefusedError(
+                400,
+                "the header Helicone-Target-URL is not served by this gateway: "
+                "name the provider in the path or in the model",
+                code="target_url_off",
+            )
+
+    def keep_foreign_pages_out(self, headers: Mapping[str, str]) -> None:
+        """While nobody has to log in: refuse requests that a web page of another site made.
+
+        Raises:
+            RefusedError: 403, naming the header that gave it away and the setting that allows it.
+        """
+        if not self._trusting:
+            return
+        host = headers.get("host", "")
+        match = HOST.fullmatch(host)
+        name = match["name"].strip("[]").rstrip(".").lower() if match else ""
+        if not self._serves(name):
+            raise RefusedError(
+                403,
+                f"the Host {host[:120]!r} is not served while client authentication is off: call the gateway by a "
+                "loopback name, list the name under server.hosts, or configure auth",
+                code="host_not_allowed",
+            )
+        if headers.get("sec-fetch-site") == "cross-site":
+            raise _cross_site("Sec-Fetch-Site: cross-site")
+        origin = headers.get("origin")
+        if origin is not None and not self._same_site(origin, name):
+            raise _cross_site(f"Origin: {origin[:120]}")
+
+    def _serves(self, name: str) -> bool:
+        if is_loopback(name) or name in self._hosts:
+            return True
+        # Rebinding needs a name: an address in the Host header is one that the page really came from.
+        return self._open and _is_address(name)
+
+    def _same_site(self, origin: str, host: str) -> bool:
+        try:
+            parts = urlsplit(origin)
+            name = (parts.hostname or "").rstrip(".").lower()
+        except ValueError:
+            return False
+        if parts.scheme not in {"http", "https"} or not name:
+            return False
+        return name == host or is_loopback(name) or name in self._hosts
+
+
+def _check_framing(scope: Scope, headers: Mapping[str, str]) -> None:
+    """Two ways to say where the body ends are one too many (RFC 9112, section 6.1)."""
+    if "content-length" in headers:
+        raise RefusedError(
+            400, "content-length and transfer-encoding are sent together", code="invalid_framing", close=True
+        )
+    if scope.get("http_version") == "1.0":
+        raise RefusedError(400, "HTTP/1.0 knows no transfer-encoding", code="invalid_framing", close=True)
+
+
+def _check_path(path: bytes) -> None:
+    checked = path
+    if OPAQUE_TAIL.fullmatch(path):
+        checked = re.sub(rb"%2[fF]", b"-", path)
+    if not path.startswith(b"/") or BAD_PATH.search(checked):
+        raise RefusedError(
+            400,
+            "the path has dot segments, empty segments, escaped slashes or control bytes: write it plainly",
+            code="invalid_path",
+            close=True,
+        )
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _cross_site(sign: str) -> RefusedError:
+    return RefusedError(
+        403,
+        f"a page of another site may not call the gateway while client authentication is off ({sign}): "
+        "call it from a server, list the page's host under server.hosts, or configure auth",
+        code="cross_site",
+    )

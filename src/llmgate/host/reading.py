@@ -1,0 +1,167 @@
+"""Request bodies: how large, how slow and how compressed they may be."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.types import Receive
+
+from llmgate.config.model import ServerConfig
+from llmgate.spec import InvalidRequestError, RequestTooLargeError
+
+from .errors import RefusedError
+
+__all__ = ["ClientLeftError", "decompress", "read_body", "require_json"]
+
+MAX_RATIO: Final = 100
+"""How many bytes one compressed byte may become …"""
+FREE_BYTES: Final = 1024 * 1024
+"""… once this many bytes have come out."""
+PIECE: Final = 256 * 1024
+"""How much is decompressed between two looks at the clock and at other requests."""
+
+ENCODINGS: Final[Mapping[str, int]] = {
+    "gzip": 16 + zlib.MAX_WBITS,
+    "x-gzip": 16 + zlib.MAX_WBITS,
+    "deflate": zlib.MAX_WBITS,
+}
+"""Content encodings that are understood, and zlib's name for each (RFC 9110, section 8.4.1)."""
+
+
+class ClientLeftError(Exception):
+    """The client went away before its request was complete."""
+
+
+def require_json(headers: Mapping[str, str]) -> None:
+    """Refuse a body that is not declared to be JSON: a browser can send any other type across sites unasked.
+
+    Raises:
+        RefusedError: 415, naming the header to send.
+    """
+    declared = headers.get("content-type", "")
+    if declared == "application/json":
+        return
+    media_type = declared.partition(";")[0].strip().lower()
+    if media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json")):
+        return
+    said = f"the content type is {media_type[:80]!r}" if media_type else "the request has no content type"
+    raise RefusedError(
+        415,
+        f"{said}, but this address takes JSON: send the header `Content-Type: application/json` "
+        "(with curl: -H 'Content-Type: application/json')",
+        code="unsupported_media_type",
+    )
+
+
+async def read_body(receive: Receive, headers: Mapping[str, str], limits: ServerConfig) -> bytes:
+    """Read and decode a whole request body.
+
+    Args:
+        receive: The ASGI server's.
+        headers: The request's headers.
+        limits: How large and how slow it may be.
+
+    Raises:
+        RequestTooLargeError: it is, or it says that it will be, larger than the limit.
+        RefusedError: 408 when it comes too slowly, 415 for an encoding that is not understood.
+        InvalidRequestError: its encoding is broken.
+        ClientLeftError: the client went away.
+    """
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity" and encoding not in ENCODINGS:
+        raise RefusedError(
+            415,
+            f"the content encoding {encoding[:80]!r} is not understood: send the body as it is, or as gzip or deflate",
+            code="unsupported_content_encoding",
+            headers={"accept-encoding": "gzip, deflate"},
+        )
+    declared = headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > limits.max_body_bytes:
+        raise _too_large(limits)
+    body = await _collect(receive, limits)
+    if encoding != "identity":
+        return await decompress(body, encoding, limits)
+    return body
+
+
+async def _collect(receive: Receive, limits: ServerConfig) -> bytes:
+    """All pieces of the body as they are on the wire.
+
+    The deadline is ``body_timeout`` for the start, moves on as bytes come at no less than ``body_rate``, and no pause
+    may be longer than ``body_timeout``, so that a fast start buys no long stall.
+    """
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout_at(started + limits.body_timeout) as deadline:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientLeftError
+                piece: bytes = message.get("body", b"")
+                size += len(piece)
+                if size > limits.max_body_bytes:
+                    raise _too_large(limits)
+                pieces.append(piece)
+                if not message.get("more_body", False):
+                    break
+                earned = started + limits.body_timeout + size / limits.body_rate
+                deadline.reschedule(min(earned, loop.time() + limits.body_timeout))
+    except TimeoutError:
+        raise RefusedError(
+            408,
+            f"the request body came too slowly: after {limits.body_timeout:g} s at least {limits.body_rate} bytes "
+            "a second are wanted",
+            code="request_timeout",
+            close=True,
+        ) from None
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def decompress(body: bytes, encoding: str, limits: ServerConfig) -> bytes:
+    """Undo a content encoding, in pieces, so that a bomb stops at the bound and other requests go on.
+
+    Raises:
+        RequestTooLargeError: more comes out than the limit, or than a hundred times what went in.
+        InvalidRequestError: the data is broken, cut short, or followed by something else.
+    """
+    wbits = ENCODINGS[encoding]
+    if encoding == "deflate" and body[:1] and body[0] & 0x0F != 8:
+        wbits = -zlib.MAX_WBITS  # Some clients send bare deflate data without the zlib header.
+    stream = zlib.decompressobj(wbits)
+    bound = max(FREE_BYTES, MAX_RATIO * len(body))
+    pieces: list[bytes] = []
+    size = 0
+    rest = body
+    try:
+        while not stream.eof:
+            piece = stream.decompress(rest, PIECE)
+            rest = stream.unconsumed_tail
+            if not piece and not rest:
+                break
+            size += len(piece)
+            if size > limits.max_body_bytes:
+                raise _too_large(limits)
+            if size > bound:
+                raise RequestTooLargeError(
+                    f"the request body grows to more than {MAX_RATIO} times its size when its {encoding} is undone"
+                )
+            pieces.append(piece)
+            await asyncio.sleep(0)
+    except zlib.error:
+        raise InvalidRequestError(f"the body is not valid {encoding} data", code="invalid_content_encoding") from None
+    if not stream.eof or stream.unused_data:
+        what = "followed by something else" if stream.eof else "cut short"
+        raise InvalidRequestError(f"the body's {encoding} data is {what}", code="invalid_content_encoding")
+    return b"".join(pieces)
+
+
+def _too_large(limits: ServerConfig) -> RequestTooLargeError:
+    return RequestTooLargeError(
+        f"the request body is larger than {limits.max_body_bytes} bytes (server.max-body-bytes)"
+    )

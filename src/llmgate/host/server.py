@@ -1,0 +1,160 @@
+"""The server: hypercorn's settings, the sockets, and a shutdown order of our own.
+
+On SIGTERM or SIGINT: not ready, then no new connection, then running requests get their time, then streams that are
+left get an error event, then what is left of connections is cut; records are flushed by whoever owns the Pipeline. A
+second signal ends the process at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from email.utils import formatdate
+from typing import Final
+
+from hypercorn.config import Config
+from starlette.applications import Starlette
+
+from llmgate.config.model import ServerConfig
+
+from .calls import Desk
+from .connection import Listener
+
+__all__ = ["bind", "serve", "settings_of"]
+
+log = logging.getLogger("llmgate.host")
+
+REQUEST_LINE_BYTES: Final = 8 * 1024
+"""Room for the request line beside the headers."""
+
+
+class _Config(Config):
+    """hypercorn's settings, with a date header that is made once a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second = 0
+        self._date = [(b"date", b"")]
+
+    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:  # noqa: ARG002 - hypercorn's
+        """The headers that every answer gets; nothing tells which server this is."""
+        now = int(time.time())
+        if now != self._second:
+            self._second = now
+            self._date = [(b"date", formatdate(now, usegmt=True).encode("ascii"))]
+        return self._date
+
+
+def settings_of(server: ServerConfig) -> Config:
+    """Hypercorn's settings for a host: HTTP/1.1 only, no log of its own, our limits."""
+    config = _Config()
+    config.accesslog = None
+    config.errorlog = None
+    config.alpn_protocols = ["http/1.1"]
+    config.backlog = server.backlog
+    config.h11_max_incomplete_size = server.max_header_bytes + REQUEST_LINE_BYTES
+    config.include_server_header = False
+    config.keep_alive_max_requests = server.max_requests_per_connection
+    config.keep_alive_timeout = server.keep_alive_timeout
+    return config
+
+
+def bind(address: str, port: int) -> list[socket.socket]:
+    """Bind the sockets to listen on; a name such as ``localhost`` may stand for several addresses.
+
+    Args:
+        address: A host name or address.
+        port: The port; 0 takes a free one, the same for all addresses.
+
+    Raises:
+        OSError: an address cannot be bound, for example because the port is in use.
+    """
+    sockets: list[socket.socket] = []
+    found = socket.getaddrinfo(address.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        for family, kind, protocol, _, where in dict.fromkeys(found):
+            listening = socket.socket(family, kind, protocol)
+            sockets.append(listening)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            chosen = port or (sockets[0].getsockname()[1] if len(sockets) > 1 else 0)
+            listening.bind((where[0], chosen, *where[2:]))
+            listening.setblocking(False)
+    except OSError:
+        for listening in sockets:
+            listening.close()
+        raise
+    return sockets
+
+
+async def serve(
+    app: Starlette,
+    sockets: Sequence[socket.socket],
+    *,
+    grace: float = 0.0,
+    stop: asyncio.Event | None = None,
+    started: Callable[[], None] | None = None,
+) -> None:
+    """Serve until told to stop, then end in order.
+
+    Args:
+        app: From ``create_app``; its lifespan is run, so a Pipeline that it owns is opened and closed here.
+        sockets: Bound sockets.
+        grace: Seconds between being not ready and taking no more connections, for load balancers to notice.
+        stop: Set by the caller to stop; None listens to SIGTERM and SIGINT.
+        started: Called once connections are taken.
+    """
+    desk: Desk = app.state.desk
+    listener = Listener(app, settings_of(desk.settings), stall_timeout=desk.settings.send_timeout)
+    async with app.router.lifespan_context(app), _signalled(stop) as stopping:
+        servers = await _listen(listener, sockets, desk.settings.backlog)
+        if started is not None:
+            started()
+        await stopping.wait()
+        desk.draining = True
+        log.info("stopping: %d requests are running", len(desk.calls))
+        await asyncio.sleep(grace)
+        for server in servers:
+            server.close()
+        listener.stop()
+        cut = await desk.drain(desk.settings.shutdown_timeout)
+        if cut:
+            log.warning("%d requests did not end within %g s and were cut", cut, desk.settings.shutdown_timeout)
+        await listener.finish()
+
+
+async def _listen(listener: Listener, sockets: Sequence[socket.socket], backlog: int) -> list[asyncio.Server]:
+    loop = asyncio.get_running_loop()
+    return [await loop.create_server(listener.connect, sock=bound, backlog=backlog) for bound in sockets]
+
+
+@contextlib.asynccontextmanager
+async def _signalled(stop: asyncio.Event | None) -> AsyncIterator[asyncio.Event]:
+    """An event that SIGTERM or SIGINT sets; the second signal ends the process at once."""
+    if stop is not None:
+        yield stop
+        return
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: int) -> None:
+        if stopping.is_set():
+            # Whoever sends a second signal does not want to wait for anything, a flush included.
+            os._exit(128 + number)
+        stopping.set()
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    for number in numbers:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield stopping
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

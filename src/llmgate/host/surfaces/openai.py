@@ -1,0 +1,123 @@
+"""The OpenAI surface: chat completions and models, under every address that our users' clients have."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.routing import Route
+
+from llmgate.codecs.jsons import dumps
+from llmgate.formats import read_request
+from llmgate.host.calls import Call
+from llmgate.host.endpoints import Endpoint
+from llmgate.host.headers import JSON_HEADERS, Headers, upstream_headers
+from llmgate.host.reading import require_json
+from llmgate.host.sending import Pulse
+from llmgate.spec import GatewayRequest, ModelNotFoundError, Operation
+
+if TYPE_CHECKING:
+    from llmgate.pipeline import ExchangeFrame, ModelEntry
+
+__all__ = ["CHAT", "MODEL", "MODELS", "chat_completions", "model", "models", "routes"]
+
+SURFACE: Final = "openai"
+
+PREFIXES: Final = ("/v1", "/ai", "/ai/v1", "/router/{router}", "/router/{router}/v1")
+
+THREAD_BYTES: Final = 256 * 1024
+"""From this size on a body is read in a thread, so that one large request does not hold up the others."""
+
+
+def routes() -> Sequence[Route]:
+    """The routes of this surface."""
+    table: list[Route] = []
+    for prefix in PREFIXES:
+        table.append(Route(f"{prefix}/chat/completions", CHAT, name="chat_completions"))
+        table.append(Route(f"{prefix}/models", MODELS, name="models"))
+        table.append(Route(f"{prefix}/models/{{model:path}}", MODEL, name="model"))
+    return table
+
+
+async def chat_completions(call: Call) -> None:
+    """Answer a chat request, streamed or whole as it asks."""
+    async with call.exchange(Operation.CHAT, SURFACE) as exchange:
+        with call:
+            require_json(call.headers)
+            body = await call.read()
+            call.watch()
+            if len(body) < THREAD_BYTES:
+                request = _request(call, body)
+            else:
+                request = await asyncio.to_thread(_request, call, body)
+            if request.stream:
+                await _stream(call, exchange, request)
+            else:
+                await _whole(call, exchange, request)
+
+
+async def models(call: Call) -> None:
+    """List what the caller may call."""
+    entries = await _entries(call)
+    await call.reply.whole(
+        200, call.answer_headers(), dumps({"object": "list", "data": [_model(entry) for entry in entries]})
+    )
+
+
+async def model(call: Call) -> None:
+    """Describe one model that the caller may call."""
+    wanted = call.params["model"]
+    for entry in await _entries(call):
+        if entry.id == wanted:
+            await call.reply.whole(200, call.answer_headers(), dumps(_model(entry)))
+            return
+    raise ModelNotFoundError(f"the model {wanted[:200]!r} does not exist: see the list of models", param="model")
+
+
+def _request(call: Call, body: bytes) -> GatewayRequest:
+    return read_request(call.wire_format, body, router=call.params.get("router"), headers=call.headers)
+
+
+async def _whole(call: Call, exchange: ExchangeFrame, request: GatewayRequest) -> None:
+    response = await exchange.send(request)
+    headers = call.answer_headers()
+    headers += call.provenance(exchange.exchange)
+    headers += upstream_headers(response.headers)
+    await call.reply.whole(response.status, headers, response.body)
+
+
+async def _stream(call: Call, exchange: ExchangeFrame, request: GatewayRequest) -> None:
+    reply = call.reply
+    timing = call.desk.config.stream
+    own: Headers = [(b"content-type", call.wire_format.stream_media_type.encode("ascii")), *JSON_HEADERS[1:]]
+    reply.live(
+        Pulse(
+            commit_after=timing.commit_after,
+            interval=timing.heartbeat,
+            beat=call.wire_format.heartbeat,
+            headers=lambda: call.answer_headers(own),
+        )
+    )
+    stream = await exchange.stream(request)
+    headers = call.answer_headers(own)
+    headers += call.provenance(exchange.exchange)
+    headers += upstream_headers(stream.headers)
+    await reply.begin(headers)
+    async for data in stream:
+        await reply.piece(data)
+    await reply.end()
+
+
+async def _entries(call: Call) -> Sequence[ModelEntry]:
+    async with call.exchange(Operation.MODELS, SURFACE) as exchange:
+        return await exchange.models(call.params.get("router"))
+
+
+def _model(entry: ModelEntry) -> dict[str, Any]:
+    return {"id": entry.id, "object": "model", "created": 0, "owned_by": entry.owned_by}
+
+
+CHAT: Final = Endpoint(("POST",), chat_completions)
+MODELS: Final = Endpoint(("GET", "HEAD"), models)
+MODEL: Final = Endpoint(("GET", "HEAD"), model)

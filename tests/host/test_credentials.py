@@ -1,0 +1,30 @@
+"""Tokens are found wherever client libraries put them, with or without the word Bearer."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmgate.host.credentials import gather
+
+
+@pytest.mark.parametrize("place", ["authorization", "x-api-key", "api-key", "x-goog-api-key", "helicone-auth"])
+@pytest.mark.parametrize("value", ["sk-1", "Bearer sk-1", "bearer  sk-1", " BEARER sk-1 ", "Bearer Bearer sk-1"])
+def test_a_token_is_found(place, value):
+    assert dict(gather({place: value}, "").tokens) == {place: "sk-1"}
+
+
+@pytest.mark.parametrize("value", ["", " ", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "Digest a b", "Bearer a b"])
+def test_what_is_no_token_is_none(value):
+    assert dict(gather({"authorization": value}, "").tokens) == {}
+
+
+@pytest.mark.parametrize("name", ["x-user", "x-forwarded-user", "x-authenticated", "cookie", "proxy-authorization"])
+def test_no_other_header_is_a_credential(name):
+    assert dict(gather({name: "sk-1"}, "").tokens) == {}
+
+
+def test_auth_providers_see_the_other_headers_and_the_address():
+    credentials = gather({"x-signature": "s"}, "10.0.0.1")
+    assert credentials.headers["x-signature"] == "s"
+    assert credentials.client_address == "10.0.0.1"
+    assert "s" not in repr(credentials).replace("headers", "").replace("tokens", "").replace("address", "").split("'")
