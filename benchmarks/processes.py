@@ -1,0 +1,156 @@
+"""The processes that are measured: each on a CPU of its own, waited for, its CPU time read, ended for certain."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+__all__ = ["ROOT", "Cpus", "Process", "ProcessError", "free_port", "started"]
+
+ROOT = Path(__file__).parents[1]
+PATIENCE = 30.0
+"""Seconds that a process may take to listen."""
+
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+class ProcessError(Exception):
+    """A process did not start; the message ends with what it said."""
+
+
+@attrs.frozen
+class Cpus:
+    """Which CPU the measured process has for itself, and which one the load and the upstream share.
+
+    Both are None where processes cannot be pinned, or where there is one CPU only.
+    """
+
+    server: int | None
+    load: int | None
+
+    @classmethod
+    def of_this_machine(cls) -> Cpus:
+        """The first two CPUs that this process may use."""
+        if not hasattr(os, "sched_getaffinity"):
+            return cls(None, None)
+        usable = sorted(os.sched_getaffinity(0))
+        return cls(usable[0], usable[1]) if len(usable) > 1 else cls(None, None)
+
+    @staticmethod
+    @contextlib.contextmanager
+    def pinned(cpu: int | None) -> Iterator[None]:
+        """Stay on one CPU; a process started meanwhile inherits it from its first instruction on."""
+        if cpu is None:
+            yield
+            return
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {cpu})
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, before)
+
+
+@attrs.frozen
+class Process:
+    """A running process and where it listens."""
+
+    pid: int
+    port: int
+
+    def cpu_seconds(self) -> float | None:
+        """User and system time of the process and its descendants so far; None where there is no ``/proc``."""
+        children: dict[int, list[int]] = {}
+        spent: dict[int, int] = {}
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = path.read_text().rpartition(") ")[2].split()
+            except (OSError, UnicodeDecodeError):
+                continue  # it has ended, or is not ours to read
+            pid = int(path.parent.name)
+            children.setdefault(int(fields[1]), []).append(pid)
+            spent[pid] = int(fields[11]) + int(fields[12])
+        if self.pid not in spent:
+            return None
+        todo, ticks = [self.pid], 0
+        while todo:
+            pid = todo.pop()
+            ticks += spent[pid]
+            todo += children.get(pid, [])
+        return ticks / _TICK
+
+
+def free_port() -> int:
+    """A port on which nothing listens just now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def started(
+    arguments: Sequence[str], *, port: int | None, cpu: int | None, environment: Mapping[str, str], directory: Path
+) -> Iterator[Process]:
+    """Run ``python ARGUMENTS`` while the block lasts, from when it listens.
+
+    Args:
+        arguments: What stands after ``python``.
+        port: Where it will listen; None when it prints the port as its first line.
+        cpu: The CPU that it is pinned to.
+        environment: Its environment variables.
+        directory: Its working directory.
+
+    Raises:
+        ProcessError: it ended, or did not listen in time.
+    """
+    with tempfile.TemporaryFile(dir=directory) as said:
+        with Cpus.pinned(cpu):
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=directory,
+                env=dict(environment),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE if port is None else said,
+                stderr=said,
+            )
+        try:
+            if port is None:
+                assert process.stdout is not None
+                port = int(process.stdout.readline() or 0)
+            if not _listens(process, port):
+                said.seek(0)
+                tail = said.read()[-2000:].decode(errors="replace").strip()
+                raise ProcessError(f"python {' '.join(arguments)} does not listen (exit {process.poll()}):\n{tail}")
+            yield Process(process.pid, port)
+        finally:
+            _end(process)
+
+
+def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while port and process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,48 @@
+"""Stages see an exchange read-only, and have a place for notes of their own."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from llmgate.spec import Exchange, ExchangeView, Operation
+from llmgate.testing.samples import sample_exchange, sample_record
+
+
+def test_a_view_cannot_be_written_to():
+    view = ExchangeView(sample_exchange())
+    for name in ("status", "error", "router", "attempts", "anything"):
+        with pytest.raises(AttributeError):
+            setattr(view, name, None)
+
+
+def test_a_view_shows_what_is_so_now():
+    exchange = sample_exchange()
+    view = ExchangeView(exchange)
+    exchange.status = 418
+    exchange.disconnected = True
+    assert (view.status, view.disconnected) == (418, True)
+    assert (view.id, view.operation, view.surface) == (exchange.id, exchange.operation, exchange.surface)
+    assert view.attempts == tuple(exchange.attempts)
+
+
+def test_an_outcome_taken_from_a_view_is_a_copy():
+    exchange = sample_exchange()
+    view = ExchangeView(exchange)
+    view.outcome.complete = not exchange.outcome.complete
+    assert view.outcome == exchange.outcome
+
+
+def test_notes_are_kept_by_stage():
+    exchange = Exchange(id="1", operation=Operation.CHAT, surface="in-process", started_at=0, started=0)
+    ExchangeView(exchange).notes("a")["seen"] = 1
+    assert exchange.notes("a") == {"seen": 1}
+    assert exchange.notes("b") == {}
+
+
+def test_a_record_is_plain_json():
+    record = sample_record()
+    value = json.loads(json.dumps(record.as_json()))
+    assert value["id"] == record.id
+    assert len(value["attempts"]) == len(record.attempts)
