@@ -57,6 +57,22 @@ def test_a_file_that_is_not_there_is_a_problem(here, capsys):
     assert "nowhere.yaml" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("server: {address: 0.0.0.0}", 2),
+        ("server: {address: 0.0.0.0}\nauth: [{use: anonymous}]", 2),
+        ("server: {address: 0.0.0.0, allow-open: true}", 0),
+        (f"server: {{address: 0.0.0.0}}\n{GOOD}", 0),
+        ("server: {address: '::1'}", 0),
+    ],
+)
+def test_an_open_door_is_refused_as_serve_would(here, capsys, text, status):
+    (here / "mine.yaml").write_text(f"{text}\n")
+    assert main(["check", "mine.yaml"]) == status
+    assert ("server.allow-open" in capsys.readouterr().err) is (status == 2)
+
+
 @pytest.mark.parametrize("name", ["llmgate.yaml", "ai-gateway-config.yaml"])
 def test_the_file_that_serve_would_find_is_checked(here, capsys, name):
     (here / name).write_text(GOOD)

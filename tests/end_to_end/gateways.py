@@ -27,7 +27,11 @@ class Gateway:
     """
 
     def __init__(
-        self, directory: Path, *arguments: str, environment: Mapping[str, str] | None = None, python: str = sys.executable
+        self,
+        directory: Path,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        python: str = sys.executable,
     ) -> None:
         source = str(Path(__file__).parents[2] / "src")
         self.process = subprocess.Popen(

@@ -79,7 +79,7 @@ def test_models(client):
 
 def test_errors_become_the_sdks_own(client):
     cases = [
-        ("vendor/no-such-model", openai.NotFoundError),
+        ("anthropic/claude-x", openai.NotFoundError),
         ("echo?fail=400", openai.BadRequestError),
         ("echo?fail=429", openai.RateLimitError),
         ("echo?fail=503", openai.InternalServerError),
@@ -92,9 +92,10 @@ def test_errors_become_the_sdks_own(client):
 
 
 def test_a_stream_that_breaks_raises(client):
-    with pytest.raises(openai.APIError), client.chat.completions.create(
-        model="echo?words=9&error=3", messages=MESSAGES, stream=True
-    ) as stream:
+    with (
+        pytest.raises(openai.APIError),
+        client.chat.completions.create(model="echo?words=9&error=3", messages=MESSAGES, stream=True) as stream,
+    ):
         list(stream)
 
 
@@ -147,7 +148,9 @@ async def test_tools_go_there_and_back(tmp_path, streamed):
     async with FakeUpstream() as upstream:
         (tmp_path / "llmgate.yaml").write_text(f"providers:\n  openai: {{base-url: '{upstream.base_url}'}}\n")
         with gateway(tmp_path, environment={"OPENAI_API_KEY": "sk-upstream"}) as one:
-            async with openai.AsyncOpenAI(base_url=f"{one.url}/v1", api_key="mine", max_retries=0, timeout=20) as client:
+            async with openai.AsyncOpenAI(
+                base_url=f"{one.url}/v1", api_key="mine", max_retries=0, timeout=20
+            ) as client:
                 if streamed:
                     upstream.stream(list(tool_events()))
                     async with client.chat.completions.stream(
@@ -174,7 +177,11 @@ async def test_tools_go_there_and_back(tmp_path, streamed):
                 assert json.loads(received.body)["tools"] == TOOLS
                 followed = await client.chat.completions.create(
                     model="openai/gpt-4o-mini",
-                    messages=[*MESSAGES, message.model_dump(), {"role": "tool", "tool_call_id": "call_1", "content": "rain"}],
+                    messages=[
+                        *MESSAGES,
+                        message.model_dump(),
+                        {"role": "tool", "tool_call_id": "call_1", "content": "rain"},
+                    ],
                     tools=TOOLS,
                 )
                 assert followed.choices[0].message.content
@@ -185,7 +192,9 @@ async def test_an_upstreams_error_reaches_the_sdk_word_for_word(tmp_path):
     async with FakeUpstream() as upstream:
         (tmp_path / "llmgate.yaml").write_text(f"providers:\n  openai: {{base-url: '{upstream.base_url}'}}\n")
         with gateway(tmp_path, environment={"OPENAI_API_KEY": "sk-upstream"}) as one:
-            async with openai.AsyncOpenAI(base_url=f"{one.url}/v1", api_key="mine", max_retries=0, timeout=20) as client:
+            async with openai.AsyncOpenAI(
+                base_url=f"{one.url}/v1", api_key="mine", max_retries=0, timeout=20
+            ) as client:
                 upstream.answer(400, json={"error": theirs})
                 with pytest.raises(openai.BadRequestError) as failure:
                     await client.chat.completions.create(model="openai/gpt-4o-mini", messages=MESSAGES)
@@ -208,7 +217,9 @@ async def test_a_client_that_leaves_closes_the_upstream(tmp_path):
         (tmp_path / "llmgate.yaml").write_text(f"providers:\n  openai: {{base-url: '{upstream.base_url}'}}\n")
         with gateway(tmp_path, environment={"OPENAI_API_KEY": "sk-upstream"}) as one:
             upstream.stream(chat_events("hello"), end="hang")
-            async with openai.AsyncOpenAI(base_url=f"{one.url}/v1", api_key="mine", max_retries=0, timeout=20) as client:
+            async with openai.AsyncOpenAI(
+                base_url=f"{one.url}/v1", api_key="mine", max_retries=0, timeout=20
+            ) as client:
                 stream = await client.chat.completions.create(
                     model="openai/gpt-4o-mini", messages=MESSAGES, stream=True
                 )

@@ -30,6 +30,12 @@ def corpus(name: str, *, stream: bool) -> dict[str, Any]:
     return request
 
 
+def as_arguments(body: dict[str, Any]) -> dict[str, Any]:
+    """The request as keyword arguments; ``metadata=`` means labels of ours, so OpenAI's goes by ``extra_body``."""
+    fields = {key: value for key, value in body.items() if key not in {"stream", "metadata"}}
+    return {**fields, "extra_body": {"metadata": body["metadata"]}} if "metadata" in body else fields
+
+
 class Doors:
     """One pipeline, reachable in process and over HTTP."""
 
@@ -48,13 +54,16 @@ async def opened() -> AsyncIterator[Doors]:
         config = {"providers": {"fake": {"base-url": upstream.base_url}}, "routers": routers}
         pipeline = Pipeline.from_config(config, environment={"FAKE_API_KEY": "k"})
         (listening,) = bind("127.0.0.1", 0)
+        listening.listen()  # a client that comes before the server waits in line
         stop = asyncio.Event()
         async with pipeline, aiohttp.ClientSession() as client:
             serving = asyncio.create_task(serve(create_app(pipeline, owns_pipeline=False), [listening], stop=stop))
             host, port = listening.getsockname()
-            yield Doors(pipeline, f"http://{host}:{port}", client, upstream)
-            stop.set()
-            await serving
+            try:
+                yield Doors(pipeline, f"http://{host}:{port}", client, upstream)
+            finally:
+                stop.set()
+                await serving
 
 
 @pytest.mark.parametrize("name", CORPUS)
@@ -62,7 +71,7 @@ async def test_a_whole_answer_is_the_same(name: str) -> None:
     body = corpus(name, stream=False)
     async with opened() as doors:
         status, over_http = await doors.post(body)
-        in_process = await doors.pipeline.complete(router="main", **body)
+        in_process = await doors.pipeline.complete(router="main", **as_arguments(body))
         assert status == 200
         assert {**json.loads(over_http), "id": 0, "created": 0} == {**in_process.raw, "id": 0, "created": 0}
         first, second = (json.loads(request.body) for request in doors.upstream.requests)
@@ -74,8 +83,7 @@ async def test_a_streamed_answer_says_the_same(name: str) -> None:
     body = corpus(name, stream=True)
     async with opened() as doors:
         status, over_http = await doors.post(body)
-        fields = {key: value for key, value in body.items() if key != "stream"}
-        async with doors.pipeline.stream(router="main", **fields) as chunks:
+        async with doors.pipeline.stream(router="main", **as_arguments(body)) as chunks:
             text = "".join([chunk.text async for chunk in chunks])
         assert status == 200
         assert over_http.endswith(b"data: [DONE]\n\n")

@@ -10,14 +10,20 @@ import subprocess
 import sys
 import urllib.request
 
-import pytest
-
 LEAVES = """
 import contextlib, socket
+import pytest
 
-def test_leaves():
+ATTEMPTS = {
+    "connect": lambda: socket.create_connection(("192.0.2.1", 80), timeout=1),
+    "look up": lambda: socket.getaddrinfo("example.com", 443),
+    "datagram": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("192.0.2.1", 53)),
+}
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_leaves_and_hides_it(attempt):
     with contextlib.suppress(OSError):
-        {attempt}
+        ATTEMPTS[attempt]()
 """
 
 TRAPPED_SERVER = """
@@ -37,16 +43,8 @@ def test_this_suite_runs_under_the_trap(pytestconfig):
     assert pytestconfig.getini("llmgate_no_network") is True
 
 
-@pytest.mark.parametrize(
-    "attempt",
-    [
-        "socket.create_connection(('192.0.2.1', 80), timeout=1)",
-        "socket.getaddrinfo('example.com', 443)",
-        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53))",
-    ],
-)
-def test_a_test_that_leaves_the_machine_fails_even_if_it_hides_it(tmp_path, attempt):
-    (tmp_path / "test_it.py").write_text(LEAVES.format(attempt=attempt))
+def test_a_test_that_leaves_the_machine_fails_even_if_it_hides_it(tmp_path):
+    (tmp_path / "test_it.py").write_text(LEAVES)
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "llmgate_no_network=true", "test_it.py"],
         cwd=tmp_path,
@@ -55,8 +53,8 @@ def test_a_test_that_leaves_the_machine_fails_even_if_it_hides_it(tmp_path, atte
         check=False,
         timeout=50,
     )
-    assert result.returncode == 1, result.stdout
-    assert "tried to leave the machine" in result.stdout
+    assert "3 failed" in result.stdout, result.stdout
+    assert result.stdout.count("this test tried to leave the machine") >= 3
 
 
 def test_a_gateway_that_serves_and_stops_calls_nobody(tmp_path):

@@ -1,4 +1,4 @@
-"""What the wire's tests share: a request to fill in, a transport that is closed again, a mock that fits aiohttp 3.14."""
+"""What the wire's tests share: requests to fill in, a transport, a mock that fits aiohttp 3.14."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from .surroundings import find_dotenv
 if TYPE_CHECKING:
     from llmgate.config.model import GatewayConfig, StageConfig
 
-__all__ = ["add_parser", "run", "summary"]
+__all__ = ["add_parser", "refuse_open_door", "run", "summary"]
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     source = args.file or find_file(Path())
     try:
         config = Pipeline.from_config(source, dotenv=find_dotenv()).config
+        refuse_open_door(config)
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
@@ -60,6 +61,25 @@ def run(args: argparse.Namespace) -> int:
     for warning in config.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return 0
+
+
+def refuse_open_door(config: GatewayConfig) -> None:
+    """Say now what ``llmgate serve`` would say later of an address that everybody can reach.
+
+    Raises:
+        ConfigError: the host would listen beyond this machine, and nobody has to log in.
+    """
+    try:
+        # Late, and only where the server extra is installed: without it nothing is served.
+        from llmgate.host.guard import authenticates, is_loopback
+    except ModuleNotFoundError:
+        return
+    server = config.server
+    if not (is_loopback(server.address) or server.allow_open or authenticates(config)):
+        raise ConfigError(
+            f"{config.source}: server.address is {server.address} and there is no client authentication, so that "
+            "`llmgate serve` refuses to start: configure auth, listen on 127.0.0.1, or set server.allow-open"
+        )
 
 
 def summary(config: GatewayConfig) -> str:

@@ -215,12 +215,13 @@ class Pipeline:
             request: A canonical request; None when OpenAI's own keyword arguments are given instead.
             router: The router to use; None for the unified API.
             timeout: Seconds to wait in all; None for the configured total.
-            metadata: Labels for the record; they are not sent upstream.
+            metadata: Labels for the record, not sent upstream; OpenAI's field of that name goes by ``extra_body``.
             max_retries: Repeats; None for the configured number.
             credentials: What the caller presents, to be judged by the auth providers.
             api_key: The same, as one bearer token.
             principal: Who asks, where the application knows.
-            **fields: ``model=``, ``messages=`` and whatever else OpenAI's chat completions take.
+            **fields: ``model=``, ``messages=`` and whatever else OpenAI's chat completions take; ``extra_body=`` is a
+                mapping of fields that are sent as they are.
 
         Raises:
             GatewayError: why there is no answer.
@@ -341,7 +342,10 @@ def _body_of(fields: Mapping[str, Any], *, stream: bool) -> bytes:
         raise TypeError("a chat needs model= and messages=")
     if fields.get("stream", stream) is not stream:
         raise TypeError("use pipeline.stream(...) for a stream and pipeline.complete(...) for a whole answer")
-    body = {**fields, "stream": True} if stream else dict(fields)
+    body = {**fields, **fields.get("extra_body", {})}
+    body.pop("extra_body", None)
+    if stream:
+        body["stream"] = True
     try:
         return jsons.dumps(body)
     except (TypeError, ValueError) as failure:

@@ -127,9 +127,16 @@ def test_failing_quickly_attracts_no_traffic_and_is_forgiven_in_time(stage, erro
     ids=lambda error: f"{type(error).__name__}-{getattr(error, 'upstream_status', '')}",
 )
 def test_the_callers_mistake_is_not_the_deployments(stage, error):
-    before = stage.score(A, 0.0)
-    run(stage, A, 0.0, end=0.001, error=error)
-    assert stage.score(A, 0.001) == pytest.approx(before, rel=0.01)
+    run(stage, A, 0.0, first_content=0.2)
+    before = stage.score(A, 0.2)
+    run(stage, A, 0.2, end=0.001, error=error)
+    assert stage.score(A, 0.201) == pytest.approx(before, rel=0.01)
+
+
+def test_who_has_not_been_tried_goes_first(stage):
+    run(stage, A, 0.0, first_content=0.001)
+    run(stage, B, 0.0, first_content=0.001)
+    assert share(stage, [A, B, C], 0.1, C) == 1.0
 
 
 def test_a_caller_who_leaves_early_tells_nothing_and_one_who_waited_long_does(stage):

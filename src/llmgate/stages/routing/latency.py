@@ -42,7 +42,7 @@ class LatencyConfig:
 
     Args:
         decay: Time constant with which an old measurement loses its weight: after this long 37 % of it is left.
-        default_rtt: What a deployment that has not been measured is taken to need.
+        default_rtt: What a deployment is taken to need while its first attempt is under way.
         error_penalty: What a failed attempt is taken to have needed at least, so that one who fails quickly does not
             attract traffic.
     """
@@ -60,11 +60,13 @@ class _Score:
         cost: The moving average in seconds, as of ``stamp``.
         stamp: Monotonic seconds.
         in_flight: Attempts begun and not ended.
+        measured: Whether ``cost`` comes from an attempt; else it is the default.
     """
 
     cost: float
     stamp: float
     in_flight: int = 0
+    measured: bool = False
 
 
 class Latency(RoutingStrategy[LatencyConfig]):
@@ -73,7 +75,8 @@ class Latency(RoutingStrategy[LatencyConfig]):
     The average is the peak-sensitive one of Finagle and Tower: a slower measurement is taken over at once, a quicker
     one by its age against ``decay``, and what is not measured fades, so that a slow or failing deployment is tried
     again after a while. Of two deployments drawn at random the better goes first, so that several gateways do not all
-    rush at the same one; the others follow by score, for failover.
+    rush at the same one; the others follow by score, for failover. A deployment that nobody has tried yet goes first:
+    one that is never measured would never be chosen.
     """
 
     name = "latency"
@@ -94,6 +97,8 @@ class Latency(RoutingStrategy[LatencyConfig]):
         scored = [
             (self.score(one, context.now), context.random(), position) for position, one in enumerate(deployments)
         ]
+        if any(one.id not in self._scores for one in deployments):
+            return tuple(deployments[position] for _, _, position in sorted(scored))
         first = int(context.random() * count)
         second = (first + 1 + int(context.random() * (count - 1))) % count
         winner = min(scored[first], scored[second])
@@ -109,7 +114,7 @@ class Latency(RoutingStrategy[LatencyConfig]):
         """
         known = self._scores.get(deployment.id)
         if known is None:
-            return self.config.default_rtt
+            return 0.0
         return known.cost * self._faded(known, now) * (known.in_flight + 1)
 
     def started(self, attempt: Attempt) -> None:
@@ -143,7 +148,8 @@ class Latency(RoutingStrategy[LatencyConfig]):
         seconds = max(0.0, seconds)
         weight = self._faded(known, now)
         old = known.cost * weight
-        known.cost = seconds if seconds >= old else old + seconds * (1 - weight)
+        known.cost = seconds if seconds >= old or not known.measured else old + seconds * (1 - weight)
+        known.measured = True
         known.stamp = max(known.stamp, now)
 
     def _known(self, attempt: Attempt, now: float) -> _Score:
