@@ -1,11 +1,12 @@
 """What llmgate is measured against: the least that starlette, hypercorn and aiohttp can pass a request through with.
 
-No keys, no checks, no deadlines, no accounting; the listen settings are those of llmgate. ``bare.py PORT UPSTREAM``.
+No keys, no checks, no deadlines, no accounting; the listen settings are those of llmgate. ``bare.py UPSTREAM``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,7 +39,10 @@ def application(upstream: str) -> Starlette:
 
 
 if __name__ == "__main__":
+    listening = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
     config = Config()
-    config.bind = [f"127.0.0.1:{sys.argv[1]}"]
+    config.bind = [f"fd://{listening.fileno()}"]
     config.backlog, config.keep_alive_max_requests = 4096, 10_000
-    asyncio.run(serve(application(sys.argv[2]), config))  # type: ignore[arg-type]  # starlette and hypercorn name one type apart
+    # starlette and hypercorn have each a type of their own for the same thing
+    asyncio.run(serve(application(sys.argv[1]), config))  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -11,16 +12,19 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import attrs
 
-__all__ = ["ROOT", "Cpus", "Process", "ProcessError", "free_port", "started"]
+__all__ = ["ROOT", "Cpus", "Process", "ProcessError", "started"]
 
-ROOT = Path(__file__).parents[1]
-PATIENCE = 30.0
+ROOT: Final = Path(__file__).parents[1]
+PATIENCE: Final = 30.0
 """Seconds that a process may take to listen."""
 
-_TICK = os.sysconf("SC_CLK_TCK")
+ADDRESS: Final = re.compile(rb"http://127\.0\.0\.1:(\d+)\b")
+
+_TICK: Final = os.sysconf("SC_CLK_TCK")
 
 
 class ProcessError(Exception):
@@ -89,22 +93,17 @@ class Process:
         return ticks / _TICK
 
 
-def free_port() -> int:
-    """A port on which nothing listens just now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
 def started(
-    arguments: Sequence[str], *, port: int | None, cpu: int | None, environment: Mapping[str, str], directory: Path
+    arguments: Sequence[str], *, cpu: int | None, environment: Mapping[str, str], directory: Path
 ) -> Iterator[Process]:
     """Run ``python ARGUMENTS`` while the block lasts, from when it listens.
 
+    It takes a free port and prints its address: a port chosen for it beforehand could be somebody else's by the time
+    that it listens, and then somebody else would be measured.
+
     Args:
         arguments: What stands after ``python``.
-        port: Where it will listen; None when it prints the port as its first line.
         cpu: The CPU that it is pinned to.
         environment: Its environment variables.
         directory: Its working directory.
@@ -112,42 +111,43 @@ def started(
     Raises:
         ProcessError: it ended, or did not listen in time.
     """
-    with tempfile.TemporaryFile(dir=directory) as said:
+    with tempfile.NamedTemporaryFile(dir=directory) as said, tempfile.TemporaryFile(dir=directory) as complained:
         with Cpus.pinned(cpu):
             process = subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=directory,
                 env=dict(environment),
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE if port is None else said,
-                stderr=said,
+                stdout=said,
+                stderr=complained,
             )
         try:
+            port = _listening_port(process, Path(said.name))
             if port is None:
-                assert process.stdout is not None
-                port = int(process.stdout.readline() or 0)
-            if not _listens(process, port):
-                said.seek(0)
-                tail = said.read()[-2000:].decode(errors="replace").strip()
+                complained.seek(0)
+                tail = complained.read()[-2000:].decode(errors="replace").strip()
                 raise ProcessError(f"python {' '.join(arguments)} does not listen (exit {process.poll()}):\n{tail}")
             yield Process(process.pid, port)
         finally:
             _end(process)
 
 
-def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
+def _listening_port(process: subprocess.Popen[bytes], said: Path) -> int | None:
+    """The port that a process says it listens on, once it takes connections; None when that never comes."""
     deadline = time.monotonic() + PATIENCE
-    while port and process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
+    while process.poll() is None and time.monotonic() < deadline:
+        address = ADDRESS.search(said.read_bytes())
+        if address is not None:
+            port = int(address[1])
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                return port
         time.sleep(0.02)
-    return False
+    return None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            stream.close()
+    assert process.stdin is not None
+    process.stdin.close()
     process.terminate()
     try:
         process.wait(10)

@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 
 from benchmarks.payloads import KEY, MODEL
-from benchmarks.processes import ROOT, Cpus, Process, free_port, started
+from benchmarks.processes import ROOT, Cpus, Process, started
 
 __all__ = ["BARE", "DIRECT", "LLMGATE", "NAMES", "Target", "running", "upstream"]
 
@@ -82,7 +82,6 @@ def upstream(cpus: Cpus) -> Iterator[Process]:
         tempfile.TemporaryDirectory(prefix="llmgate-bench-") as directory,
         started(
             ["-m", "benchmarks.upstream"],
-            port=None,
             cpu=cpus.load,
             environment=environment(),
             directory=Path(directory),
@@ -113,12 +112,10 @@ def running(
             if name == DIRECT:
                 targets.append(Target(name, provider))
                 continue
-            port = free_port()
             model = MODEL if name == BARE else f"{PROVIDER}/{MODEL}"
             process = exits.enter_context(
                 started(
-                    ["-m", *sampler, *_program(name, port, provider.port, directory)],
-                    port=port,
+                    ["-m", *sampler, *_program(name, provider.port, directory)],
                     cpu=cpus.server,
                     environment=environment(),
                     directory=directory,
@@ -128,11 +125,11 @@ def running(
         yield targets
 
 
-def _program(name: str, port: int, upstream_port: int, directory: Path) -> Sequence[str]:
+def _program(name: str, upstream_port: int, directory: Path) -> Sequence[str]:
     """The module that serves a target, and its arguments."""
     if name == BARE:
-        return ["benchmarks.bare", str(port), f"http://127.0.0.1:{upstream_port}/v1/chat/completions"]
+        return ["benchmarks.bare", f"http://127.0.0.1:{upstream_port}/v1/chat/completions"]
     # JSON is YAML too, so that this needs no YAML writer.
-    file = directory / f"{port}.yaml"
+    file = directory / f"{NAMES.index(name)}.yaml"
     file.write_text(json.dumps(VARIANTS[name](configuration(upstream_port)), indent=2), encoding="utf-8")
-    return ["llmgate", "serve", "--port", str(port), "--config", str(file)]
+    return ["llmgate", "serve", "--port", "0", "--config", str(file)]

@@ -1,6 +1,6 @@
 """A fake provider on loopback that is never the bottleneck: one ``asyncio.Protocol``, every answer built beforehand.
 
-Run as a program it prints its port and serves until its standard input closes, so that it never outlives its parent.
+Run as a program it prints its address and serves until its standard input closes, so that it never outlives its parent.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ async def _serve() -> None:
     parent_left = asyncio.Event()
     server = await loop.create_server(Upstream, "127.0.0.1", 0, backlog=1024)
     loop.add_reader(sys.stdin.fileno(), parent_left.set)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await parent_left.wait()
     server.close()
 

@@ -87,6 +87,17 @@ class EchoConfig:
     delay: float = 0.0
 
 
+@attrs.frozen
+class EnvConfig:
+    """Of the env store.
+
+    Args:
+        prefix: What is put before each name.
+    """
+
+    prefix: str = ""
+
+
 def fake(name: str, config: type[Any] = NoConfig) -> Any:
     return type(name.title().replace("-", ""), (), {"name": name, "config_class": config})
 
@@ -97,7 +108,7 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
         "anonymous": fake("anonymous"),
         "everything": fake("everything", EverythingConfig),
     },
-    "secrets": {"env": fake("env"), "file": fake("file"), "vault": fake("vault", EverythingConfig)},
+    "secrets": {"env": fake("env", EnvConfig), "file": fake("file"), "vault": fake("vault", EverythingConfig)},
     "routing": {
         "latency": fake("latency", LatencyConfig),
         "weighted": fake("weighted"),

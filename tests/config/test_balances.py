@@ -8,6 +8,14 @@ from config.fakes import Loader
 from llmgate.config.balances import split_model
 from llmgate.config.model import BalanceConfig, MemberConfig
 
+NO_STRATEGY = (
+    "'strategy' is required in routers.r.load-balance.chat: one of latency, balanced-latency, weighted, "
+    "provider-weighted, model-weighted, model-latency, or a routing strategy"
+)
+UNKNOWN_STRATEGY = (
+    "no routing strategy is called 'latncy': there are cheapest, latency, priority, weighted (did you mean 'latency'?)"
+)
+
 
 def balance(loader: Loader, text: str) -> BalanceConfig:
     return loader.text(f"routers: {{r: {{load-balance: {{chat: {{{text}}}}}}}}}").routers["r"].balances["chat"]
@@ -57,8 +65,7 @@ def test_siblings_of_a_strategy_are_its_config(loader: Loader) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("providers: [openai]", "'strategy' is required in routers.r.load-balance.chat: one of latency, balanced-latency, "
-         "weighted, provider-weighted, model-weighted, model-latency, or a routing strategy"),
+        ("providers: [openai]", NO_STRATEGY),
         ("strategy: latency", "'providers' is required in routers.r.load-balance.chat"),
         ("strategy: latency, providers: []", "'providers' is empty: name at least one"),
         ("strategy: latency, providers: [openai, openai]", "'openai' is listed twice in routers.r.load-balance.chat"),
@@ -66,7 +73,8 @@ def test_siblings_of_a_strategy_are_its_config(loader: Loader) -> None:
          "'models' does not belong to 'latency', which takes providers: use model-latency"),
         ("strategy: model-latency, models: [gpt]", "'gpt' is no model here: write provider/model"),
         ("strategy: weighted, providers: [openai]", "'weight' is required: write {provider: …, weight: 0.5}"),
-        ("strategy: latency, providers: [{provider: openai, weight: 1}]", "'latency' does not weigh: take the weight out"),
+        ("strategy: latency, providers: [{provider: openai, weight: 1}]",
+         "'latency' does not weigh: take the weight out"),
         ("strategy: weighted, providers: [{provider: openai, weight: -1}]", "'weight' must be a number above 0"),
         ("strategy: weighted, providers: [{provider: openai, weight: .inf}]", "'weight' must be a number above 0"),
         ("strategy: weighted, providers: [{provider: openai, weight: yes}]", "'weight' must be a number above 0"),
@@ -76,8 +84,7 @@ def test_siblings_of_a_strategy_are_its_config(loader: Loader) -> None:
          "unknown key 'wieght' in providers (did you mean 'weight'?)"),
         ("strategy: latency, providers: [{weight: 1}]", "'provider' is required in each entry of providers"),
         ("strategy: latency, providers: [[openai]]", "'provider' must be text, not a list"),
-        ("use: latncy, providers: [openai]", "no routing strategy is called 'latncy': there are cheapest, latency, "
-         "priority, weighted (did you mean 'latency'?)"),
+        ("use: latncy, providers: [openai]", UNKNOWN_STRATEGY),
         ("strategy: latency, deacy: 1s, providers: [openai]",
          "unknown key 'deacy' in routing strategy 'latency' (did you mean 'decay'?)"),
     ],

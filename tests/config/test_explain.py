@@ -17,7 +17,8 @@ global: {retries: {max-retries: 3}}
 unified-api: {retries: {strategy: constant, delay: 2s}}
 routers:
   main:
-    load-balance: {chat: {strategy: weighted, providers: [{provider: openai, weight: 0.9}, {provider: mine, weight: 0.1}]}}
+    load-balance:
+      chat: {strategy: weighted, providers: [{provider: openai, weight: 0.9}, {provider: mine, weight: 0.1}]}
     interceptors: [request-rules]
     providers: {openai: {base-url: 'https://eu.example/v1'}}
 """

@@ -8,6 +8,11 @@ from config.fakes import STAGES, Loader
 from llmgate.catalogue import RESERVED_NAMES, provider_rows
 from llmgate.spec import SecretRef, Timeouts
 
+NO_ADDRESS = (
+    "provider 'azure': azure has no address that all customers share: set its base-url, "
+    "https://{resource}.openai.azure.com/openai/v1"
+)
+
 
 def test_with_no_file_providers_are_found_by_their_keys(loader: Loader) -> None:
     config = loader.mapping(None, OPENAI_API_KEY="x", GROQ_API_KEY="y", MISTRAL_API_KEY="", OTHER="z")
@@ -56,7 +61,8 @@ def test_a_known_name_needs_nothing(loader: Loader) -> None:
 
 def test_an_unknown_name_is_a_full_citizen(loader: Loader) -> None:
     config = loader.text(
-        "providers:\n  my.server: {base_url: 'http://h:8000', models: [m], timeouts: {idle: 5s}, headers: {X-Team: a}}\n"
+        "providers:\n  my.server: {base_url: 'http://h:8000', models: [m], timeouts: {idle: 5s},\n"
+        "              headers: {X-Team: a}}\n"
         "timeouts: {total: 60s}\n"
     )
     provider = config.providers["my.server"]
@@ -121,8 +127,7 @@ def test_reserved_names(loader: Loader, name: str) -> None:
         ("openai: {delay: 1s}", "unknown key 'delay' in providers.openai"),
         ("openai: [a]", "'providers.openai' must be a mapping of settings"),
         ("x: {base-url: ftp://x}", "provider 'x': base-url must start with http:// or https://"),
-        ("azure: {}", "provider 'azure': azure has no address that all customers share: set its base-url, "
-         "https://{resource}.openai.azure.com/openai/v1"),
+        ("azure: {}", NO_ADDRESS),
         ("x: {base-url: 'http://x', format: openai}",
          "llmgate does not speak the format 'openai': there is openai-chat (did you mean 'openai-chat'?)"),
         ("openai: {format: gemini}", "OpenAI does not speak the format 'gemini': there is openai-chat"),
@@ -157,3 +162,18 @@ def test_a_key_in_a_variable_is_not_shown(loader: Loader) -> None:
     problem = loader.one("", LLMGATE__PROVIDERS__OPENAI__SECRET="sk-verysecret")
     assert problem.startswith("environment variable LLMGATE__PROVIDERS__OPENAI__SECRET: ")
     assert "verysecret" not in problem
+
+
+def test_a_store_with_a_prefix_is_asked_with_it(loader: Loader) -> None:
+    text = "secrets: {env: {prefix: PROD_}, test: {use: env, prefix: TEST_}}\n"
+    assert list(loader.text(text, PROD_GROQ_API_KEY="x", OPENAI_API_KEY="y").providers) == ["groq"]
+    assert loader.text(text + "providers: {groq: , openai: {secret: test:K}}").warnings == (
+        "c.yaml:2:13: provider 'groq' has no key: set PROD_GROQ_API_KEY",
+        "c.yaml:2:21: provider 'openai' has no key: set TEST_K",
+    )
+
+
+def test_keys_in_another_kind_of_store_are_not_looked_for_in_the_environment(loader: Loader) -> None:
+    config = loader.text("secrets: {env: {use: vault}}\nproviders: {openai: }", GROQ_API_KEY="x")
+    assert list(config.providers) == ["openai"]
+    assert config.warnings == ()

@@ -84,7 +84,7 @@ def test_mistakes(loader: Loader) -> None:
         "c.yaml:3:21: routers.b.load-balance is empty: write chat with a strategy and its providers",
         "c.yaml:4:22: unknown key 'chta' in routers.c.load-balance (did you mean 'chat'?)",
         "c.yaml:5:22: 'routers.d.load-balance.chat' must be a mapping with a strategy and its providers",
-        "c.yaml:6:79: 'routers.e.providers' must be a mapping of names",
-        "c.yaml:6:84: unknown key 'retires' in routers.e (did you mean 'retries'?)",
+        "c.yaml:6:82: 'routers.e.providers' must be a mapping of names",
+        "c.yaml:6:87: unknown key 'retires' in routers.e (did you mean 'retries'?)",
     ]
     assert loader.one("routers: [a]") == "c.yaml:1:10: 'routers' must be a mapping of names"

@@ -55,7 +55,7 @@ class Gateway:
     def _read(pipe, lines: list[str]) -> None:
         with pipe:
             for line in iter(pipe.readline, ""):
-                lines.append(line.rstrip("\n"))
+                lines.append(line.rstrip("\n"))  # noqa: PERF401 - the other thread reads as they come
 
     def wait_ready(self) -> Gateway:
         deadline = time.monotonic() + START_SECONDS
@@ -77,6 +77,13 @@ class Gateway:
 
     def line(self, start: str) -> str:
         return next(line for line in self.lines if line.startswith(start))
+
+    def wait_line(self, part: str, seconds: float = 5) -> str:
+        deadline = time.monotonic() + seconds
+        while not (found := [line for line in self.lines if part in line]):
+            assert time.monotonic() < deadline, self.lines
+            time.sleep(0.01)
+        return found[0]
 
     def signal(self, number: int = signal.SIGTERM) -> None:
         self.process.send_signal(number)

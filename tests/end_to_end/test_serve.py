@@ -17,6 +17,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
 from end_to_end.gateways import START_SECONDS, Gateway, gateway
 
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "Hello there"}]}
@@ -60,7 +61,9 @@ def test_without_keys_it_serves_echo_and_prints_a_curl_line_that_works(open_gate
     command = open_gateway.line("try: ").removeprefix("try: ")
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
-    done = subprocess.run(["sh", "-c", f"{command} --silent --show-error"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run(
+        ["sh", "-c", f"{command} --silent --show-error"], capture_output=True, text=True, timeout=20, check=True
+    )
     assert json.loads(done.stdout)["choices"][0]["message"]["content"] == "Hello!"
 
 
@@ -121,11 +124,7 @@ def test_a_stream_that_breaks_ends_with_an_error_event(open_gateway):
 
 def test_the_access_log_is_json_on_standard_output(open_gateway):
     ask(f"{open_gateway.url}/v1/models", x_request_id="find-me")
-    deadline = time.monotonic() + 5
-    while not any('"find-me"' in line for line in open_gateway.lines):
-        assert time.monotonic() < deadline, open_gateway.lines
-        time.sleep(0.01)
-    line = json.loads(next(line for line in open_gateway.lines if '"find-me"' in line))
+    line = json.loads(open_gateway.wait_line('"find-me"'))
     assert (line["path"], line["status"]) == ("/v1/models", 200)
 
 
@@ -133,7 +132,7 @@ def test_with_login_nothing_but_health_answers_without_a_key(tmp_path):
     key = "sk-llmgate-test-0123456789abcdef0123456789abcdef"
     digest = hashlib.sha256(key.encode()).hexdigest()
     (tmp_path / "llmgate.yaml").write_text(
-        f"auth:\n  - use: static-keys\n    keys:\n      - {{name: one, hash: 'sha256:{digest}'}}\nproviders:\n  echo: {{}}\n"
+        f"auth: [{{use: static-keys, keys: [{{name: one, hash: 'sha256:{digest}'}}]}}]\nproviders: {{echo: {{}}}}\n"
     )
     with gateway(tmp_path) as one:
         assert "static-keys" in one.line("authentication: ")
@@ -217,7 +216,7 @@ def test_the_server_extra_missing_is_one_line_with_the_remedy(tmp_path):
         assert "pip install 'llmgate[server]'" in one.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_an_idle_gateway_at_once_and_in_order(tmp_path, number):
     with gateway(tmp_path) as one, socket.create_connection(("127.0.0.1", one.port)):
         started = time.monotonic()
@@ -255,6 +254,7 @@ loggers:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("python", interpreters())
 def test_sigterm_with_fifty_streams(tmp_path, python):
     """Forty hang, ten end within the time: those end whole, the rest get an error event; fifty records, exit 0."""

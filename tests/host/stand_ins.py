@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import attrs
 
@@ -74,7 +74,7 @@ class Frame:
         self.failure: BaseException | None = None
         self.settled = asyncio.Event()
 
-    async def __aenter__(self) -> Frame:
+    async def __aenter__(self) -> Self:
         keys = self.pipeline.keys
         if keys and not keys & set(self.credentials.tokens.values()):
             missing = not self.credentials.tokens
@@ -162,7 +162,7 @@ class StandInPipeline:
         self.ready = False
         self.problems: list[str] = []
 
-    async def __aenter__(self) -> StandInPipeline:
+    async def __aenter__(self) -> Self:
         self.ready = True
         return self
 

@@ -7,8 +7,8 @@ import logging
 import sys
 
 import pytest
-from host.stand_ins import CHAT, STREAM, StandInPipeline, serving
 
+from host.stand_ins import CHAT, STREAM, StandInPipeline, serving
 from llmgate.config.model import ServerConfig
 from llmgate.host.access_log import LineFormatter
 

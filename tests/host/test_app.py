@@ -6,10 +6,10 @@ import asyncio
 import json
 
 import pytest
-from host.stand_ins import ANSWER, CHAT, StandInPipeline, serving
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from host.stand_ins import ANSWER, CHAT, StandInPipeline, serving
 from llmgate.host.app import create_app
 
 
@@ -22,6 +22,7 @@ async def call(app, path="/v1/chat/completions", *, body=CHAT, scope=None):
         if messages:
             return messages.pop()
         await asyncio.Event().wait()
+        return None
 
     async def send(message):
         sent.append(message)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from host.stand_ins import StandInPipeline
 
+from host.stand_ins import StandInPipeline
 from llmgate.config.model import ServerConfig
 from llmgate.host.calls import Call, Desk, Stop
+from llmgate.host.errors import ClientLeftError
 from llmgate.host.guard import Guard
-from llmgate.host.reading import ClientLeftError
 from llmgate.spec import GatewayClosedError, Operation
 
 SCOPE = {"type": "http", "method": "POST", "path": "/x", "client": ("10.0.0.1", 5)}

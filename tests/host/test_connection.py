@@ -7,8 +7,8 @@ import re
 from contextlib import asynccontextmanager
 
 import pytest
-from host.stand_ins import ANSWER, CHAT, StandInPipeline, serving, until
 
+from host.stand_ins import ANSWER, CHAT, StandInPipeline, serving, until
 from llmgate.config.model import ServerConfig
 from llmgate.host import connection
 from llmgate.host.connection import Listener
@@ -107,8 +107,10 @@ async def test_a_request_may_come_in_any_pieces(size):
     "headers",
     [
         b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
-        b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        b"Sec-WebSocket-Version: 13\r\n",
+        (
+            b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            b"Sec-WebSocket-Version: 13\r\n"
+        ),
         b"Upgrade: TLS/1.0\r\n",
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from host.stand_ins import CHAT, StandInPipeline, serving
 
 

@@ -76,8 +76,13 @@ def test_a_path_that_can_be_read_in_two_ways_is_refused(path):
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/health", "/v1/chat/completions", "/router/my-router/v1/models", "/router/my%20router/models", "/a/b...c"]
-    + [
+    [
+        "/",
+        "/health",
+        "/v1/chat/completions",
+        "/router/my-router/v1/models",
+        "/router/my%20router/models",
+        "/a/b...c",
         "/v1/models/openai%2Fgpt-4o",
         "/ai/v1/models/gpt-4o:free",
         "/v1/models/openai/gpt-4o",

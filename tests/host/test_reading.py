@@ -9,8 +9,8 @@ import zlib
 import pytest
 
 from llmgate.config.model import ServerConfig
-from llmgate.host.errors import RefusedError
-from llmgate.host.reading import ClientLeftError, decompress, read_body, require_json
+from llmgate.host.errors import ClientLeftError, RefusedError
+from llmgate.host.reading import decompress, read_body, require_json
 from llmgate.spec import InvalidRequestError, RequestTooLargeError
 
 LIMITS = ServerConfig(max_body_bytes=1000)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from llmgate.host.errors import ClientLeftError
 from llmgate.host.sending import Pulse, Reply
 
 
@@ -146,3 +149,31 @@ async def test_nothing_beats_after_the_end():
     await one.end(b"last")
     await asyncio.sleep(0.1)
     assert sink.body == b"last"
+
+
+async def test_an_answer_that_begins_as_a_sign_of_life_begins_stays_whole():
+    """The timer has made its task and the answer comes in the same turn of the loop: one of them sends the head."""
+    for _ in range(30):
+        sink = Sink()
+        one = reply(sink)
+        one.live(pulse(commit_after=0.001, interval=60))
+        while one._beating is None:
+            await asyncio.sleep(0)
+        await one.quiet()
+        if one.streaming:
+            await one.end(b"late")
+        else:
+            await one.whole(404, [], b"late")
+        kinds = [message["type"] for message in sink.messages]
+        assert kinds.count("http.response.start") == 1
+        assert sink.body.endswith(b"late")
+
+
+async def test_a_server_that_says_that_the_peer_is_gone_is_understood():
+    async def broken(message):
+        raise OSError("gone")
+
+    one = Reply(broken, patience=5, overrun=lambda: None)
+    with pytest.raises(ClientLeftError):
+        await one.whole(200, [], b"x")
+    one.close()

@@ -7,8 +7,8 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
-from host.stand_ins import CHAT, DONE, STREAM, Reply, StandInPipeline, Stream, event, serving, until
 
+from host.stand_ins import CHAT, DONE, STREAM, Reply, StandInPipeline, Stream, event, serving, until
 from llmgate.config.model import ServerConfig
 from llmgate.host.server import bind, settings_of
 from llmgate.spec import GatewayClosedError
@@ -60,17 +60,20 @@ def steps(*, hang: bool):
 
 
 async def test_running_streams_end_whole_and_nothing_new_is_taken():
-    async with serving(StandInPipeline(stream=steps(hang=False))) as served, served.connection() as (reader, writer):
-        async with served.connection() as (idle, _):
-            writer.write(request(STREAM))
-            head = await reader.readuntil(b"one")
-            served.stop.set()
-            assert await asyncio.wait_for(idle.read(-1), 1) == b"", "an idle connection is closed at once"
-            with pytest.raises(ConnectionError):
-                await served.raw(b"")
-            rest = await asyncio.wait_for(reader.read(-1), 5)
-            assert Reply.of(head + rest).body == event("one") + event("two") + DONE
-            await asyncio.wait_for(served.task, 2)
+    async with (
+        serving(StandInPipeline(stream=steps(hang=False))) as served,
+        served.connection() as (reader, writer),
+        served.connection() as (idle, _),
+    ):
+        writer.write(request(STREAM))
+        head = await reader.readuntil(b"one")
+        served.stop.set()
+        assert await asyncio.wait_for(idle.read(-1), 1) == b"", "an idle connection is closed at once"
+        with pytest.raises(ConnectionError):
+            await served.raw(b"")
+        rest = await asyncio.wait_for(reader.read(-1), 5)
+        assert Reply.of(head + rest).body == event("one") + event("two") + DONE
+        await asyncio.wait_for(served.task, 2)
     assert served.pipeline.frames[0].failure is None
 
 
@@ -79,16 +82,19 @@ async def test_streams_that_do_not_end_get_an_error_event_and_whole_requests_a_5
         await asyncio.Event().wait()
 
     pipeline = StandInPipeline(forever, steps(hang=True), server=ServerConfig(shutdown_timeout=0.2))
-    async with serving(pipeline) as served:
-        async with served.connection() as (reader, writer), served.connection() as (reader2, writer2):
-            writer.write(request(STREAM))
-            head = await reader.readuntil(b"one")
-            writer2.write(request(CHAT))
-            await until(lambda: len(pipeline.frames) == 2 and pipeline.frames[1].request)
-            served.stop.set()
-            stream = Reply.of(head + await asyncio.wait_for(reader.read(-1), 5))
-            whole = Reply.of(await asyncio.wait_for(reader2.read(-1), 5))
-            await asyncio.wait_for(served.task, 5)
+    async with (
+        serving(pipeline) as served,
+        served.connection() as (reader, writer),
+        served.connection() as (reader2, writer2),
+    ):
+        writer.write(request(STREAM))
+        head = await reader.readuntil(b"one")
+        writer2.write(request(CHAT))
+        await until(lambda: len(pipeline.frames) == 2 and pipeline.frames[1].request)
+        served.stop.set()
+        stream = Reply.of(head + await asyncio.wait_for(reader.read(-1), 5))
+        whole = Reply.of(await asyncio.wait_for(reader2.read(-1), 5))
+        await asyncio.wait_for(served.task, 5)
     assert b"shutting down" in stream.body
     assert b"[DONE]" not in stream.body
     assert (whole.status, whole.error["code"]) == (503, "gateway_closed")

@@ -39,7 +39,7 @@ async def test_a_stream_comes_in_its_pieces_and_breaks_where_it_is_told():
     pieces = []
     with pytest.raises(ProviderConnectionError, match="cut"):
         async for piece in stream:
-            pieces.append(piece)
+            pieces += [piece]
     assert pieces == [b"a", b"b"]
     assert not stream.finished
 

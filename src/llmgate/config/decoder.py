@@ -148,7 +148,7 @@ class Decoder:
     def _mismatch(self, node: Node, wanted: str) -> UnreadableError:
         is_quoted = isinstance(node, ValueNode) and node.value == node.text and resolve(node.text) != node.text
         remedy = ": take the quotes off" if is_quoted else ""
-        return self.refuse(node.where, f"{self._label!r} must be {wanted}, not {_described(node)}{remedy}")
+        return self.refuse(node.where, f"{quoted(self._label)} must be {wanted}, not {_described(node)}{remedy}")
 
     def _field(self, node: Node, cls: type[Any], field: attrs.Attribute[Any], key: str) -> Any:
         wanted = _hints(cls).get(field.name, Any)
@@ -218,7 +218,7 @@ class Decoder:
         if not isinstance(node, ValueNode) or _is_null(node):
             raise self._mismatch(node, "text")
         if "\0" in node.text or has_surrogate(node.text):
-            raise self.refuse(node.where, f"{self._label!r} has a character that text cannot have")
+            raise self.refuse(node.where, f"{quoted(self._label)} has a character that text cannot have")
         return node.text
 
     def _number(self, node: Node) -> float:
@@ -246,7 +246,7 @@ class Decoder:
     def _word(self, node: Node, words: list[str]) -> str:
         if not isinstance(node, ValueNode) or node.text not in words:
             text = node.text if isinstance(node, ValueNode) else ""
-            sentence = f"{self._label!r} must be one of {', '.join(words)}, not {_described(node)}"
+            sentence = f"{quoted(self._label)} must be one of {', '.join(words)}, not {_described(node)}"
             self.problems.add(node.where, sentence, word=text, known=words)
             raise UnreadableError
         return node.text

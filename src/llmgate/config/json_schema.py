@@ -94,8 +94,10 @@ class _Writer:
         return {**self._value(key), **described}
 
     def _value(self, key: Key) -> dict[str, Any]:
-        if key.path in {"server.tls", "deployment-target"}:
+        if key.path == "server.tls":
             return {"type": ["string", "boolean", "object", "null"]}
+        if key.path == "deployment-target":
+            return {"anyOf": [{"type": "string"}, self.section(key.path)]}
         if key.path.endswith((".image", ".audio")):
             return self.section(f"{key.path.rpartition('.')[0]}.chat")
         if key.type == "section":
@@ -112,7 +114,8 @@ class _Writer:
         key = next(key for key in key_table() if key.path.startswith(f"{path}.<") and key.path.endswith(">"))
         if key.type.startswith("stage:"):
             # Without `use` the name itself says which stage is meant.
-            return {"anyOf": [_reference(key.type), {"type": ["object", "null"], "not": {"required": ["use"]}}]}
+            unnamed = {"type": "object", "not": {"required": ["use"]}}
+            return {"anyOf": [_reference(key.type), {"type": "null"}, unnamed]}
         if key.path.endswith("<model>"):
             return {"anyOf": [_TYPES["text"], _TYPES["list"]]}
         return {**self._value(key), "description": key.meaning}

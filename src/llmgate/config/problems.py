@@ -9,6 +9,7 @@ import attrs
 
 from llmgate.spec import ConfigError
 
+from .quoting import redacted
 from .suggest import did_you_mean
 
 __all__ = ["Problems", "Where"]
@@ -41,7 +42,7 @@ class Problems:
     _found: dict[tuple[Where, str], None] = attrs.field(factory=dict, init=False)
 
     def add(self, where: Where, sentence: str, *, word: str = "", known: Iterable[str] = ()) -> None:
-        """Note a problem.
+        """Note a problem; whatever in it could be a key is left out.
 
         Args:
             where: The place of it.
@@ -49,7 +50,7 @@ class Problems:
             word: A word that is perhaps misspelt.
             known: The words that it could have been.
         """
-        self._found.setdefault((where, sentence + (did_you_mean(word, known) if word else "")))
+        self._found.setdefault((where, redacted(sentence + (did_you_mean(word, known) if word else ""))))
 
     def __len__(self) -> int:
         return len(self._found)
@@ -57,7 +58,7 @@ class Problems:
     def lines(self) -> list[str]:
         """One ``place: sentence`` each, files first and from top to bottom; what goes past the bound is counted."""
         ordered = sorted(self._found, key=lambda found: (found[0].line == 0, found[0]))
-        shown = [f"{where}: {sentence}" for where, sentence in ordered[:_MOST]]
+        shown = [_printable(f"{where}: {sentence}") for where, sentence in ordered[:_MOST]]
         return shown if len(ordered) <= _MOST else [*shown, f"and {len(ordered) - _MOST} more problems"]
 
     def raise_if_any(self) -> None:
@@ -69,3 +70,10 @@ class Problems:
         if self._found:
             lines = self.lines()
             raise ConfigError("\n".join(lines), problems=lines)
+
+
+def _printable(line: str) -> str:
+    """The line without characters that could change a terminal or a log, which names in a file may have."""
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)

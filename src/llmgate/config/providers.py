@@ -48,14 +48,16 @@ class ProviderReader:
         environment: Environment variables.
         timeouts: The gateway's timeouts, which a provider's own are laid over.
         written: The gateway's ``providers`` by name, as nodes.
-        warnings: One sentence for each provider that lacks something.
+        prefixes: For each secret store that reads environment variables, what it puts before a name.
+        warnings: One sentence for each provider that lacks its key.
     """
 
     stages: StageReader
     environment: Mapping[str, str]
     timeouts: Timeouts = Timeouts()
     written: Mapping[str, Entry] = attrs.field(factory=dict)
-    warnings: dict[str, None] = attrs.field(factory=dict, init=False)
+    prefixes: Mapping[str, str] = attrs.field(factory=lambda: {"env": ""})
+    warnings: dict[tuple[str, SecretRef], str] = attrs.field(factory=dict, init=False)
 
     @property
     def decoder(self) -> Decoder:
@@ -232,7 +234,7 @@ class ProviderReader:
         is_vendor = row is not None and provider_row(name) is row and bool(row.key_variables)
         own = f"{re.sub(r'[^A-Z0-9]', '_', name.upper())}_API_KEY"
         variables = tuple(row.key_variables) if row is not None and is_vendor else (own,)
-        chosen = next((variable for variable in variables if self.environment.get(variable)), variables[0])
+        chosen = next((variable for variable in variables if self._is_set(variable)), variables[0])
         secret = SecretRef("env", chosen)
         self._warn(
             name, secret, variables[1:], where, hint=", or keyless: true if it needs none" if row is None else ""
@@ -241,12 +243,18 @@ class ProviderReader:
 
     def _warn(self, name: str, ref: SecretRef, others: tuple[str, ...], where: Where, hint: str = "") -> None:
         """Remember that a key is not in the environment; other stores are asked when the key is needed."""
-        if ref.store == "env" and not self.environment.get(ref.path):
-            also = f" or {', '.join(others)}" if others else ""
-            self.warnings.setdefault(f"{where}: provider {name!r} has no key: set {ref.path}{also}{hint}")
+        prefix = self.prefixes.get(ref.store)
+        if prefix is not None and not self._is_set(ref.path, ref.store):
+            also = f" or {', '.join(prefix + other for other in others)}" if others else ""
+            sentence = f"{where}: provider {name!r} has no key: set {prefix}{ref.path}{also}{hint}"
+            self.warnings.setdefault((name, ref), sentence)
 
     def _key_variable(self, row: ProviderRow) -> str:
-        return next((name for name in row.key_variables if self.environment.get(name)), "")
+        return next((name for name in row.key_variables if self._is_set(name)), "")
+
+    def _is_set(self, variable: str, store: str = "env") -> bool:
+        prefix = self.prefixes.get(store)
+        return prefix is not None and bool(self.environment.get(prefix + variable))
 
     def _headers(self, row: ProviderRow | None, section: Section) -> Mapping[str, str]:
         """More headers, with ``version`` as Anthropic's own."""

@@ -14,6 +14,7 @@ from .suggest import did_you_mean
 __all__ = ["read_reference"]
 
 _STORE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_KEY_LIKE: Final = re.compile(r"(?:sk|pk|rk)[-_]", re.IGNORECASE)
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REMEDY: Final = "write store:path, for example env:OPENAI_API_KEY, and keep the key itself out of the configuration"
 
@@ -29,7 +30,7 @@ def read_reference(text: str, stores: Collection[str]) -> SecretRef:
         ValueError: with a sentence that shows nothing of the text but the name of a store.
     """
     store, colon, path = text.partition(":")
-    if not colon or not path.strip() or not _STORE.fullmatch(store) or looks_secret(store):
+    if not colon or not path.strip() or not _STORE.fullmatch(store) or _KEY_LIKE.match(text) or looks_secret(store):
         raise ValueError(f"is not a secret reference: {_REMEDY}")
     if store not in stores:
         raise ValueError(

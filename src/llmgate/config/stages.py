@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -23,6 +24,7 @@ __all__ = ["Find", "Names", "StageReader"]
 Find: TypeAlias = Callable[[str, str], type[Stage[Any]] | None]
 Names: TypeAlias = Callable[[str], Sequence[str]]
 
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _WORDS: Final = {
     "auth": "auth provider",
     "secrets": "secret store",
@@ -116,6 +118,12 @@ class StageReader:
             if name not in written.entries and self.find(kind, name) is not None:
                 found[name] = self.configured(kind, name, MapNode({}, written.where), f"{label}.{name}", written.where)
         for entry in written:
+            if not _NAME.fullmatch(entry.key):
+                sentence = (
+                    f"{quoted(entry.key)} is no name of a {_WORDS[kind]}: a letter, then letters, digits, '_', '-'"
+                )
+                self.decoder.problems.add(entry.where, sentence)
+                continue
             inner = MapNode({}, entry.where) if is_null(entry.node) else entry.node
             with contextlib.suppress(UnreadableError):
                 default = entry.key if self._names_itself(kind, entry) else ""

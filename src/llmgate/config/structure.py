@@ -24,7 +24,7 @@ from .dialect import (
     refuse_tls,
     refuse_unsupported,
 )
-from .model import GatewayConfig, ServerConfig, StreamConfig
+from .model import GatewayConfig, ServerConfig, StageConfig, StreamConfig
 from .problems import Problems
 from .providers import ProviderReader
 from .quoting import quoted
@@ -71,7 +71,9 @@ def structured(
     top = read_section(decoder, tree, "", "the configuration", raw=_RAW)
     scope = _scopes(decoder, top)
     timeouts = _timeouts(decoder, top)
-    provider_reader = ProviderReader(stages, environment, timeouts, _entries(decoder, top, "providers"))
+    secrets = stages.named("secrets", top.nodes.get("secrets"), "secrets", _SECRET_STORES)
+    written = _entries(decoder, top, "providers")
+    provider_reader = ProviderReader(stages, environment, timeouts, written, _prefixes(secrets))
     providers = provider_reader.configured()
     routers = RouterReader(stages, provider_reader, providers, top.section("discover")).read_all(
         top.nodes.get("routers")
@@ -84,7 +86,7 @@ def structured(
         providers=providers,
         routers=routers,
         auth=stages.listed("auth", top.nodes.get("auth"), "auth"),
-        secrets=stages.named("secrets", top.nodes.get("secrets"), "secrets", _SECRET_STORES),
+        secrets=secrets,
         state=stages.named("state", top.nodes.get("state"), "state", _STATE_STORES),
         interceptors=(
             *read_policies(stages, scope["global"], "global", "global"),
@@ -106,7 +108,7 @@ def structured(
         log_level=log_level(problems, top),
         log_format=top.section("telemetry").get("format", "pretty"),
         blocked_plugins=top.section("plugins").get("block", ()),
-        warnings=(*warnings, *more_warnings, *provider_reader.warnings),
+        warnings=(*warnings, *more_warnings, *provider_reader.warnings.values()),
         directory=directory,
         source=source,
     )
@@ -117,6 +119,11 @@ def _store_names(tree: Node) -> Sequence[str]:
     entry = tree.find("secrets") if isinstance(tree, MapNode) else None
     written = entry.node.entries if entry is not None and isinstance(entry.node, MapNode) else {}
     return (*_SECRET_STORES, *written)
+
+
+def _prefixes(secrets: Mapping[str, StageConfig]) -> Mapping[str, str]:
+    """What each secret store that reads environment variables puts before a name."""
+    return {name: getattr(stage.config, "prefix", "") for name, stage in secrets.items() if stage.use == "env"}
 
 
 def _scopes(decoder: Decoder, top: Section) -> Mapping[str, Section]:

@@ -7,12 +7,14 @@ import importlib
 from collections.abc import Mapping
 from typing import Final
 
-from llmgate.spec import Format, GatewayRequest, Operation
+from llmgate.spec import Format, GatewayRequest
 
 __all__ = ["FORMATS", "get_format", "read_request"]
 
 FORMATS: Final[Mapping[str, str]] = {
     "openai-chat": "llmgate.formats.openai_chat:OpenAIChatFormat",
+    "openai-completions": "llmgate.formats.openai_completions:OpenAICompletionsFormat",
+    "openai-embeddings": "llmgate.formats.openai_embeddings:OpenAIEmbeddingsFormat",
 }
 
 
@@ -32,7 +34,6 @@ def read_request(
     wire_format: Format,
     body: bytes,
     *,
-    operation: Operation = Operation.CHAT,
     router: str | None = None,
     headers: Mapping[str, str] | None = None,
     metadata: Mapping[str, str] | None = None,
@@ -44,7 +45,6 @@ def read_request(
     Args:
         wire_format: The format of the body.
         body: The request body.
-        operation: What is asked for.
         router: The router addressed.
         headers: The client's headers with lower-case names; those that the format does not allow upstream are left out.
         metadata: Labels for the record.
@@ -57,7 +57,7 @@ def read_request(
     head = wire_format.peek(body)
     allowed = wire_format.request_headers
     return GatewayRequest(
-        operation=operation,
+        operation=wire_format.operation,
         format=wire_format.name,
         body=body,
         model=head.model,

@@ -17,9 +17,9 @@ from llmgate.config.model import ServerConfig
 from llmgate.spec import GatewayError
 
 from .access_log import write_line
-from .calls import Call, Desk
+from .calls import Call, Desk, Stop
 from .endpoints import CALL_KEY, Endpoint
-from .errors import RefusedError
+from .errors import ClientLeftError, RefusedError
 from .guard import Guard, authenticates
 from .surfaces import openai, operations
 
@@ -101,26 +101,35 @@ class Front:
         call = Call(desk, scope, receive, send)
         desk.enter(call)
         try:
-            headers = desk.guard.read_headers(scope)
-            call.take_headers(headers)
-            desk.guard.admit(scope, headers)
-            scope[CALL_KEY] = call
-            await self._find(scope)(scope, receive, send)
-        except GatewayError as error:
-            await call.fail(error)
+            await self._answer(call, scope, receive, send)
+        except ClientLeftError:
+            call.stopped = call.stopped or Stop.LEFT
         except asyncio.CancelledError:
             if call.stopped is None:
                 raise
             task = asyncio.current_task()
             if task is not None:
                 task.uncancel()
-        except Exception as failure:  # noqa: BLE001 - nothing may reach the server's own error page
-            await call.crash(failure)
         finally:
             call.reply.close()
             desk.leave(call)
             if desk.settings.access_log:
                 write_line(call)
+
+    async def _answer(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+        guard = self._desk.guard
+        try:
+            headers = guard.read_headers(scope)
+            call.take_headers(headers)
+            guard.admit(scope, headers)
+            scope[CALL_KEY] = call
+            await self._find(scope)(scope, receive, send)
+        except GatewayError as error:
+            await call.fail(error)
+        except ClientLeftError:
+            raise
+        except Exception as failure:  # noqa: BLE001 - nothing may reach the server's own error page
+            await call.crash(failure)
 
     def _find(self, scope: Scope) -> ASGIApp:
         """The endpoint of a path: the hot ones by name, the rest by Starlette's routes."""

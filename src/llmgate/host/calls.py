@@ -18,10 +18,10 @@ from llmgate.formats import get_format
 from llmgate.spec import Exchange, Format, GatewayClosedError, GatewayError, Operation
 
 from .credentials import gather
-from .errors import INTERNAL_ERROR, error_body, error_headers
+from .errors import INTERNAL_ERROR, ClientLeftError, error_body, error_headers
 from .guard import Guard
 from .headers import JSON_HEADERS, Headers, header_value, valid_request_id
-from .reading import ClientLeftError, read_body
+from .reading import read_body
 from .sending import Reply
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ class Call:
         "_exchange_id",
         "_frame",
         "_made_id",
+        "_main",
         "_receive",
         "_started",
         "_task",
@@ -156,6 +157,7 @@ class Call:
         self._exchange_id: str | None = None
         self._made_id: str | None = None
         self._frame: ExchangeFrame | None = None
+        self._main = asyncio.current_task()
         self._task: asyncio.Task[Any] | None = None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -278,6 +280,7 @@ class Call:
         reply = self.reply
         if reply.finishing:
             return
+        await reply.quiet()
         if reply.streaming:
             # The stream ends here without its terminal marker, so no client takes it for a whole answer.
             await reply.end(self.wire_format.stream_encoder().error(error))
@@ -303,4 +306,7 @@ class Call:
                 return
 
     def _overrun(self) -> None:
-        self.stop(Stop.STUCK)
+        """A send takes too long, inside the work or after it, when an error or a list is on its way."""
+        if not self.stop(Stop.STUCK) and self.stopped is None and self._main is not None:
+            self.stopped = Stop.STUCK
+            self._main.cancel()

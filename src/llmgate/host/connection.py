@@ -219,8 +219,8 @@ class Connection(asyncio.Protocol):
                     self._transport.resume_reading()
                 self._inbox_size = 0
                 await self._http.handle(RawData(data))
-        except h11.LocalProtocolError as failure:
-            log.warning("a connection was closed: %s", failure)
+        except Exception:
+            log.exception("a connection was cut")
             self.abort()
 
     async def _send(self, event: Event) -> None:

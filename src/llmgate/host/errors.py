@@ -17,10 +17,14 @@ from llmgate.spec import (
 
 from .headers import Headers, upstream_headers
 
-__all__ = ["INTERNAL_ERROR", "RefusedError", "error_body", "error_headers"]
+__all__ = ["INTERNAL_ERROR", "ClientLeftError", "RefusedError", "error_body", "error_headers"]
 
 INTERNAL_ERROR: Final = "internal error: the gateway's log has the details under this request's id"
 """All that a caller learns of an error that nobody expected."""
+
+
+class ClientLeftError(Exception):
+    """The client went away: there is nobody left to answer."""
 
 
 class RefusedError(InvalidRequestError):

@@ -31,7 +31,7 @@ BAD_PATH: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-OPAQUE_TAIL: Final = re.compile(rb"(?:/v1|/ai|/ai/v1|/router/[^/%]+|/router/[^/%]+/v1)/models/[^/]+")
+OPAQUE_TAIL: Final = re.compile(rb"/(?:[^%]+/)?models/[^/]+")
 """Model names hold slashes, and the openai SDK escapes them: here and only here ``%2f`` is part of a name."""
 
 HOST: Final = re.compile(r"(?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")

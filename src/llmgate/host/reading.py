@@ -12,9 +12,9 @@ from starlette.types import Receive
 from llmgate.config.model import ServerConfig
 from llmgate.spec import InvalidRequestError, RequestTooLargeError
 
-from .errors import RefusedError
+from .errors import ClientLeftError, RefusedError
 
-__all__ = ["ClientLeftError", "decompress", "read_body", "require_json"]
+__all__ = ["decompress", "read_body", "require_json"]
 
 MAX_RATIO: Final = 100
 """How many bytes one compressed byte may become …"""
@@ -29,10 +29,6 @@ ENCODINGS: Final[Mapping[str, int]] = {
     "deflate": zlib.MAX_WBITS,
 }
 """Content encodings that are understood, and zlib's name for each (RFC 9110, section 8.4.1)."""
-
-
-class ClientLeftError(Exception):
-    """The client went away before its request was complete."""
 
 
 def require_json(headers: Mapping[str, str]) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 from starlette.types import Message, Send
 
+from .errors import ClientLeftError
 from .headers import Headers
 
 __all__ = ["Pulse", "Reply"]
@@ -84,8 +85,8 @@ class Reply:
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send an answer that is known in full."""
         headers.append((b"content-length", b"%d" % len(body)))
-        await self._emit({"type": "http.response.start", "status": status, "headers": headers})
         self.status = status
+        await self._emit({"type": "http.response.start", "status": status, "headers": headers})
         await self.end(body)
 
     async def begin(self, headers: Headers) -> None:
@@ -102,11 +103,15 @@ class Reply:
         self.sent += len(data)
         await self._emit({"type": "http.response.body", "body": data, "more_body": True})
 
-    async def end(self, data: bytes = b"") -> None:
-        """Send the last bytes; nothing may follow."""
+    async def quiet(self) -> None:
+        """Show no more signs of life, and wait until one that is under way has left."""
         self._pulse = None
         if self._beating is not None:
             await self._settle_beat()
+
+    async def end(self, data: bytes = b"") -> None:
+        """Send the last bytes; nothing may follow."""
+        await self.quiet()
         self.finishing = True
         self.sent += len(data)
         await self._emit({"type": "http.response.body", "body": data, "more_body": False})
@@ -140,6 +145,9 @@ class Reply:
             self._timer = self._loop.call_later(self._patience, self._tick)
         try:
             await self._send(message)
+        except OSError:
+            # How some ASGI servers say that the peer is gone (ASGI 2.4).
+            raise ClientLeftError from None
         finally:
             self._last = self._loop.time()
             self._since = 0.0
@@ -166,8 +174,8 @@ class Reply:
                 await self._head(pulse.headers())
             self.sent += len(pulse.beat)
             await self._emit({"type": "http.response.body", "body": pulse.beat, "more_body": True})
-        except OSError:
-            pass  # The peer is gone: the watcher of the request says so, and ends it.
+        except ClientLeftError:
+            pass  # The watcher of the request notices too, and ends it.
         finally:
             self._beating = None
 

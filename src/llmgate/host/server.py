@@ -1,8 +1,8 @@
 """The server: hypercorn's settings, the sockets, and a shutdown order of our own.
 
-On SIGTERM or SIGINT: not ready, then no new connection, then running requests get their time, then streams that are
-left get an error event, then what is left of connections is cut; records are flushed by whoever owns the Pipeline. A
-second signal ends the process at once.
+On SIGTERM, SIGINT or SIGHUP: not ready, then no new connection, then running requests get their time, then streams that
+are left get an error event, then what is left of connections is cut; records are flushed by whoever owns the Pipeline.
+A second signal ends the process at once.
 """
 
 from __future__ import annotations
@@ -108,21 +108,19 @@ async def serve(
         app: From ``create_app``; its lifespan is run, so a Pipeline that it owns is opened and closed here.
         sockets: Bound sockets.
         grace: Seconds between being not ready and taking no more connections, for load balancers to notice.
-        stop: Set by the caller to stop; None listens to SIGTERM and SIGINT.
+        stop: Set by the caller to stop; None listens to SIGTERM, SIGINT and SIGHUP.
         started: Called once connections are taken.
     """
     desk: Desk = app.state.desk
     listener = Listener(app, settings_of(desk.settings), stall_timeout=desk.settings.send_timeout)
     async with app.router.lifespan_context(app), _signalled(stop) as stopping:
-        servers = await _listen(listener, sockets, desk.settings.backlog)
-        if started is not None:
-            started()
-        await stopping.wait()
-        desk.draining = True
-        log.info("stopping: %d requests are running", len(desk.calls))
-        await asyncio.sleep(grace)
-        for server in servers:
-            server.close()
+        async with _listening(listener, sockets, desk.settings.backlog):
+            if started is not None:
+                started()
+            await stopping.wait()
+            desk.draining = True
+            log.info("stopping: %d requests are running", len(desk.calls))
+            await asyncio.sleep(grace)
         listener.stop()
         cut = await desk.drain(desk.settings.shutdown_timeout)
         if cut:
@@ -130,14 +128,24 @@ async def serve(
         await listener.finish()
 
 
-async def _listen(listener: Listener, sockets: Sequence[socket.socket], backlog: int) -> list[asyncio.Server]:
+@contextlib.asynccontextmanager
+async def _listening(listener: Listener, sockets: Sequence[socket.socket], backlog: int) -> AsyncIterator[None]:
+    """Take connections; on leaving, take no more (and wait for none: that hangs from Python 3.12.1 on)."""
     loop = asyncio.get_running_loop()
-    return [await loop.create_server(listener.connect, sock=bound, backlog=backlog) for bound in sockets]
+    servers: list[asyncio.Server] = []
+    try:
+        for bound in sockets:
+            server = await loop.create_server(listener.connect, sock=bound, backlog=backlog)
+            servers.append(server)
+        yield
+    finally:
+        for server in servers:
+            server.close()
 
 
 @contextlib.asynccontextmanager
 async def _signalled(stop: asyncio.Event | None) -> AsyncIterator[asyncio.Event]:
-    """An event that SIGTERM or SIGINT sets; the second signal ends the process at once."""
+    """An event that SIGTERM, SIGINT or SIGHUP sets; the second signal ends the process at once."""
     if stop is not None:
         yield stop
         return
@@ -150,7 +158,10 @@ async def _signalled(stop: asyncio.Event | None) -> AsyncIterator[asyncio.Event]
             os._exit(128 + number)
         stopping.set()
 
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    # SIGHUP comes when the terminal is closed, unless nohup has it ignored.
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
     for number in numbers:
         loop.add_signal_handler(number, on_signal, number)
     try:

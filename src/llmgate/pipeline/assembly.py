@@ -96,7 +96,7 @@ class Assembly:
     def _provider(self, entry: ProviderConfig) -> Provider:
         row = provider_row(entry.row) if entry.row is not None else None
         try:
-            base_url = resolve_base_url(row, entry.base_url, entry.version_path)
+            base_url = _address(entry, row)
         except ValueError as failure:
             raise ConfigError(f"providers.{entry.name}: {failure}") from None
         provider = Provider(
@@ -174,6 +174,13 @@ def origin_of(base_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def _address(entry: ProviderConfig, row: ProviderRow | None) -> str:
+    """Where requests to a provider go; an adapter of a kind of its own, with a transport of its own, may need none."""
+    if row is None and entry.base_url is None and entry.adapter.use != "openai":
+        return f"{entry.adapter.use}://{entry.name}"
+    return resolve_base_url(row, entry.base_url, entry.version_path)
+
+
 def _row_as_configured(entry: ProviderConfig, row: ProviderRow | None) -> ProviderRow:
     """The catalogue's row under the operator's settings, or a row made for a provider that no row knows."""
     if row is None:
@@ -187,6 +194,8 @@ def _row_as_configured(entry: ProviderConfig, row: ProviderRow | None) -> Provid
             keyless=bool(entry.keyless),
             source="the configuration",
         )
+    if entry.keyless is not None:
+        row = attrs.evolve(row, keyless=entry.keyless)
     if entry.format is not None and entry.format not in row.formats:
         row = attrs.evolve(row, formats={entry.format: "/chat/completions"})
     return row

@@ -50,8 +50,13 @@ class ConfigSource:
 
     def problems_of_router(self, router: Mapping[str, Any]) -> Sequence[str]:
         """What is wrong with the configuration of a router."""
+        known = {
+            name: {"base-url": one.base_url, "use": one.adapter.use}
+            for name, one in self.load().providers.items()
+            if one.base_url is not None
+        }
         try:
-            self._load({"routers": {"candidate": router}})
+            self._load({"routers": {"candidate": router}, "providers": known})
         except ConfigError as wrong:
             return wrong.problems
         return ()
@@ -77,7 +82,7 @@ def construct(
     transport: Transport | None,
 ) -> Pipeline:
     """Make a pipeline; see ``Pipeline.from_config`` for the arguments and errors."""
-    registry = Registry(plugins)
+    registry = Registry(plugins, block=config.blocked_plugins(source, environment=environment, dotenv=dotenv))
     config_source = ConfigSource(source, environment, dotenv, registry)
     gateway_config = config_source.load()
     moves = transport or AiohttpTransport()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from llmgate.config.model import RetryConfig
 from llmgate.spec import (
@@ -31,6 +31,8 @@ log = logging.getLogger("llmgate.dispatch")
 
 T = TypeVar("T")
 NO_RETRIES = RetryConfig(max_retries=0)
+NO_BETTER_LATER: Final = frozenset({"insufficient_quota", "model_not_found"})
+"""Codes of errors that another deployment may not have, and that the same one will still have in a second."""
 
 
 async def dispatch(frame: ExchangeFrame, request: GatewayRequest, run: Callable[[Try], Awaitable[T]]) -> T:
@@ -114,8 +116,7 @@ class _Walk:
     def _failed(self, deployment: Deployment, error: ProviderError) -> None:
         log.info("%s: %s failed: %s", self._frame.id, deployment.id, error.message)
         self.last_error = error
-        # A key that was refused and a model that is not there will be no better in a second.
-        if not isinstance(error, ProviderAuthenticationError) and error.upstream_status != 404:
+        if not isinstance(error, ProviderAuthenticationError) and error.code not in NO_BETTER_LATER:
             self.repeatable.append(deployment)
 
     def verdict(self) -> GatewayError:

@@ -8,6 +8,7 @@ from typing import Final, Protocol, TypeVar
 
 import attrs
 
+from llmgate.codecs.jsons import dumps
 from llmgate.spec import (
     ChatChoice,
     ChoiceDelta,
@@ -17,7 +18,7 @@ from llmgate.spec import (
     Outcome,
     ProviderError,
     ProviderProtocolError,
-    ProviderRateLimitError,
+    ProviderResponse,
     ProviderStream,
     Reasoning,
     Refusal,
@@ -102,6 +103,7 @@ class LiveStream:
         self.held_bytes: list[bytes] = []
         self.held_chunks: list[GatewayChunk] = []
         self.headers = upstream.headers if tried.relay else {}
+        self._tried = tried
         self._provider_name = tried.call.deployment.provider_name
         self._reader: StreamReader = tried.runtime.adapter.stream_reader(tried.call)
         self.outcome: Outcome = self._reader.outcome
@@ -168,6 +170,8 @@ class LiveStream:
             self._reader.finish()
         except ProviderProtocolError as cut:
             reason = f"cut the stream: {cut.message}"
+        if self.outcome.complete:
+            return b""  # only the blank line behind the terminal marker was missing
         raise ProviderProtocolError(
             f"provider {self._provider_name!r} {reason}",
             code="incomplete_stream",
@@ -182,18 +186,13 @@ class LiveStream:
         return pieces
 
     def _stream_error(self, detail: ErrorDetail) -> ProviderError:
-        """The error event inside a stream, as an error of the provider."""
-        status = detail.status or STATUS_OF_TYPE.get(detail.code or "") or STATUS_OF_TYPE.get(detail.type or "")
-        kind = ProviderRateLimitError if status == 429 else ProviderError
-        return kind(
-            f"provider {self._provider_name!r} failed in the stream: {detail.message}",
-            provider_name=self._provider_name,
-            upstream_status=status,
-            retryable=status not in {400, 403, 413, 422},
-            code=detail.code,
-            param=detail.param,
-            retry_after=detail.retry_after,
-        )
+        """The error event inside a stream, read by the adapter as the error answer that it would have been."""
+        status = detail.status or STATUS_OF_TYPE.get(detail.code or "") or STATUS_OF_TYPE.get(detail.type or "") or 502
+        body = {"message": detail.message, "type": detail.type, "param": detail.param, "code": detail.code}
+        response = ProviderResponse(status, {"content-type": "application/json"}, dumps({"error": body}))
+        error = self._tried.runtime.adapter.parse_error(self._tried.call, response)
+        error.retry_after = detail.retry_after if error.retry_after is None else error.retry_after
+        return error
 
 
 class CannedStream:

@@ -135,7 +135,7 @@ def make_record(exchange: Exchange) -> Record:
         finish_reason=outcome.finish_reason.value if outcome.finish_reason else None,
         usage=outcome.usage,
         attempts=tuple(_attempt_record(attempt, started) for attempt in exchange.attempts),
-        metadata=dict(request.metadata) if request else {},
+        metadata={**exchange.noted_metadata(), **(request.metadata if request else {})},
     )
 
 

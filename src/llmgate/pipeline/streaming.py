@@ -114,6 +114,9 @@ class GatewayStream:
                 seen = frame.chain.on_chunk(frame.view, chunk) if frame.chain.reads_stream else chunk
                 if seen is not None:
                     yield seen
+            if source.outcome.complete:
+                await self._seal()
+                return
             pending = await self._next_chunks()
 
     async def finish(self) -> None:

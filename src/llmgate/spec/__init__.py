@@ -52,7 +52,7 @@ from .messages import (
 )
 from .operations import Operation
 from .providers import AttemptCall, ProviderAdapter, RelayBody
-from .requests import EDITABLE_FIELDS, ChatRequest, GatewayRequest, OutputFormat
+from .requests import EDITABLE_FIELDS, ChatRequest, GatewayRequest, OutputFormat, RelayTarget
 from .responses import (
     ChatChoice,
     ChatResponse,
@@ -136,6 +136,7 @@ __all__ = [
     "Record",
     "Refusal",
     "RelayBody",
+    "RelayTarget",
     "RequestHead",
     "RequestTooLargeError",
     "Role",

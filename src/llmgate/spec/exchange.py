@@ -100,6 +100,14 @@ class Exchange:
         """The notes of one stage, kept for the length of the exchange."""
         return self._notes.setdefault(stage, {})
 
+    def noted_metadata(self) -> dict[str, str]:
+        """What stages want in the record: the ``metadata`` mapping of each one's notes."""
+        return {
+            f"{stage}.{name}": str(value)
+            for stage, notes in self._notes.items()
+            for name, value in notes.get("metadata", {}).items()
+        }
+
 
 class ExchangeView:
     """What a stage sees of an Exchange: everything, read-only, and a place for its own notes."""
@@ -237,7 +245,8 @@ class Record:
         finish_reason: Why the model stopped.
         usage: Tokens.
         attempts: The upstream tries.
-        metadata: The caller's labels and those that stages added.
+        metadata: The caller's labels, those that stages added to the request, and what they left under ``metadata`` in
+            their notes (as ``stage.name``).
     """
 
     id: str

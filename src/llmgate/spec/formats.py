@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import attrs
 
 from .errors import GatewayError
+from .operations import Operation
 from .requests import ChatRequest
 from .responses import ChatResponse, ErrorDetail, GatewayChunk, Outcome
 
@@ -86,6 +87,8 @@ class Format(ABC):
     """One wire format, both directions."""
 
     name: ClassVar[str]
+    operation: ClassVar[Operation] = Operation.CHAT
+    """What is asked for in this format; only formats of the same operation can be translated into each other."""
     media_type: ClassVar[str] = "application/json"
     stream_media_type: ClassVar[str] = "text/event-stream"
     heartbeat: ClassVar[bytes] = b": \n\n"

@@ -11,4 +11,7 @@ class Operation(enum.StrEnum):
     """The kind of work that a request asks for."""
 
     CHAT = "chat"
+    TEXT_COMPLETION = "text_completion"
+    EMBEDDINGS = "embeddings"
+    RELAY = "relay"
     MODELS = "models"

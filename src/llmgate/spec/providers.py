@@ -13,7 +13,7 @@ from .errors import ProviderError
 from .formats import Format, StreamReader
 from .identity import Secret
 from .operations import Operation
-from .requests import ChatRequest
+from .requests import ChatRequest, RelayTarget
 from .responses import GatewayResponse
 from .stage import ConfigT, Stage, StageContext
 from .transport import ProviderRequest, ProviderResponse, Transport
@@ -40,6 +40,7 @@ class AttemptCall:
         stream: Whether a streamed answer is wanted.
         secret: The credential; None for a keyless provider.
         headers: Client headers that may go upstream, lower-case names.
+        relay: For ``Operation.RELAY``, where the request goes; ``body`` is then sent as it is.
         withhold_usage: Whether the stream's usage-only event was asked for by the gateway and is not the client's.
         now: Seconds since the epoch, for signatures.
     """
@@ -51,6 +52,7 @@ class AttemptCall:
     stream: bool
     secret: Secret | None
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    relay: RelayTarget | None = None
     withhold_usage: bool = False
     now: float = 0.0
 

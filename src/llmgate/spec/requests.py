@@ -10,7 +10,7 @@ import attrs
 from .messages import Message, ToolChoice, ToolDefinition
 from .operations import Operation
 
-__all__ = ["EDITABLE_FIELDS", "ChatRequest", "GatewayRequest", "OutputFormat"]
+__all__ = ["EDITABLE_FIELDS", "ChatRequest", "GatewayRequest", "OutputFormat", "RelayTarget"]
 
 
 @attrs.frozen
@@ -83,6 +83,19 @@ EDITABLE_FIELDS: Final = frozenset(field.name for field in attrs.fields(ChatRequ
 """The names that ``GatewayRequest.edited`` accepts; a wire format patches exactly these into a body."""
 
 
+@attrs.frozen
+class RelayTarget:
+    """Where a request goes that is handed to one provider as it is.
+
+    Args:
+        method: The HTTP method.
+        path: The path at the provider's host, with the query if there is one.
+    """
+
+    method: str
+    path: str
+
+
 @attrs.frozen(eq=False)
 class GatewayRequest:
     """A request on its way: the body as it came, what a peek at it told, and the edits that stages have recorded.
@@ -102,6 +115,7 @@ class GatewayRequest:
         headers: Client headers that the wire format allows upstream, lower-case names.
         metadata: Labels for the record; they are not sent upstream.
         edits: Canonical fields that stages have changed.
+        relay: For ``Operation.RELAY``, where it goes; None otherwise.
         deadline: Monotonic time at which the caller stops waiting; None for the configured total.
         max_retries: Repeats the caller allows; None for the configured number.
     """
@@ -117,6 +131,7 @@ class GatewayRequest:
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     metadata: Mapping[str, str] = attrs.field(factory=dict)
     edits: Mapping[str, Any] = attrs.field(factory=dict)
+    relay: RelayTarget | None = None
     deadline: float | None = None
     max_retries: int | None = None
     _decoded: list[ChatRequest] = attrs.field(factory=list, repr=False, init=False)

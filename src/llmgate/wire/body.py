@@ -66,6 +66,10 @@ class AiohttpStream:
         self._open = True
         self._failure: ProviderError | None = None
 
+    def __del__(self) -> None:
+        if self._open:  # dropped without being closed: the provider must not go on for nobody
+            self._close()
+
     def __aiter__(self) -> Self:
         return self
 

@@ -9,8 +9,8 @@ import struct
 from collections.abc import AsyncIterator
 
 import pytest
-from host.stand_ins import ANSWER, CHAT, DONE, STREAM, StandInPipeline, Stream, event, serving, unchunk, until
 
+from host.stand_ins import ANSWER, CHAT, DONE, STREAM, StandInPipeline, Stream, event, serving, unchunk, until
 from llmgate.config.model import ServerConfig, StreamConfig
 from llmgate.host.surfaces import openai
 from llmgate.spec import (
@@ -231,9 +231,17 @@ async def test_what_nobody_expected_is_a_500_that_tells_nothing(error, caplog):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b"{}", b'{"model": 1}', b'{"model": "a", "model": "b"}']
-    + [
-        b"[" * 100_000,
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"x"',
+        b"\xff",
+        b"{}",
+        b'{"model": 1}',
+        b'{"model": "a", "model": "b"}',
+        b"[" * 100000,
         b'{"model": "a", "x": NaN}',
         b'{"model": "a", "x": ' + b"9" * 6000 + b"}",
         "{}".encode("utf-16"),
@@ -297,7 +305,7 @@ async def test_a_failure_after_content_is_an_error_event_and_no_terminal_marker(
     async with serving(StandInPipeline(stream=stream)) as served:
         reply = await served.ask("/v1/chat/completions", STREAM)
     assert reply.status == 200
-    first, second = reply.body.rstrip(b"\n").split(b"\n\n")
+    _, second = reply.body.rstrip(b"\n").split(b"\n\n")
     assert json.loads(second.removeprefix(b"data: "))["error"]["message"] == "echo broke off"
     assert b"[DONE]" not in reply.body
 
@@ -429,3 +437,31 @@ def test_every_address_is_in_the_table():
     paths = {route.path for route in openai.routes()}
     for prefix in ("/v1", "/ai", "/ai/v1", "/router/{router}", "/router/{router}/v1"):
         assert {f"{prefix}/chat/completions", f"{prefix}/models", f"{prefix}/models/{{model:path}}"} <= paths
+
+
+async def test_a_client_that_does_not_read_an_error_is_cut_as_well():
+    error = ProviderError("big", upstream_status=400, body=b'"' + b"x" * 30_000_000 + b'"')
+    pipeline = StandInPipeline(failing(error), server=ServerConfig(send_timeout=0.3))
+    async with serving(pipeline) as served, served.connection(limit=1024) as (_, writer):
+        writer.write(request(CHAT))
+        await until(lambda: served.app.state.desk.calls)
+        await until(lambda: not served.app.state.desk.calls)
+    assert pipeline.frames[0].left == 1
+
+
+async def test_a_failure_just_as_the_stream_is_committed_is_one_clean_answer():
+    for delay in (0.018, 0.019, 0.02, 0.021, 0.022):
+
+        async def late(frame, request, delay=delay):
+            await asyncio.sleep(delay)
+            raise NoDeploymentError("nothing could serve it")
+
+        timing = StreamConfig(commit_after=0.02, heartbeat=0.02)
+        async with serving(StandInPipeline(stream=late, stream_config=timing)) as served:
+            reply = await served.ask("/v1/chat/completions", STREAM)
+        if reply.status == 503:
+            assert reply.error["code"] == "no_deployment"
+        else:
+            assert reply.headers["content-type"].startswith("text/event-stream")
+            assert reply.body.startswith(b":")
+        assert b"nothing could serve it" in reply.body

@@ -136,3 +136,8 @@ async def test_the_version_is_the_time_of_the_file(tmp_path):
     (tmp_path / "key").write_text("sk-1")
     secret = await (await opened(tmp_path)).fetch(SecretRef("file", "key"))
     assert secret.version == str((tmp_path / "key").stat().st_mtime_ns)
+
+
+def test_the_bound_is_positive():
+    with pytest.raises(ValueError, match="max-bytes must be above 0, not 0"):
+        FileConfig(max_bytes=0)

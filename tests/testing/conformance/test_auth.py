@@ -82,7 +82,7 @@ async def test_refusals_that_tell_callers_apart_are_found(tmp_path):
 
 async def test_a_provider_that_trips_over_a_token_is_found(tmp_path):
     with pytest.raises(UnicodeEncodeError):
-        await run(kit(lambda token: token.encode() and None), "awkward", tmp_path)
+        await run(kit(lambda token: (token.encode(), None)[1]), "awkward", tmp_path)
 
 
 async def test_credentials_must_be_given(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from pathlib import Path
 
 import attrs
 import pytest
@@ -80,8 +81,8 @@ class TestFaultsAreFound:
     @pytest.mark.parametrize(
         "effect",
         [
-            lambda: socket.socket(),
-            lambda: open("/dev/null"),
+            socket.socket,
+            lambda: Path("/dev/null").read_bytes(),
             lambda: threading.Thread(target=print).start(),
         ],
     )

@@ -1,4 +1,4 @@
-"""The kit tells interceptors that take without giving back, or touch what they did not declare, from those that do not."""
+"""The kit tells interceptors that keep what they take, or touch what they did not declare, from those that do not."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def test_a_sound_interceptor_passes(test, tmp_path):
         (Edits, "test_reads_no_body_unless_it_says_so", "to `writes`"),
         (Adds, "test_candidates_are_narrowed_or_reordered_only", "made/up"),
         (Changes, "test_chunks_are_left_alone_unless_it_says_so", "to `writes`"),
-        (Wrong, "test_a_request_is_answered_in_one_of_three_ways", ""),
+        (Wrong, "test_a_request_is_answered_in_one_of_three_ways", "yes"),
         (Refuses, "test_every_phase_runs", "the plain request was refused: no"),
     ],
 )

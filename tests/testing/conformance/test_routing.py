@@ -28,8 +28,8 @@ def by_weight(self, view, deployments, context):
 
 
 def sorts_the_input(self, view, deployments, context):
-    deployments.sort(key=lambda one: one.id)
-    return deployments[::-1]
+    deployments.sort(key=lambda one: one.weight)
+    return list(deployments)
 
 
 async def test_a_sound_strategy_passes(tmp_path):

@@ -100,7 +100,7 @@ class ChatStreamReader(StreamReader):
         if self._broken is not None:
             raise self._broken
         if not self.outcome.complete:
-            raise _broken("it ended before its terminal marker")
+            raise ProviderProtocolError("the stream ended before its terminal marker", retryable=True)
 
     @property
     def _ended(self) -> bool:
@@ -154,6 +154,8 @@ class ChatStreamReader(StreamReader):
             value = loads(data)
         except JSONError as error:
             raise _broken(f"an event is {error}") from None
+        if isinstance(value, list):  # Gemini's compatible endpoint wraps errors in an array
+            value = next((one for one in value if isinstance(one, dict) and "error" in one), None)
         if not isinstance(value, dict):
             raise _broken("an event is not a JSON object")
         self.outcome.error = error_in(value)

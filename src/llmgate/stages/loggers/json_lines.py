@@ -15,7 +15,7 @@ import attrs
 
 from llmgate.spec import Logger, PluginError, Record, StageContext
 
-__all__ = ["JsonLines", "JsonLinesConfig"]
+__all__ = ["JsonLines", "JsonLinesConfig", "line_of"]
 
 log = logging.getLogger("llmgate.records")
 

@@ -10,7 +10,7 @@ import attrs
 
 from llmgate.spec import Logger, Record
 
-__all__ = ["PythonLogging", "PythonLoggingConfig"]
+__all__ = ["PythonLogging", "PythonLoggingConfig", "line_of"]
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 

@@ -17,6 +17,11 @@ _MAX_FILES: Final = 1000
 """Files watched at once; beyond it the one asked for first is forgotten, and read again when it is asked for."""
 
 
+def _positive(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+    if value <= 0:
+        raise ValueError(f"{attribute.name.replace('_', '-')} must be above 0, not {value}")
+
+
 @attrs.frozen
 class FileConfig:
     """The config of ``file``.
@@ -31,7 +36,7 @@ class FileConfig:
 
     directory: str | None = None
     refresh: float = attrs.field(default=1.0, validator=attrs.validators.ge(0))
-    max_bytes: int = attrs.field(default=64 * 1024, validator=attrs.validators.gt(0))
+    max_bytes: int = attrs.field(default=64 * 1024, validator=_positive)
 
 
 @attrs.define(eq=False)

@@ -156,7 +156,7 @@ class StageConformance:
         names = [field.alias for field in attrs.fields(config_class)]
         assert "use" not in names, "`use` names the stage itself; call the field something else"
         with pytest.raises(TypeError):
-            config_class(no_such_key_in_any_config=1)
+            self.stage_class.config_class(no_such_key_in_any_config=1)
 
     def test_construction_opens_nothing(self) -> None:
         """A constructor has no side effects, so that a configuration can be checked without running it."""

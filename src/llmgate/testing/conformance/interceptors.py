@@ -102,7 +102,7 @@ class InterceptorConformance(StageConformance):
 
     @pytest.mark.asyncio
     async def test_reads_no_body_unless_it_says_so(self, context: StageContext) -> None:
-        """Without ``Aspect.REQUEST`` in ``reads`` a request is never decoded; without it in ``writes``, never edited."""
+        """Without ``Aspect.REQUEST`` in ``reads`` no request is decoded; without it in ``writes``, none is edited."""
         decoded: list[bytes] = []
         plain = self.make_request().chat
 

@@ -10,7 +10,7 @@ from llmgate.stages.interceptors.request_rules.config import RequestRulesConfig
 @pytest.mark.parametrize("field", ["max_output_tokens", "max_output_characters", "max_concurrent_attempts"])
 @pytest.mark.parametrize("value", [0, -1])
 def test_a_bound_is_positive(field, value):
-    with pytest.raises(ValueError, match=field):
+    with pytest.raises(ValueError, match=f"{field.replace('_', '-')} must be above 0, not {value}"):
         RequestRulesConfig(**{field: value})
 
 

@@ -140,3 +140,9 @@ async def test_closing_forgets_everything_and_ends_subscriptions(clock):
         await store.aclose()
         assert [message async for message in messages] == []
     assert len(store) == 0
+
+
+@pytest.mark.parametrize("field", ["max_entries", "once_ttl", "subscriber_queue"])
+def test_bounds_are_positive(field):
+    with pytest.raises(ValueError, match=f"{field.replace('_', '-')} must be above 0, not 0"):
+        MemoryConfig(**{field: 0})

@@ -17,7 +17,9 @@ def _word(_: object, attribute: attrs.Attribute[str], value: str) -> None:
         raise ValueError(f"{attribute.name.replace('_', '-')}: {value!r} is not one of {', '.join(_OVER_LIMIT)}")
 
 
-_positive: Final = attrs.validators.optional(attrs.validators.gt(0))
+def _positive(_: object, attribute: attrs.Attribute[int | None], value: int | None) -> None:
+    if value is not None and value <= 0:
+        raise ValueError(f"{attribute.name.replace('_', '-')} must be above 0, not {value}")
 
 
 @attrs.frozen

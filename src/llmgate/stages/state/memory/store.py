@@ -25,6 +25,11 @@ class StateFullError(GatewayError):
     default_code = "state_store_full"
 
 
+def _positive(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"{attribute.name.replace('_', '-')} must be above 0, not {value}")
+
+
 @attrs.frozen
 class MemoryConfig:
     """The config of ``memory``.
@@ -35,9 +40,9 @@ class MemoryConfig:
         subscriber_queue: Messages that may wait for one subscriber.
     """
 
-    max_entries: int = attrs.field(default=1_000_000, validator=attrs.validators.gt(0))
-    once_ttl: float = attrs.field(default=3600.0, validator=attrs.validators.gt(0))
-    subscriber_queue: int = attrs.field(default=1024, validator=attrs.validators.gt(0))
+    max_entries: int = attrs.field(default=1_000_000, validator=_positive)
+    once_ttl: float = attrs.field(default=3600.0, validator=_positive)
+    subscriber_queue: int = attrs.field(default=1024, validator=_positive)
 
 
 @attrs.define(eq=False)

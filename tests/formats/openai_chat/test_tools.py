@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+
+from llmgate.formats.openai_chat.fields import ShapeError
+from llmgate.formats.openai_chat.tools import (
+    decode_output_format,
+    decode_tool,
+    decode_tool_choice,
+    encode_output_format,
+    encode_tool_choice,
+    encode_tools,
+)
+from llmgate.spec import InvalidRequestError, OutputFormat, ToolChoice, ToolDefinition
+
+CUSTOM = {"type": "custom", "custom": {"name": "sql", "format": {"type": "grammar"}}}
+
+
+def test_a_function_keeps_fields_nobody_knows():
+    wire = {"type": "function", "function": {"name": "f", "strict": True, "x": 1}, "cache_control": {}}
+    tool = decode_tool(wire, "t")
+    assert tool == ToolDefinition("f", strict=True, extra={"cache_control": {}, "function": {"x": 1}})
+    assert encode_tools([tool]) == [wire]
+
+
+def test_a_tool_of_another_kind_is_for_this_format_only():
+    tool = decode_tool(CUSTOM, "t")
+    assert tool.name == "sql"
+    assert encode_tools([tool]) == [CUSTOM]
+    with pytest.raises(InvalidRequestError, match="sql"):
+        encode_tools([tool], own=False)
+
+
+@pytest.mark.parametrize(
+    ("wire", "choice"),
+    [
+        ("auto", ToolChoice("auto")),
+        ("none", ToolChoice("none")),
+        ("required", ToolChoice("required")),
+        ({"type": "function", "function": {"name": "f"}}, ToolChoice("named", "f")),
+    ],
+)
+def test_choices_both_ways(wire, choice):
+    assert decode_tool_choice(wire) == choice
+    assert encode_tool_choice(choice) == wire
+
+
+@pytest.mark.parametrize("wire", ["any", 1, {"type": "allowed_tools"}, {"type": "function", "function": {"name": 1}}])
+def test_other_choices_are_left_to_the_vendor(wire):
+    assert decode_tool_choice(wire) is None
+
+
+def test_output_formats():
+    schema = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}, "x": 1}}
+    output, more = decode_output_format(schema, "r")
+    assert output == OutputFormat("json_schema", schema={"type": "object"}, name="n")
+    assert more == {"json_schema": {"x": 1}}
+    assert decode_output_format({"type": "json_object"}, "r") == (OutputFormat("json"), {})
+    assert decode_output_format({"type": "grammar", "g": 1}, "r") == (None, {"type": "grammar", "g": 1})
+    assert encode_output_format(OutputFormat("json_schema", schema={}))["json_schema"]["name"] == "answer"
+    with pytest.raises(ShapeError, match="json_schema must be an object"):
+        decode_output_format({"type": "json_schema"}, "r")

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from llmgate.formats import FORMATS, get_format, read_request
+from llmgate.spec import Format, InvalidRequestError
+from llmgate.testing.corpus import chat_corpus
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_what_it_is_called(name):
+    wire_format = get_format(name)
+    assert isinstance(wire_format, Format)
+    assert wire_format.name == name
+    assert get_format(name) is wire_format
+
+
+def test_an_unknown_format_is_a_key_error():
+    with pytest.raises(KeyError):
+        get_format("morse")
+
+
+def test_a_request_is_decoded_when_somebody_reads_it():
+    body = chat_corpus()["full"]
+    request = read_request(get_format("openai-chat"), body, headers={"authorization": "Bearer x", "cookie": "y"})
+    assert request.body is body
+    assert (request.model, request.stream, request.include_usage) == ("gpt-4o-mini", True, True)
+    assert request.headers == {}
+    assert request.chat is request.chat
+    assert request.edited(temperature=0.1).chat.temperature == 0.1
+
+
+def test_a_body_that_is_no_request_is_refused():
+    with pytest.raises(InvalidRequestError):
+        read_request(get_format("openai-chat"), b"{}")
