@@ -21,7 +21,7 @@ _USAGE: Final = {"prompt_tokens": 24, "completion_tokens": 50, "total_tokens": 7
 
 
 def request_body(*, model: str, stream: bool) -> bytes:
-    """A chat request of about 400 bytes."""
+    """A chat request of about 320 bytes."""
     body: dict[str, Any] = {
         "model": model,
         "messages": [

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .pipeline.blocking import BlockingPipeline as BlockingPipeline
-    from .pipeline.completion import Completion as Completion, CompletionStream as CompletionStream
+    from .pipeline.completion import (
+        Completion as Completion,
+        CompletionStream as CompletionStream,
+        Embeddings as Embeddings,
+    )
     from .pipeline.pipeline import Pipeline as Pipeline
     from .spec import (
         AuthenticationError as AuthenticationError,
@@ -50,6 +54,7 @@ __all__ = [
     "CompletionStream",
     "ConfigError",
     "Credentials",
+    "Embeddings",
     "GatewayChunk",
     "GatewayClosedError",
     "GatewayError",
@@ -80,6 +85,7 @@ _HOMES = {
     "BlockingPipeline": "llmgate.pipeline.blocking",
     "Completion": "llmgate.pipeline.completion",
     "CompletionStream": "llmgate.pipeline.completion",
+    "Embeddings": "llmgate.pipeline.completion",
     "Pipeline": "llmgate.pipeline.pipeline",
 }
 

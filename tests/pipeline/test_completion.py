@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from llmgate.spec import FinishReason, ProviderError, Usage
-from llmgate.testing.transport import stream_answer
+from llmgate.testing.transport import json_answer, stream_answer
 from scripted import MESSAGES, OpenBench, completion, delta, streamed
 
 
@@ -73,3 +75,17 @@ async def test_reading_a_stream_that_was_not_opened_says_what_to_write(bench: Op
             await anext(stream)
         with pytest.raises(RuntimeError, match="async with"):
             _ = stream.exchange
+
+
+@pytest.mark.parametrize("embedding", [[0.5, -2.0], "AAAAPwAAAMA="], ids=["as numbers", "as base64 of 32-bit floats"])
+async def test_embeddings_come_as_vectors_in_the_order_of_the_inputs(bench: OpenBench, embedding: Any) -> None:
+    data = [{"index": 1, "embedding": embedding}, {"index": 0, "embedding": [1.0]}]
+    body = {"object": "list", "model": "e-1", "data": data, "usage": {"prompt_tokens": 4, "total_tokens": 4}}
+    async with bench(json_answer(body), routers={}) as b:
+        answer = await b.pipeline.embed(model="alpha/e", input=["x", "y"])
+        assert [list(vector) for vector in answer.vectors] == [[1.0], [0.5, -2.0]]
+        assert (answer.model, answer.usage) == ("e-1", Usage(input_tokens=4))
+        assert b.urls == ["https://alpha.test/v1/embeddings"]
+        assert b.bodies == [{"model": "e", "input": ["x", "y"]}]
+        (record,) = await b.records()
+        assert (record.operation, record.outcome) == ("embeddings", "ok")

@@ -173,8 +173,8 @@ async def test_a_slow_but_steady_stream_outlives_its_idle_timeout(
 async def test_a_reader_that_rests_is_no_silence_of_the_provider(
     transport: AiohttpTransport, upstream: FakeUpstream, ask: Ask
 ) -> None:
-    total = 8_000_000
-    upstream.answer(body=b"x" * total)
+    total = 8_000_000  # in one write with the head, so that reading is paused from the start
+    upstream.raw(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % total + b"x" * total, end="keep")
     stream = await transport.open_stream(ask(timeouts=Timeouts(connect=2, first_byte=5, idle=0.2)))
     await asyncio.sleep(0.5)
     body, error = await drained(stream)

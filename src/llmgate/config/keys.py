@@ -88,6 +88,7 @@ _PROVIDER: Final = (
     ("headers", "names", "", "More headers that are sent to it"),
     ("headers.<header>", "text", "", "The value of a header"),
     ("timeouts", "section", "", "How long to wait for it; what is left out is as in the gateway's timeouts"),
+    ("passthrough", "inference|all", "inference", "Which of its paths the direct relay /PROVIDER/... may call"),
 )
 _BALANCE: Final = (
     ("strategy", "text", "", "latency, weighted, model-weighted, model-latency, priority, or another strategy's name"),

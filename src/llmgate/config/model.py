@@ -71,6 +71,7 @@ class ProviderConfig:
         timeouts: How long to wait for it; None for the gateway's.
         version_path: The version path of its address, for the rare server whose path is not ``/v1``; None to deduce it.
         keyless: Whether it is used without a credential; None for the row's answer.
+        passthrough: Whether the direct relay may call every path of the provider, not only those for inference.
     """
 
     name: str
@@ -84,6 +85,7 @@ class ProviderConfig:
     timeouts: Timeouts | None = None
     version_path: str | None = None
     keyless: bool | None = None
+    passthrough: bool = False
 
 
 @attrs.frozen

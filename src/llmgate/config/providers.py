@@ -154,6 +154,7 @@ class ProviderReader:
             timeouts=self._timeouts(section),
             version_path=section.get("version-path"),
             keyless=keyless,
+            passthrough=section.get("passthrough") == "all",
         )
         if len(self.decoder.problems) > before:
             raise UnreadableError

@@ -78,6 +78,7 @@ class Assembly:
             auth=auth,
             loggers=loggers,
             runtimes=self._runtimes,
+            providers=providers,
             unified=unified,
             routers=routers,
         )
@@ -107,6 +108,7 @@ class Assembly:
             models=entry.models,
             headers=entry.headers,
             timeouts=entry.timeouts or self._config.timeouts,
+            passthrough=entry.passthrough,
         )
         adapter: ProviderAdapter[Any] = self._stage("providers", entry.adapter)
         transport: Transport = adapter.make_transport(self._context) or self._context.transport
@@ -174,6 +176,17 @@ def origin_of(base_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def _formats_of(name: str) -> Mapping[str, str]:
+    """What a server that no row knows is taken to speak: an OpenAI-compatible one has more than chat, or says 404."""
+    if name != "openai-chat":
+        return {name: "/chat/completions"}
+    return {
+        "openai-chat": "/chat/completions",
+        "openai-embeddings": "/embeddings",
+        "openai-completions": "/completions",
+    }
+
+
 def _address(entry: ProviderConfig, row: ProviderRow | None) -> str:
     """Where requests to a provider go; an adapter of a kind of its own, with a transport of its own, may need none."""
     if row is None and entry.base_url is None and entry.adapter.use != "openai":
@@ -184,12 +197,11 @@ def _address(entry: ProviderConfig, row: ProviderRow | None) -> str:
 def _row_as_configured(entry: ProviderConfig, row: ProviderRow | None) -> ProviderRow:
     """The catalogue's row under the operator's settings, or a row made for a provider that no row knows."""
     if row is None:
-        path = "/chat/completions"
         return ProviderRow(
             name=entry.name,
             title=entry.name,
             base_url=entry.base_url,
-            formats={entry.format or "openai-chat": path},
+            formats=_formats_of(entry.format or "openai-chat"),
             credential=None if entry.keyless else CredentialHeader(),
             keyless=bool(entry.keyless),
             source="the configuration",

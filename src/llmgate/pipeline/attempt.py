@@ -65,22 +65,8 @@ def build_try(
         attempt.credential_ref = str(secret.ref) if secret.ref else None
         attempt.credential_version = secret.version
         attempt.credential_fingerprint = secret.fingerprint
-    wire_format = _choose_format(runtime.provider, request.format)
-    relay = wire_format.name == request.format
-    asks_usage = request.stream and not request.include_usage and runtime.provider.row.stream_usage == "option"
-    edits = _edits(request, attempt.deployment.model, asks_usage=asks_usage)
-    call = AttemptCall(
-        operation=request.operation,
-        deployment=attempt.deployment,
-        format=wire_format,
-        body=RelayBody(wire_format.patch_request(request.body, edits) if edits else request.body)
-        if relay
-        else attrs.evolve(request.chat, **edits),
-        stream=request.stream,
-        secret=secret,
-        headers=request.headers if relay else {},
-        withhold_usage=asks_usage,
-        now=now,
+    call = (
+        _relay_call(request, attempt, secret, now) if request.relay else _call(runtime, request, attempt, secret, now)
     )
     built = runtime.adapter.build_request(call)
     if built.origin != runtime.origin:
@@ -89,7 +75,7 @@ def build_try(
             f"adapter {runtime.adapter.name!r} built a request to {built.origin!r} for provider "
             f"{runtime.provider.name!r}, which is configured elsewhere: the adapter must use provider.base_url"
         )
-    return Try(attempt, runtime, call, built, relay)
+    return Try(attempt, runtime, call, built, relay=isinstance(call.body, RelayBody))
 
 
 async def answer(tried: Try, inbound: str) -> GatewayResponse:
@@ -128,10 +114,49 @@ def note_head(attempt: Attempt, status: int, headers: Mapping[str, str]) -> None
     attempt.provider_request_id = headers.get("x-request-id") or headers.get("request-id")
 
 
-def _choose_format(provider: Provider, inbound: str) -> Format:
+def _call(
+    runtime: ProviderRuntime, request: GatewayRequest, attempt: Attempt, secret: Secret | None, now: float
+) -> AttemptCall:
+    wire_format = _choose_format(runtime.provider, request)
+    relay = wire_format.name == request.format
+    asks_usage = request.stream and not request.include_usage and runtime.provider.row.stream_usage == "option"
+    edits = _edits(request, attempt.deployment.model, asks_usage=asks_usage)
+    return AttemptCall(
+        operation=request.operation,
+        deployment=attempt.deployment,
+        format=wire_format,
+        body=RelayBody(wire_format.patch_request(request.body, edits) if edits else request.body)
+        if relay
+        else attrs.evolve(request.chat, **edits),
+        stream=request.stream,
+        secret=secret,
+        headers=request.headers if relay else {},
+        withhold_usage=asks_usage,
+        now=now,
+    )
+
+
+def _relay_call(request: GatewayRequest, attempt: Attempt, secret: Secret | None, now: float) -> AttemptCall:
+    """A call that goes to one provider as it is; the format serves only to read its errors."""
+    return AttemptCall(
+        operation=request.operation,
+        deployment=attempt.deployment,
+        format=get_format(next(iter(attempt.deployment.provider.row.formats), "openai-chat")),
+        body=RelayBody(request.body),
+        stream=False,
+        secret=secret,
+        headers=request.headers,
+        relay=request.relay,
+        now=now,
+    )
+
+
+def _choose_format(provider: Provider, request: GatewayRequest) -> Format:
     """The inbound format where the provider speaks it, so that bodies are relayed; else its preferred one."""
     formats = provider.row.formats
-    return get_format(inbound if inbound in formats else next(iter(formats)))
+    if request.format in formats:
+        return get_format(request.format)
+    return next(one for one in map(get_format, formats) if one.operation is request.operation)
 
 
 def _edits(request: GatewayRequest, model: str, *, asks_usage: bool) -> dict[str, Any]:

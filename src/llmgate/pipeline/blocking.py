@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 from llmgate.spec import ChatRequest, FinishReason, GatewayChunk, Record, Usage
 
-from .completion import Completion, CompletionStream
+from .completion import Completion, CompletionStream, Embeddings
 from .models import ModelEntry
 from .pipeline import Pipeline
 
@@ -78,6 +78,10 @@ class BlockingPipeline:
     def stream(self, request: ChatRequest | None = None, /, **fields: Any) -> BlockingStream:
         """Ask for a streamed chat answer: ``with p.stream(...) as chunks``; see ``Pipeline.stream``."""
         return BlockingStream(self, self._pipeline.stream(request, **fields))
+
+    def embed(self, **fields: Any) -> Embeddings:
+        """Ask for embeddings; see ``Pipeline.embed``."""
+        return self._run(self._pipeline.embed(**fields))
 
     def models(self, **options: Any) -> Sequence[ModelEntry]:
         """The models that the caller may ask for; see ``Pipeline.models``."""

@@ -18,6 +18,7 @@ from typing import Any
 import attrs
 
 from llmgate.catalogue import family, provider_row
+from llmgate.formats import get_format
 from llmgate.spec import (
     Deployment,
     ModelNotFoundError,
@@ -31,7 +32,7 @@ from llmgate.spec import (
 
 from .snapshot import Balance, Member, Route, Snapshot
 
-__all__ = ["Candidates", "find_candidates", "find_route", "permitted"]
+__all__ = ["Candidates", "find_candidates", "find_route", "permitted", "relay_candidates", "speaks"]
 
 
 @attrs.frozen(eq=False)
@@ -79,7 +80,7 @@ def find_candidates(snapshot: Snapshot, router: str | None, model: str, operatio
     if router is None:
         named = _router_in(snapshot, model)
         if named is None:
-            return _on_unified(snapshot.unified, model)
+            return _on_unified(snapshot.unified, model, operation)
         router, model = named
     route = snapshot.routers.get(router)
     if route is None:
@@ -101,6 +102,24 @@ def _router_in(snapshot: Snapshot, model: str) -> tuple[str, str] | None:
     return (owner, rest) if owner in snapshot.routers else None
 
 
+def relay_candidates(snapshot: Snapshot, provider_name: str, model: str) -> Candidates:
+    """The one place that a relayed request can go.
+
+    Args:
+        snapshot: What is configured.
+        provider_name: The provider addressed.
+        model: The model that its body names, ``""`` where none can be read; a principal who is restricted by model then
+            needs a right to all of the provider's.
+
+    Raises:
+        ModelNotFoundError: there is no such provider.
+    """
+    provider = snapshot.providers.get(provider_name)
+    if provider is None:
+        raise ModelNotFoundError(f"provider {provider_name!r} is not configured", code="provider_not_found")
+    return Candidates(snapshot.unified, [_deployment(provider, model)], snapshot.unified.fallback, addressed=True)
+
+
 def permitted(principal: Principal, deployments: Sequence[Deployment], model: str) -> Sequence[Deployment]:
     """Those deployments whose own model the principal may call; checked on each hop, so fallback cannot widen a right.
 
@@ -119,19 +138,28 @@ def _matches(deployment: Deployment, pattern: str) -> bool:
     return fnmatchcase(deployment.id, pattern) or fnmatchcase(deployment.model, pattern)
 
 
-def _on_unified(route: Route, model: str) -> Candidates:
+def speaks(provider: Provider, operation: Operation) -> bool:
+    """Whether a provider speaks a wire format of the operation."""
+    return any(get_format(name).operation is operation for name in provider.row.formats)
+
+
+def _on_unified(route: Route, model: str, operation: Operation) -> Candidates:
     owner, slash, rest = model.partition("/")
-    if slash and rest and owner in route.providers:
-        return Candidates(route, [_deployment(route.providers[owner], rest)], route.fallback, addressed=True)
-    if slash and (row := provider_row(owner)) is not None:
-        if row.name in route.providers:
-            return Candidates(route, [_deployment(route.providers[row.name], rest)], route.fallback, addressed=True)
+    row = provider_row(owner) if slash else None
+    named = route.providers.get(owner) or (route.providers.get(row.name) if row is not None else None)
+    if slash and rest and named is not None:
+        if not speaks(named, operation):
+            raise ModelNotFoundError(
+                f"provider {named.name!r} does not serve {operation.value}", code="operation_not_supported"
+            )
+        return Candidates(route, [_deployment(named, rest)], route.fallback, addressed=True)
+    if row is not None and named is None:
         raise ModelNotFoundError(
             f"provider {owner!r} of model {model!r} is not configured: "
             + (f"set {row.key_variables[0]}" if row.key_variables else f"write {row.name} under providers"),
             param="model",
         )
-    providers = _serving(list(route.providers.values()), model)
+    providers = _serving([one for one in route.providers.values() if speaks(one, operation)], model)
     if not providers:
         raise ModelNotFoundError(
             f"model {model!r} is not known: write provider/model with one of {', '.join(route.providers) or 'none'}",
@@ -148,7 +176,7 @@ def _serving(providers: Sequence[Provider], model: str) -> Sequence[Provider]:
     alike = [one for one in providers if not one.models and _looks_like(one, model)]
     if alike:
         return alike
-    open_to_any = [one for one in providers if not one.models]
+    open_to_any = [one for one in providers if not one.models and not one.row.closed]
     return open_to_any if len(providers) == 1 else []
 
 
@@ -157,10 +185,17 @@ def _looks_like(provider: Provider, model: str) -> bool:
 
 
 def _on_router(route: Route, model: str, operation: Operation) -> Candidates:
-    balance = route.balances.get(operation)
+    balance = route.balances.get(operation) or route.balances.get(Operation.CHAT)
     if balance is None:
         raise NoDeploymentError(
-            f"router {route.id!r} does not serve {operation.value}: write load-balance.{operation.value} under it"
+            f"router {route.id!r} does not serve {operation.value}: write load-balance.chat under it"
+        )
+    members = [one for one in balance.members if speaks(one.provider, operation)]
+    if len(members) < len(balance.members):
+        balance = attrs.evolve(balance, members=members)
+    if not members:
+        raise ModelNotFoundError(
+            f"no provider of router {route.id!r} serves {operation.value}", code="operation_not_supported"
         )
     if balance.by_model:
         return Candidates(route, _by_model(route, balance, model), balance.strategy)

@@ -9,12 +9,14 @@ from typing import Any, Self
 import attrs
 
 from llmgate.codecs import jsons
+from llmgate.formats.openai_embeddings import vectors_in
 from llmgate.spec import (
     ChatResponse,
     FinishReason,
     GatewayChunk,
     GatewayRequest,
     GatewayResponse,
+    ProviderProtocolError,
     Record,
     ToolCall,
     Usage,
@@ -23,7 +25,7 @@ from llmgate.spec import (
 from .frame import ExchangeFrame
 from .streaming import GatewayStream
 
-__all__ = ["Completion", "CompletionStream"]
+__all__ = ["Completion", "CompletionStream", "Embeddings"]
 
 
 @attrs.frozen(eq=False)
@@ -83,6 +85,41 @@ class Completion:
         """The answer's body as parsed JSON."""
         value: dict[str, Any] = jsons.loads(self.response.body)
         return value
+
+
+@attrs.frozen(eq=False)
+class Embeddings:
+    """Embeddings of one or several texts.
+
+    Args:
+        response: The answer as it travelled.
+        exchange: The account of the exchange.
+    """
+
+    response: GatewayResponse = attrs.field(repr=False)
+    exchange: Record = attrs.field(repr=False)
+
+    @property
+    def vectors(self) -> Sequence[Sequence[float]]:
+        """One vector per input, in the order of the inputs.
+
+        Raises:
+            ProviderProtocolError: the provider sent something else.
+        """
+        try:
+            return vectors_in(self.response.body)
+        except (KeyError, TypeError, ValueError) as wrong:
+            raise ProviderProtocolError(f"the answer holds no vectors: {wrong}") from None
+
+    @property
+    def model(self) -> str | None:
+        """The model that answered."""
+        return self.response.outcome.model
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens, None when the provider did not say."""
+        return self.response.outcome.usage
 
 
 class CompletionStream:

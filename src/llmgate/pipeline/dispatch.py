@@ -35,18 +35,25 @@ NO_BETTER_LATER: Final = frozenset({"insufficient_quota", "model_not_found"})
 """Codes of errors that another deployment may not have, and that the same one will still have in a second."""
 
 
-async def dispatch(frame: ExchangeFrame, request: GatewayRequest, run: Callable[[Try], Awaitable[T]]) -> T:
+async def dispatch(
+    frame: ExchangeFrame,
+    request: GatewayRequest,
+    run: Callable[[Try], Awaitable[T]],
+    candidates: Candidates | None = None,
+) -> T:
     """Try the candidates in order until one answers.
 
     Args:
         frame: The exchange.
         request: What is asked, with every edit.
         run: Makes one try; what it returns is the answer, a retryable ``ProviderError`` leads to the next candidate.
+        candidates: Where to try; None to find them by the model's name.
 
     Raises:
         GatewayError: what the last candidate failed with, or why there was none.
     """
-    candidates = find_candidates(frame.snapshot, request.router, request.model, request.operation)
+    if candidates is None:
+        candidates = find_candidates(frame.snapshot, request.router, request.model, request.operation)
     ranked = await _rank(frame, candidates, request)
     retries = candidates.route.retries or NO_RETRIES
     repeats = retries.max_retries if request.max_retries is None else request.max_retries

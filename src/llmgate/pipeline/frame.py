@@ -32,13 +32,14 @@ from llmgate.spec import (
 )
 
 from .attempt import Try, answer
-from .candidates import find_route
+from .candidates import find_route, relay_candidates
 from .chain import Chain
 from .credentials import SecretBroker
 from .dispatch import dispatch
 from .ids import new_id
 from .live import CannedStream, LiveStream, StreamSource
 from .models import ModelEntry, list_models
+from .relaying import RelayAnswer, open_relay
 from .settling import make_record
 from .snapshot import Snapshot
 from .streaming import GatewayStream, open_stream
@@ -100,7 +101,7 @@ class ExchangeFrame:
         self._entered = [0]
         self._strategies: dict[int, RoutingStrategy[Any]] = {}
         self._passed: dict[int, int] = {}
-        self._stream: GatewayStream | None = None
+        self._stream: GatewayStream | RelayAnswer | None = None
         self._sealed = False
         self._settled = False
         self._record: Record | None = None
@@ -193,10 +194,41 @@ class ExchangeFrame:
             raise self.failed(self._timed_out()) from None
         except GatewayError as error:
             raise self.failed(error) from None
-        self._stream = GatewayStream(self, source, request)
+        stream = self._stream = GatewayStream(self, source, request)
         self.exchange.outcome = source.outcome
         self.exchange.status = 200
-        return self._stream
+        return stream
+
+    async def relay(self, provider_name: str, request: GatewayRequest) -> RelayAnswer:
+        """Hand a request to one provider as it is; returns once the head of the answer has come.
+
+        Args:
+            provider_name: The configured name of the provider.
+            request: What is asked, with ``relay`` set.
+
+        Raises:
+            GatewayError: why there is no answer; an error answer of the provider is an answer.
+        """
+        self._begin(request)
+        upstream, response = None, None
+        try:
+            async with asyncio.timeout(self.remaining()):
+                prepared = await self.chain.before_request(self.view, request, self._entered)
+                if isinstance(prepared, GatewayRequest):
+                    self.exchange.request = prepared
+                    candidates = relay_candidates(self.snapshot, provider_name, prepared.model)
+                    upstream = await dispatch(self, prepared, open_relay, candidates)
+                    self.note_content(self.exchange.attempts[-1])
+                else:
+                    response = prepared
+        except TimeoutError:
+            raise self.failed(self._timed_out()) from None
+        except GatewayError as error:
+            raise self.failed(error) from None
+        answer = self._stream = RelayAnswer(self, upstream, response)
+        self.exchange.outcome = answer.outcome
+        self.exchange.status = answer.status
+        return answer
 
     async def models(self, router: str | None = None) -> Sequence[ModelEntry]:
         """The models that the caller may ask for.
@@ -284,6 +316,7 @@ class ExchangeFrame:
         if self.exchange.request is not None:
             raise RuntimeError("an exchange carries one request: open another exchange for the next one")
         self.exchange.request = request
+        self.exchange.operation = request.operation
         if request.deadline is not None:
             self._deadline = min(self._deadline, request.deadline)
         route = find_route(self.snapshot, request.router, request.model)

@@ -35,7 +35,7 @@ from llmgate.spec import (
     Transport,
 )
 
-from .completion import Completion, CompletionStream
+from .completion import Completion, CompletionStream, Embeddings
 from .credentials import SecretBroker
 from .frame import ExchangeFrame
 from .models import ModelEntry
@@ -256,6 +256,40 @@ class Pipeline:
             lambda: self._request(request, fields, router, timeout, metadata, max_retries, stream=True),
         )
 
+    async def embed(
+        self,
+        *,
+        router: str | None = None,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        credentials: Credentials | None = None,
+        api_key: str | None = None,
+        principal: Principal | None = None,
+        **fields: Any,
+    ) -> Embeddings:
+        """Ask for embeddings; arguments as for ``complete``, with ``model=`` and ``input=`` as OpenAI has them.
+
+        Raises:
+            GatewayError: why there is no answer.
+        """
+        if "model" not in fields or "input" not in fields:
+            raise TypeError("embeddings need model= and input=")
+        frame = self.exchange(
+            operation=Operation.EMBEDDINGS, credentials=_presented(credentials, api_key), principal=principal
+        )
+        async with frame:
+            request = read_request(
+                get_format("openai-embeddings"),
+                _as_body(fields),
+                router=router,
+                metadata=metadata,
+                deadline=None if timeout is None else self.clock.monotonic() + timeout,
+                max_retries=max_retries,
+            )
+            response = await frame.send(request)
+        return Embeddings(response, frame.record)
+
     async def models(
         self,
         *,
@@ -342,10 +376,12 @@ def _body_of(fields: Mapping[str, Any], *, stream: bool) -> bytes:
         raise TypeError("a chat needs model= and messages=")
     if fields.get("stream", stream) is not stream:
         raise TypeError("use pipeline.stream(...) for a stream and pipeline.complete(...) for a whole answer")
+    return _as_body({**fields, "stream": True} if stream else fields)
+
+
+def _as_body(fields: Mapping[str, Any]) -> bytes:
     body = {**fields, **fields.get("extra_body", {})}
     body.pop("extra_body", None)
-    if stream:
-        body["stream"] = True
     try:
         return jsons.dumps(body)
     except (TypeError, ValueError) as failure:

@@ -143,7 +143,7 @@ def _outcome_word(exchange: Exchange) -> str:
     if exchange.disconnected:
         return "cancelled"
     if exchange.error is None:
-        return "ok"
+        return "ok" if exchange.status is None or exchange.status < 400 else "error"
     return "incomplete" if exchange.first_content is not None else "error"
 
 

@@ -116,5 +116,6 @@ class Snapshot:
     auth: Sequence[AuthProvider[Any]]
     loggers: Sequence[tuple[str, Logger[Any]]]
     runtimes: Mapping[Provider, ProviderRuntime]
+    providers: Mapping[str, Provider]
     unified: Route
     routers: Mapping[str, Route]

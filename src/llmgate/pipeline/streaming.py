@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from llmgate.formats import get_format
 from llmgate.spec import (
     GatewayChunk,
-    GatewayError,
     GatewayRequest,
-    GatewayTimeoutError,
     ProviderProtocolError,
     ProviderResponse,
     ProviderStream,
 )
 
 from .attempt import Try, note_head
+from .deadline import Deadline
 from .live import LiveStream, StreamSource
 
 if TYPE_CHECKING:
@@ -85,8 +83,7 @@ class GatewayStream:
         self._source = source
         self._request = request
         self._format = get_format(request.format)
-        self._waiting: asyncio.Task[object] | None = None
-        self._overdue = False
+        self._deadline = Deadline(frame)
         self.finished = False
         self.closed = False
         self.outcome = source.outcome
@@ -94,8 +91,6 @@ class GatewayStream:
         self.headers: Mapping[str, str] = {
             name: value for name, value in source.headers.items() if name in self._format.response_headers
         }
-        # One timer for the whole stream: a deadline costs nothing per event.
-        self._alarm = asyncio.get_running_loop().call_later(max(0.0, frame.remaining()), self._ring)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._encoded() if self._source.decode else self._relayed()
@@ -117,12 +112,12 @@ class GatewayStream:
             if source.outcome.complete:
                 await self._seal()
                 return
-            pending = await self._next_chunks()
+            pending = await self._deadline.read(source.read_chunks)
 
     async def finish(self) -> None:
         """Let the upstream end by itself for a moment, then close it. Idempotent."""
         if not self.closed:
-            self._alarm.cancel()
+            self._deadline.cancel()
             await self._source.drain()
             await self.aclose()
 
@@ -131,7 +126,7 @@ class GatewayStream:
         if self.closed:
             return
         self.closed = True
-        self._alarm.cancel()
+        self._deadline.cancel()
         await self._source.aclose()
 
     async def _relayed(self) -> AsyncIterator[bytes]:
@@ -140,7 +135,7 @@ class GatewayStream:
         if held:
             yield held
         while not source.outcome.complete:
-            data = await self._next_bytes()
+            data = await self._deadline.read(source.read_bytes)
             if data:
                 yield data
         await self._seal()
@@ -160,45 +155,3 @@ class GatewayStream:
     async def _seal(self) -> None:
         await self._frame.seal()
         self.finished = True
-
-    async def _next_bytes(self) -> bytes:
-        self._start_waiting()
-        try:
-            return await self._source.read_bytes()
-        except BaseException as failure:  # noqa: BLE001 - raised again, as what it means
-            raise self._meaning(failure) from None
-        finally:
-            self._waiting = None
-
-    async def _next_chunks(self) -> Sequence[GatewayChunk]:
-        self._start_waiting()
-        try:
-            return await self._source.read_chunks()
-        except BaseException as failure:  # noqa: BLE001 - raised again, as what it means
-            raise self._meaning(failure) from None
-        finally:
-            self._waiting = None
-
-    def _start_waiting(self) -> None:
-        if self._overdue:
-            raise self._frame.failed(self._too_late())
-        self._waiting = asyncio.current_task()
-
-    def _ring(self) -> None:
-        """The deadline has passed: wake whoever waits for the upstream, or tell whoever comes next."""
-        self._overdue = True
-        if self._waiting is not None:
-            self._waiting.cancel()
-
-    def _meaning(self, failure: BaseException) -> BaseException:
-        """What a failed read means; the exchange remembers it."""
-        if self._overdue and isinstance(failure, asyncio.CancelledError) and self._waiting is not None:
-            self._waiting.uncancel()
-            failure = self._too_late()
-        if isinstance(failure, GatewayError):
-            self._frame.failed(failure)
-        return failure
-
-    def _too_late(self) -> GatewayTimeoutError:
-        seconds = self._frame.clock.monotonic() - self._frame.exchange.started
-        return GatewayTimeoutError(f"the stream was not finished within {seconds:.0f} s")

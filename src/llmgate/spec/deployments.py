@@ -59,6 +59,12 @@ class ProviderRow:
         domains: Host names of the vendor, ``*`` for one label; from the seed's table where it lists the vendor.
         cost: Whether the seed's table promises cost support.
         relay_only: Whether the row serves the direct relay only.
+        relay_paths: ``fnmatch`` patterns of the paths at the provider's host that the direct relay may call beside
+            those of ``formats`` and the model list; ``*`` matches slashes too. They are inference; what administers an
+            account is not among them.
+        relay_credential: How the credential is presented on paths of the direct relay that belong to none of
+            ``formats``; None for the same as ``credential``.
+        closed: Whether it serves the models listed and no other.
         source: The document that the row was taken from.
     """
 
@@ -78,6 +84,9 @@ class ProviderRow:
     domains: Sequence[str] = ()
     cost: bool = False
     relay_only: bool = False
+    relay_paths: Sequence[str] = ()
+    relay_credential: CredentialHeader | None = None
+    closed: bool = False
     source: str = ""
 
 
@@ -93,6 +102,7 @@ class Provider:
         models: Models that the operator lists; empty for any.
         headers: More headers that the operator wants sent.
         timeouts: How long to wait for it.
+        passthrough: Whether the direct relay may call every path of the provider, not only those for inference.
     """
 
     name: str
@@ -102,6 +112,7 @@ class Provider:
     models: Sequence[str] = ()
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     timeouts: Timeouts = Timeouts()
+    passthrough: bool = False
 
 
 @attrs.frozen

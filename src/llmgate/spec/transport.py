@@ -25,7 +25,7 @@ class ProviderRequest:
         origin: ``scheme://host[:port]`` that ``url`` must have; the transport refuses any other.
         pool: Which connections may be shared: those of the same provider and credential.
         timeouts: How long to wait.
-        max_body_bytes: Upper bound of a whole answer, decompressed.
+        max_body_bytes: Upper bound of a whole answer, decompressed; pieces that are iterated over are not bounded.
     """
 
     method: str
@@ -55,7 +55,7 @@ class ProviderStream(Protocol):
     headers: Mapping[str, str]
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """The body in the pieces in which it comes.
+        """The body in the pieces in which it comes; a read that was cancelled may be resumed.
 
         Raises:
             ProviderTimeoutError: nothing came within the idle timeout.

@@ -16,24 +16,20 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json as jsonlib
-import re
 import socket
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Literal, Self
 
+from .upstream_chat import CREATED, StreamEvent, answer_chat, answer_json, chat_events, error_value, event_bytes
 from .upstream_connection import Behaviour, ReceivedRequest, UpstreamConnection
+from .upstream_faults import FAULTS, Phase
 
 __all__ = ["Behaviour", "FakeUpstream", "ReceivedRequest", "StreamEvent", "UpstreamConnection", "chat_events"]
 
-StreamEvent = Mapping[str, Any] | str | bytes
-"""An event to stream: a mapping is sent as JSON ``data``, a string as ``data``, bytes as they are."""
-
 StreamEnd = Literal["done", "eof", "cut", "reset", "hang"]
-
-_CREATED: Final = 1_700_000_000
 
 
 class FakeUpstream:
@@ -58,6 +54,7 @@ class FakeUpstream:
         self.disconnects = 0
         """How many times the client left before its answer was complete."""
         self.port = 0
+        self._rejected = 0
         self._connections: set[UpstreamConnection] = set()
         self._script: deque[Behaviour] = deque()
         self._changed = asyncio.Event()
@@ -79,6 +76,11 @@ class FakeUpstream:
     def open_connections(self) -> int:
         """How many connections are open now."""
         return len(self._connections)
+
+    @property
+    def busy_connections(self) -> int:
+        """How many connections have an answer under way now."""
+        return sum(connection.busy for connection in self._connections)
 
     async def __aenter__(self) -> Self:
         await self.accept()
@@ -128,6 +130,28 @@ class FakeUpstream:
             AssertionError: it did not within ``timeout`` seconds.
         """
         await self._until(lambda: self.left >= count, timeout, f"the client to close {count} connections")
+
+    async def idle(self, *, timeout: float = 5.0) -> None:
+        """Wait until no answer is under way: given to its end, or given up because the client has left.
+
+        Raises:
+            AssertionError: one still was after ``timeout`` seconds.
+        """
+        await self._until(lambda: not self.busy_connections, timeout, "every answer to end")
+
+    def reject(self, times: int = 1) -> None:
+        """Break the next connections (RST) as soon as they are made."""
+        self._rejected += times
+
+    def fault(self, name: str, phase: Phase = Phase.HEAD, *, times: int = 1) -> None:
+        """Queue a fault of ``upstream_faults.FAULTS``.
+
+        Args:
+            name: Which one.
+            phase: When it happens.
+            times: For how many requests.
+        """
+        self.script(FAULTS[name].behaviour(phase), times=times)
 
     def script(self, behaviour: Behaviour, *, times: int = 1) -> None:
         """Queue a behaviour of your own."""
@@ -186,7 +210,7 @@ class FakeUpstream:
             headers: More headers.
             times: For how many requests.
         """
-        frames = [_frame(event) for event in events]
+        frames = [event_bytes(event) for event in events]
         if end == "done":
             frames.append(b"data: [DONE]\n\n")
         head = {"content-type": "text/event-stream", "transfer-encoding": "chunked", **(headers or {})}
@@ -289,12 +313,12 @@ class FakeUpstream:
         path = request.path.partition("?")[0]
         number = len(self.requests)
         if request.method == "POST" and path.endswith("/chat/completions"):
-            await _answer_chat(request, connection, f"chatcmpl-fake-{number}", f"req-fake-{number}")
+            await answer_chat(request, connection, f"chatcmpl-fake-{number}", f"req-fake-{number}")
         elif request.method == "GET" and path.endswith("/models"):
-            rows = [{"id": model, "object": "model", "created": _CREATED, "owned_by": "fake"} for model in self.models]
-            await _answer_json(connection, 200, {"object": "list", "data": rows}, f"req-fake-{number}")
+            rows = [{"id": model, "object": "model", "created": CREATED, "owned_by": "fake"} for model in self.models]
+            await answer_json(connection, 200, {"object": "list", "data": rows}, f"req-fake-{number}")
         else:
-            await _answer_json(connection, 404, _error(f"nothing at {path}"), f"req-fake-{number}")
+            await answer_json(connection, 404, error_value(f"nothing at {path}"), f"req-fake-{number}")
 
     def behaviour_for(self, request: ReceivedRequest) -> Behaviour:
         """Note a request and say what to do with it (for the connection's use)."""
@@ -307,7 +331,14 @@ class FakeUpstream:
         self.accepted += 1
         self._connections.add(connection)
         self._changed.set()
+        if self._rejected:
+            self._rejected -= 1
+            connection.reset()
         return self.accepted - 1
+
+    def answered(self) -> None:
+        """Note the end of an answer (for the connection's use)."""
+        self._changed.set()
 
     def lost(self, connection: UpstreamConnection, *, by_client: bool, busy: bool) -> None:
         """Note the end of a connection (for the connection's use)."""
@@ -337,45 +368,6 @@ class FakeUpstream:
         return sock
 
 
-def chat_events(
-    text: str, *, model: str = "gpt-4o-mini", identifier: str = "chatcmpl-fake", usage: Mapping[str, int] | None = None
-) -> list[dict[str, Any]]:
-    """The events of an OpenAI chat completion stream: the role, the text word by word, the finish reason.
-
-    Args:
-        text: What the model says.
-        model: The model that says it.
-        identifier: The id of the answer.
-        usage: Token counts for a last event without choices; None for no such event.
-    """
-    base = {"id": identifier, "object": "chat.completion.chunk", "created": _CREATED, "model": model}
-
-    def event(delta: Mapping[str, str], finish_reason: str | None = None) -> dict[str, Any]:
-        return {**base, "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
-
-    events = [event({"role": "assistant", "content": ""})]
-    events += [event({"content": word}) for word in _words(text)]
-    events.append(event({}, "stop"))
-    if usage is not None:
-        events.append({**base, "choices": [], "usage": dict(usage)})
-    return events
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\s*\S+|\s+$", text)
-
-
-def _frame(event: StreamEvent) -> bytes:
-    if isinstance(event, bytes):
-        return event
-    data = event if isinstance(event, str) else jsonlib.dumps(event, ensure_ascii=False)
-    return b"data: " + data.encode() + b"\n\n"
-
-
-def _error(message: str) -> dict[str, Any]:
-    return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}}
-
-
 async def _end(connection: UpstreamConnection, end: StreamEnd) -> None:
     if end in {"done", "eof"}:
         await connection.write(b"0\r\n\r\n")
@@ -386,44 +378,3 @@ async def _end(connection: UpstreamConnection, end: StreamEnd) -> None:
         connection.reset()
     else:
         connection.close()
-
-
-async def _answer_json(connection: UpstreamConnection, status: int, value: Any, request_id: str) -> None:
-    data = jsonlib.dumps(value).encode()
-    head = {"content-type": "application/json", "content-length": str(len(data)), "x-request-id": request_id}
-    await connection.write_head(status, head)
-    await connection.write(data)
-
-
-async def _answer_chat(
-    request: ReceivedRequest, connection: UpstreamConnection, identifier: str, request_id: str
-) -> None:
-    """Echo the last user message."""
-    try:
-        asked = request.json()
-        model, text, prompt = asked["model"], _last_user_text(asked["messages"]), jsonlib.dumps(asked["messages"])
-    except (ValueError, KeyError, TypeError, IndexError):
-        await _answer_json(connection, 400, _error("the body is not a chat completion request"), request_id)
-        return
-    counts = {"prompt_tokens": len(prompt) // 4, "completion_tokens": len(_words(text))}
-    usage = {**counts, "total_tokens": sum(counts.values())}
-    if not asked.get("stream"):
-        message = {"role": "assistant", "content": text, "refusal": None}
-        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
-        answer = {"id": identifier, "object": "chat.completion", "created": _CREATED, "model": model}
-        await _answer_json(connection, 200, {**answer, "choices": [choice], "usage": usage}, request_id)
-        return
-    wanted = (asked.get("stream_options") or {}).get("include_usage")
-    head = {"content-type": "text/event-stream", "transfer-encoding": "chunked", "x-request-id": request_id}
-    await connection.write_head(200, head)
-    for event in chat_events(text, model=model, identifier=identifier, usage=usage if wanted else None):
-        await connection.write_chunk(_frame(event))
-    await connection.write_chunk(b"data: [DONE]\n\n")
-    await connection.write(b"0\r\n\r\n")
-
-
-def _last_user_text(messages: Sequence[Mapping[str, Any]]) -> str:
-    content = [message["content"] for message in messages if message["role"] == "user"][-1]
-    if isinstance(content, str):
-        return content
-    return "".join(part.get("text", "") for part in content)

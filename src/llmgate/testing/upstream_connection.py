@@ -52,6 +52,10 @@ class ConnectionOwner(Protocol):
         """It is gone: closed by the client or by us, while an answer was due or not."""
         ...
 
+    def answered(self) -> None:
+        """An answer has ended."""
+        ...
+
     def failed(self, error: Exception) -> None:
         """A behaviour raised."""
         ...
@@ -73,13 +77,14 @@ class UpstreamConnection(asyncio.Protocol):
         """Which connection of the server it is, counted from 0."""
         self.gone = False
         """Whether it is closed."""
+        self.busy = False
+        """Whether an answer is under way."""
         self._owner = owner
         self._buffer = bytearray()
         self._arrived = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
         self._closed_by_us = False
-        self._busy = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start serving."""
@@ -98,7 +103,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.gone = True
         self._writable.set()
         self._task.cancel()
-        self._owner.lost(self, by_client=not self._closed_by_us, busy=self._busy)
+        self._owner.lost(self, by_client=not self._closed_by_us, busy=self.busy)
 
     def pause_writing(self) -> None:
         """The client reads slower than we write."""
@@ -158,9 +163,10 @@ class UpstreamConnection(asyncio.Protocol):
         """Answer one request after the other."""
         try:
             while (request := await self._read_request()) is not None:
-                self._busy = True
+                self.busy = True
                 await self._owner.behaviour_for(request)(request, self)
-                self._busy = False
+                self.busy = False
+                self._owner.answered()
                 if request.headers.get("connection", "").lower() == "close":
                     break
         except Exception as error:  # noqa: BLE001 - a behaviour is anybody's code; the test shall hear of it

@@ -10,10 +10,12 @@ import attrs
 from llmgate.spec import (
     AttemptCall,
     ConfigError,
+    CredentialHeader,
     NoDeploymentError,
     Provider,
     ProviderRequest,
     RelayBody,
+    RelayTarget,
     Secret,
 )
 
@@ -31,6 +33,8 @@ def build_request(call: AttemptCall) -> ProviderRequest:
         ConfigError: the provider does not speak the format.
         InvalidRequestError: the format has no counterpart for something that changes the meaning.
     """
+    if call.relay is not None:
+        return _build_relay(call, call.relay)
     provider = call.deployment.provider
     path = provider.row.formats.get(call.format.name)
     if path is None:
@@ -54,6 +58,36 @@ def build_request(call: AttemptCall) -> ProviderRequest:
     )
 
 
+def _build_relay(call: AttemptCall, target: RelayTarget) -> ProviderRequest:
+    """A request that goes up as it came, but for the credential and the headers of the row and the operator."""
+    provider = call.deployment.provider
+    origin = origin_of(provider.base_url)
+    native = provider.row.relay_credential if _is_native(provider, target) else None
+    assert isinstance(call.body, RelayBody), "a relayed request has a body of its own"
+    return ProviderRequest(
+        method=target.method,
+        url=origin + target.path,
+        headers={
+            **_lower(provider.row.headers),
+            **call.headers,
+            **_lower(provider.headers),
+            **_credential(provider, call.secret, native),
+        },
+        body=call.body.data or None,
+        provider_name=provider.name,
+        origin=origin,
+        pool=f"{provider.name}:{call.secret.fingerprint if call.secret else 'keyless'}",
+        timeouts=provider.timeouts,
+    )
+
+
+def _is_native(provider: Provider, target: RelayTarget) -> bool:
+    """Whether a path is none of the OpenAI-compatible ones below the provider's address."""
+    path = target.path.partition("?")[0]
+    base = urlsplit(provider.base_url).path
+    return path not in {base + own for own in provider.row.formats.values()}
+
+
 def origin_of(url: str) -> str:
     """``scheme://host[:port]`` of an address."""
     parts = urlsplit(url)
@@ -68,9 +102,9 @@ def _body(call: AttemptCall) -> bytes:
     return call.format.encode_request(request)
 
 
-def _credential(provider: Provider, secret: Secret | None) -> dict[str, str]:
+def _credential(provider: Provider, secret: Secret | None, instead: CredentialHeader | None = None) -> dict[str, str]:
     """The header that carries the credential, none for a provider that works without."""
-    header = provider.row.credential
+    header = instead or provider.row.credential
     if secret is None:
         if provider.secret is not None or not (header is None or provider.row.keyless):
             variables = " or ".join(provider.row.key_variables) or "its secret"
