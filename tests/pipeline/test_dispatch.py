@@ -153,3 +153,19 @@ async def test_an_interceptor_that_skips_every_candidate_leaves_none(bench: Open
             await b.pipeline.complete(router="main", model="m", messages=MESSAGES)
         (record,) = await b.records()
         assert record.attempts == ()
+
+
+async def test_a_provider_may_be_repeated_more_often_than_its_route_says(bench: OpenBench) -> None:
+    providers = {
+        "alpha": {
+            "base-url": "https://alpha.test/v1",
+            "retries": {"strategy": "constant", "delay": "1s", "max-retries": 2},
+        },
+        "beta": {"base-url": "https://beta.test/v1"},
+    }
+    async with bench(failure(503), failure(503), failure(503), completion("third time"), providers=providers) as b:
+        asking = asyncio.create_task(b.pipeline.complete(router="main", model="m", messages=MESSAGES))
+        for _ in range(6):
+            await b.clock.advance(1.0)
+        assert (await asking).text == "third time"
+        assert [url.split("/")[2] for url in b.urls] == ["alpha.test", "beta.test", "alpha.test", "alpha.test"]

@@ -227,6 +227,7 @@ def _keys() -> Iterator[Key]:
     yield from _below("routers.<router>.load-balance.chat", _BALANCE)
     for provider in ("providers.<provider>", "routers.<router>.providers.<provider>"):
         yield from _below(provider, _PROVIDER)
+        yield from _below(provider, _RETRIES)
         yield from _fields(f"{provider}.timeouts", Timeouts, "the gateway's")
     yield from _fields("timeouts", Timeouts)
     yield from _fields("stream", StreamConfig)

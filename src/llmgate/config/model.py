@@ -69,6 +69,7 @@ class ProviderConfig:
         models: Models that the operator lists; empty for any.
         headers: Headers that the operator wants sent to it.
         timeouts: How long to wait for it; None for the gateway's.
+        retries: How often an attempt at it is repeated; None for what its route says.
         version_path: The version path of its address, for the rare server whose path is not ``/v1``; None to deduce it.
         keyless: Whether it is used without a credential; None for the row's answer.
         passthrough: Whether the direct relay may call every path of the provider, not only those for inference.
@@ -83,6 +84,7 @@ class ProviderConfig:
     models: Sequence[str] = ()
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     timeouts: Timeouts | None = None
+    retries: RetryConfig | None = None
     version_path: str | None = None
     keyless: bool | None = None
     passthrough: bool = False

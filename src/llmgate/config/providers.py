@@ -10,10 +10,11 @@ from typing import Final
 import attrs
 
 from llmgate.catalogue import RESERVED_NAMES, provider_row, provider_rows, resolve_base_url
-from llmgate.formats import FORMATS
-from llmgate.spec import ProviderRow, SecretRef, Timeouts
+from llmgate.formats import FORMATS, get_format
+from llmgate.spec import Operation, ProviderRow, SecretRef, Timeouts
 
 from .decoder import Decoder, UnreadableError
+from .dialect import read_retries
 from .keys import children
 from .meanings import key_of, settable
 from .model import ProviderConfig, StageConfig
@@ -152,6 +153,7 @@ class ProviderReader:
             models=section.get("models", ()),
             headers=self._headers(row, section),
             timeouts=self._timeouts(section),
+            retries=read_retries(self.stages, section),
             version_path=section.get("version-path"),
             keyless=keyless,
             passthrough=section.get("passthrough") == "all",
@@ -208,7 +210,8 @@ class ProviderReader:
         given: str | None = section.get("format")
         if given is None:
             return "openai-chat" if row is None else None
-        spoken = FORMATS if row is None else row.formats
+        names = FORMATS if row is None else row.formats
+        spoken = [name for name in names if get_format(name).operation is Operation.CHAT]
         if given not in spoken:
             whom = "llmgate" if row is None else row.title
             sentence = f"{whom} does not speak the format {quoted(given)}: there is {', '.join(spoken) or 'none'}"

@@ -112,7 +112,7 @@ class Assembly:
         )
         adapter: ProviderAdapter[Any] = self._stage("providers", entry.adapter)
         transport: Transport = adapter.make_transport(self._context) or self._context.transport
-        self._runtimes[provider] = ProviderRuntime(provider, adapter, transport, origin_of(base_url))
+        self._runtimes[provider] = ProviderRuntime(provider, adapter, transport, origin_of(base_url), entry.retries)
         return provider
 
     def _unified(self, providers: Mapping[str, Provider], shared: Sequence[Interceptor[Any]]) -> Route:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
+
+import attrs
 
 from llmgate.config.model import RetryConfig
 from llmgate.spec import (
@@ -55,21 +58,28 @@ async def dispatch(
     if candidates is None:
         candidates = find_candidates(frame.snapshot, request.router, request.model, request.operation)
     ranked = await _rank(frame, candidates, request)
-    retries = candidates.route.retries or NO_RETRIES
-    repeats = retries.max_retries if request.max_retries is None else request.max_retries
-    for round_number in range(repeats + 1):
+    for round_number in itertools.count():
         walk = _Walk(frame, request, candidates)
         answer = await walk.through(ranked, run)
         if answer is not None:
             return answer
-        ranked = walk.repeatable
-        if not ranked or round_number == repeats:
+        plans = {one: _retries(frame, candidates, request, one) for one in walk.repeatable}
+        ranked = [one for one, plan in plans.items() if round_number < plan.max_retries]
+        if not ranked:
             raise walk.verdict()
-        delay = _delay(retries, round_number, walk.last_error, frame.chance())
+        delay = _delay(plans[ranked[0]], round_number, walk.last_error, frame.chance())
         if frame.remaining() <= delay:
             raise walk.verdict()
         await frame.clock.sleep(delay)
     raise AssertionError("the last round returns or raises")  # pragma: no cover
+
+
+def _retries(
+    frame: ExchangeFrame, candidates: Candidates, request: GatewayRequest, deployment: Deployment
+) -> RetryConfig:
+    """How an attempt at a deployment is repeated: as the caller says, else its provider, else the route."""
+    plan = frame.snapshot.runtimes[deployment.provider].retries or candidates.route.retries or NO_RETRIES
+    return plan if request.max_retries is None else attrs.evolve(plan, max_retries=request.max_retries)
 
 
 class _Walk:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
 import attrs
@@ -134,13 +134,12 @@ class LiveStream:
         Raises:
             ProviderError: the stream broke, ended too soon, or said that it failed.
         """
-        data = await self._read()
-        return self._checked(self._reader.relay(data))
+        return self._checked(self._understood(self._reader.relay, await self._read()))
 
     async def read_chunks(self) -> Sequence[GatewayChunk]:
         """The next whole events, decoded; see ``read_bytes``."""
-        data = await self._read()
-        return self._checked([chunk for chunk in self._reader.decode(data) if chunk.error is None])
+        chunks = self._understood(self._reader.decode, await self._read())
+        return self._checked([chunk for chunk in chunks if chunk.error is None])
 
     async def drain(self) -> None:
         """Wait a moment for the end of the body, so that the connection can be used again."""
@@ -165,19 +164,16 @@ class LiveStream:
             return await anext(self._pieces)
         except StopAsyncIteration:
             self._exhausted = True
-        reason = "ended the stream before its terminal marker"
+        self._understood(lambda _: self._reader.finish(), b"")
+        return b""  # only the blank line behind the terminal marker was missing
+
+    def _understood(self, step: Callable[[bytes], T], data: bytes) -> T:
+        """What the reader makes of a piece; where it is broken or the last one came too soon, the provider is named."""
         try:
-            self._reader.finish()
-        except ProviderProtocolError as cut:
-            reason = f"cut the stream: {cut.message}"
-        if self.outcome.complete:
-            return b""  # only the blank line behind the terminal marker was missing
-        raise ProviderProtocolError(
-            f"provider {self._provider_name!r} {reason}",
-            code="incomplete_stream",
-            provider_name=self._provider_name,
-            retryable=True,
-        )
+            return step(data)
+        except ProviderProtocolError as error:
+            message, code = f"provider {self._provider_name!r}: {error.message}", error.code
+        raise ProviderProtocolError(message, code=code, provider_name=self._provider_name, retryable=True)
 
     def _checked(self, pieces: T) -> T:
         """What came before an error event goes out first; the error is raised when nothing did."""

@@ -35,12 +35,14 @@ class ProviderRuntime:
         adapter: What builds its requests and reads its answers.
         transport: What moves them.
         origin: ``scheme://host[:port]`` of the provider, the only place where its requests may go.
+        retries: How often an attempt at it is repeated; None for what the route says.
     """
 
     provider: Provider
     adapter: ProviderAdapter[Any]
     transport: Transport
     origin: str
+    retries: RetryConfig | None = None
 
 
 @attrs.frozen(eq=False)

@@ -67,7 +67,8 @@ class StreamReader(ABC):
         """Say that the upstream has closed.
 
         Raises:
-            ProviderProtocolError: the stream ended without its terminal marker.
+            ProviderProtocolError: the stream ended without its terminal marker (code ``incomplete_stream``), or was
+                broken before.
         """
 
 

@@ -13,6 +13,9 @@ import attrs
 
 __all__ = ["Behaviour", "ConnectionOwner", "ReceivedRequest", "UpstreamConnection"]
 
+_TLS_HANDSHAKE: Final = b"\x16\x03"
+"""How a client begins that expects TLS; a plain server takes it for a bad request."""
+
 _REASONS: Final = {200: "OK", 302: "Found", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found"}
 
 
@@ -178,6 +181,9 @@ class UpstreamConnection(asyncio.Protocol):
     async def _read_request(self) -> ReceivedRequest | None:
         """The next request; None when what came is none."""
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:
+            if self._buffer.startswith(_TLS_HANDSHAKE):
+                await self.write_head(400, {"connection": "close", "content-length": "0"})
+                return None
             await self._more()
         head = self._take(end + 4)
         request_line, *lines = head[:-4].decode("latin-1").split("\r\n")

@@ -29,6 +29,7 @@ STATUSES: Final = (302, 400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 502, 5
 """Statuses that there is a fault for, called ``status-400`` and so on."""
 
 _SLOW: Final = 1.0  # seconds between two bytes
+_MOMENT: Final = 0.02  # seconds, so that what came before arrives on its own: a reset would even overtake it
 _TRICKLE: Final = 0.05  # seconds between two signs of a life without end
 _BOMB: Final = 16 * 1024 * 1024
 _PAGE: Final = b"<!doctype html>\n<title>Bad gateway</title>\n\n<h1>502 Bad gateway</h1>\n"
@@ -123,6 +124,7 @@ class SpoiltAnswer:
             head["content-encoding"] = "gzip"
         await self.connection.write_head(200, head)
         await self.send(self.before)
+        await asyncio.sleep(_MOMENT)
 
     async def send(self, data: bytes) -> None:
         """Send some of the body, framed as the head has said."""
@@ -194,7 +196,6 @@ async def _fin(answer: SpoiltAnswer) -> None:
 
 async def _rst(answer: SpoiltAnswer) -> None:
     await answer.begin()
-    await asyncio.sleep(0.02)  # a reset overtakes bytes on their way; let the client have them first
     answer.connection.reset()
 
 
@@ -216,7 +217,7 @@ async def _short_length(answer: SpoiltAnswer) -> None:
 async def _long_length(answer: SpoiltAnswer) -> None:
     await answer.begin("length", length=len(answer.before + answer.rest) + 10)
     await answer.send(answer.rest)
-    await asyncio.sleep(0.02)  # so that the last bytes and the end come apart, the harder case
+    await asyncio.sleep(_MOMENT)
     answer.connection.close()
 
 

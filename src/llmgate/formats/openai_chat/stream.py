@@ -100,7 +100,8 @@ class ChatStreamReader(StreamReader):
         if self._broken is not None:
             raise self._broken
         if not self.outcome.complete:
-            raise ProviderProtocolError("the stream ended before its terminal marker", retryable=True)
+            message = "the stream ended before its terminal marker"
+            raise ProviderProtocolError(message, code="incomplete_stream", retryable=True)
 
     @property
     def _ended(self) -> bool:
