@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,13 +14,15 @@ import attrs
 
 from llmgate.catalogue.reference import providers_page
 from llmgate.cli.program import build_parser
+from llmgate.config.durations import written
 from llmgate.config.keys import Key, Status, key_table
-from llmgate.config.meanings import key_of, meanings, settable
+from llmgate.config.meanings import key_of, meanings, says_seconds, settable
 from llmgate.config.reference import as_markdown
 from llmgate.registry import Registry
-from llmgate.spec import KINDS
+from llmgate.spec import KINDS, SecretRef
 
 REFERENCE = Path(__file__).parent / "reference"
+EXAMPLES = REFERENCE / "examples"
 
 CLI_HEAD = """\
 <!-- written by docs/generate.py: change the command, then run `make generated` -->
@@ -94,7 +98,7 @@ def _arguments(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 CONFIGURATION_HEAD = """\
-<!-- written by docs/generate.py: change the key or the stage, then run `make generated` -->
+<!-- written by docs/generate.py: change the key, the stage or docs/reference/examples, then run `make generated` -->
 
 # Configuration
 
@@ -104,27 +108,40 @@ environment.
 
 * Keys are in kebab-case. Where order matters there is a list, where things are looked up by name a mapping.
 * `use:` names a stage; what stands beside it are the stage's own keys.
-* Durations are written as `500ms`, `10s`, `15m`, `1h30m`.
-* Secrets appear as references, `store:path`, for example `env:OPENAI_API_KEY`.
 * Every key can be set by a variable, with two underscores between the parts: `LLMGATE__SERVER__PORT=9000` (or
   `AI_GATEWAY__SERVER__PORT`) is `server.port`. It wins over the file. A list is written `[a, b]`, `a,b`, or one element
   a variable, `...__PROVIDERS__0=a`.
 * Unknown keys are refused. `llmgate check` shows every problem at once, as `file:line:column: sentence`.
 * `llmgate schema` prints the JSON Schema, installed plugins included.
 
-`<router>`, `<provider>`, `<name>`, `<model>` and `<header>` stand for names of your own.
+Each example on this page is a whole configuration that loads as it stands; together they show every key. In the tables
+`<router>`, `<provider>`, `<name>`, `<model>` and `<header>` stand for names of your own. Where *without it* is empty
+there is nothing: no stage, no limit, no text.
+
+| what a key takes | written as |
+|---|---|
+| text | `openai`, `"with: a colon"` |
+| switch | `true` or `false` |
+| count, number | `20`, `0.5` |
+| duration | `500ms`, `10s`, `15m`, `1h30m`; a bare number is seconds |
+| reference | `store:path`, where a secret is kept: `env:OPENAI_API_KEY`, `file:/run/secrets/openai` |
+| list | `[a, b]`, or one `- a` a line |
+| section | the keys below it |
+| names | a mapping from names of your own to what is below it |
+| `one\\|another` | one of these words |
+| `stage:kind` | `use:` and the keys of a stage of that [kind](stages.md); `stages:kind` is a list of them |
 """
 
 
 def configuration_page() -> str:
-    """Every key of the configuration, and the keys of every built-in stage."""
+    """Every key of the configuration with examples, and the keys of every built-in stage."""
     keys = [key for key in key_table() if key.status is Status.WORKS]
     lines = [CONFIGURATION_HEAD]
     sections: dict[str, list[Key]] = {}
     for key in keys:
         sections.setdefault(key.path.partition(".")[0], []).append(key)
     for name, members in sections.items():
-        lines += [f"## `{name}`", "", as_markdown(members)]
+        lines += [f"## `{name}`", "", *_examples(EXAMPLES, name), as_markdown(members)]
     lines += [
         "## Keys of the older dialect",
         "",
@@ -136,7 +153,16 @@ def configuration_page() -> str:
         *(f"| `{key.path}` | {key.status.value} |" for key in key_table() if key.status is not Status.WORKS),
         "",
     ]
-    return "\n".join([*lines, *_built_in_stages()]).rstrip() + "\n"
+    text = "\n".join([*lines, *_built_in_stages()]).rstrip() + "\n"
+    return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def _examples(directory: Path, name: str) -> Iterator[str]:
+    """The example of that name, and those whose names go on after a dash and do not name something else."""
+    taken = {key.path for key in key_table()} - {name}
+    for path in sorted(directory.glob(f"{name}*.yaml"), key=lambda path: len(path.stem)):
+        if path.stem not in taken and (path.stem == name or path.stem.startswith(f"{name}-")):
+            yield from ("```yaml", path.read_text(encoding="utf-8").rstrip(), "```", "")
 
 
 def _built_in_stages() -> Iterator[str]:
@@ -150,11 +176,12 @@ def _built_in_stages() -> Iterator[str]:
             yield f"### `{name}` ({kind.id})"
             yield ""
             yield _escaped((stage.__doc__ or "").strip().partition("\n\n")[0].replace("\n    ", " "))
+            yield ""
+            yield from _examples(EXAMPLES / "stages", f"{kind.id}-{name}")
             rows = list(_fields(stage.config_class))
             if rows:
-                yield ""
-                yield "| key | default | meaning |"
-                yield "|---|---|---|"
+                yield "| key | takes | without it | meaning |"
+                yield "|---|---|---|---|"
                 yield from rows
 
 
@@ -165,22 +192,41 @@ def _installed_plugins() -> Sequence[str]:
 
 def _fields(config_class: type[Any], prefix: str = "") -> Iterator[str]:
     said = meanings(config_class)
-    types = typing.get_type_hints(config_class)
+    hints = typing.get_type_hints(config_class)
     for field in settable(config_class):
         key = prefix + key_of(field)
-        yield f"| `{key}` | {_default(field)} | {_escaped(said[field.name].rstrip('.'))} |"
-        for nested in typing.get_args(types[field.name]):
-            if attrs.has(nested):
+        takes = _takes(config_class, field, hints[field.name])
+        meaning = _escaped(said[field.name].rstrip("."))
+        yield f"| `{key}` | {takes} | {_default(config_class, field)} | {meaning} |"
+        for nested in typing.get_args(hints[field.name]):
+            if attrs.has(nested) and nested is not SecretRef:
                 yield from _fields(nested, f"{key}[].")
 
 
-def _default(field: attrs.Attribute[Any]) -> str:
+def _takes(config_class: type[Any], field: attrs.Attribute[Any], annotation: Any) -> str:
+    """What a key takes, in the words of the page's legend."""
+    options = [one for one in typing.get_args(annotation) if one is not type(None)]
+    plain = options[0] if isinstance(annotation, types.UnionType) else annotation
+    origin = typing.get_origin(plain) or plain
+    if origin is float and _in_seconds(config_class, field):
+        return "duration"
+    words = {bool: "switch", int: "count", float: "number", str: "text", SecretRef: "reference"}
+    return words.get(origin) or ("names" if issubclass(origin, Mapping) else "list")
+
+
+def _default(config_class: type[Any], field: attrs.Attribute[Any]) -> str:
     default = field.default
     if default is attrs.NOTHING:
         return "needed"
     if default is None or isinstance(default, attrs.Factory) or default in ("", ()):  # type: ignore[arg-type]
         return ""
+    if isinstance(default, float) and _in_seconds(config_class, field):
+        return f"`{written(default)}`"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def _in_seconds(config_class: type[Any], field: attrs.Attribute[Any]) -> bool:
+    return says_seconds(config_class, field) or "in seconds" in (config_class.__doc__ or "").partition("\n\n")[0]
 
 
 def _escaped(text: str) -> str:

@@ -142,3 +142,37 @@ async def test_a_principal_keeps_only_what_its_patterns_allow(bench: OpenBench) 
         assert len(permitted(Principal("p", models=["m-*"]), found, "m-1")) == 2
         with pytest.raises(PermissionDeniedError, match="may not call model 'm-1'"):
             permitted(Principal("p", models=["other"]), found, "m-1")
+
+
+MODELS = {
+    "fast": "alpha/small-1",
+    "smart": ["beta/big-2", "alpha/big-1"],
+    "house-*": ["alpha/*", "beta/*"],
+    "gone": "groq/llama",
+}
+
+
+async def test_names_of_the_operators_own_stand_for_models_in_order_of_trial(bench: OpenBench) -> None:
+    async with bench(models=MODELS) as b:
+        assert ids(b, "fast") == ["alpha/small-1"]
+        assert ids(b, "smart") == ["beta/big-2", "alpha/big-1"]
+        assert ids(b, "house-m7") == ["alpha/m7", "beta/m7"]
+        assert ids(b, "alpha/fast") == ["alpha/fast"], "a provider that is named is asked for what is written"
+        with pytest.raises(ModelNotFoundError, match="stands for groq/llama"):
+            ids(b, "gone")
+
+
+async def test_names_of_the_operators_own_are_listed(bench: OpenBench) -> None:
+    async with bench(models=MODELS) as b:
+        assert [entry.id for entry in await b.pipeline.models()][:3] == ["fast", "smart", "gone"]
+
+
+async def test_a_routers_mapping_may_hold_patterns(bench: OpenBench) -> None:
+    routers = {
+        "r": {
+            "load-balance": {"chat": {"strategy": "priority", "providers": ["alpha", "openai"]}},
+            "model-mappings": {"gpt-*": ["alpha/local-*"]},
+        }
+    }
+    async with bench(routers=routers, environment=KEYS) as b:
+        assert ids(b, "gpt-5", "r") == ["alpha/local-5", "openai/gpt-5"]

@@ -90,6 +90,23 @@ async def test_a_repeat_waits_as_long_as_the_provider_asks(bench: OpenBench) -> 
         assert len(b.urls) == 2
 
 
+async def test_who_asks_for_a_longer_wait_is_not_repeated_with_the_others(bench: OpenBench) -> None:
+    failures = [failure(429, **{"retry-after": "60"}), failure(503, **{"retry-after": "2"})]
+    async with bench(*failures, completion("from beta")) as b:
+        asking = asyncio.create_task(b.pipeline.complete(router="main", model="m", messages=MESSAGES, max_retries=1))
+        await b.clock.advance(0)
+        await b.clock.advance(2)
+        assert (await asking).text == "from beta"
+        assert [url.split("/")[2] for url in b.urls] == ["alpha.test", "beta.test", "beta.test"]
+
+
+async def test_nobody_is_kept_waiting_for_more_than_two_minutes(bench: OpenBench) -> None:
+    async with bench(failure(429, **{"retry-after": "121"})) as b:
+        with pytest.raises(ProviderRateLimitError) as caught:
+            await b.pipeline.complete(model="alpha/m", messages=MESSAGES, max_retries=3)
+        assert caught.value.retry_after == 121
+
+
 async def test_no_repeat_that_would_come_after_the_deadline(bench: OpenBench) -> None:
     async with bench(failure(429, **{"retry-after": "60"})) as b:
         with pytest.raises(ProviderRateLimitError) as caught:

@@ -33,6 +33,7 @@ _BY_NAME: Final = (
     ("routers", "*", "providers"),
     ("routers", "*", "model-mappings"),
     ("default-model-mapping",),
+    ("models",),
     ("secrets",),
     ("state",),
 )

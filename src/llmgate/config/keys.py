@@ -118,6 +118,8 @@ _TABLE: Final = (
     ("routers.<router>.interceptors", "stages:interceptors", "", "The router's own interceptors, after the gateway's"),
     ("routers.<router>.providers", "names", "", "Providers as this router sees them"),
     ("routers.<router>.providers.<provider>", "section", "", "Settings that win over the gateway's for this provider"),
+    ("models", "names", "", "Names of your own that callers may ask for; one * in a name stands for any text"),
+    ("models.<model>", "list", "", "What serves it, as provider/model, in order of trial; * is what * stood for"),
     ("default-model-mapping", "names", "the catalogue's", "What routers ask each provider for; {} turns it off"),
     ("default-model-mapping.<model>", "list", "", "What to ask for instead, as provider/model"),
     ("global", "section", "", "What holds for every request"),

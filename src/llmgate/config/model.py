@@ -198,6 +198,8 @@ class GatewayConfig:
     Args:
         providers: Every provider that can be used, by name, those found in the environment included.
         routers: The routers, by id.
+        models: Names that callers may ask for, ``*`` in them standing for any text, and the ``provider/model`` that
+            serve each in order of trial.
         auth: Auth providers in the order in which they are asked; empty means no client authentication.
         secrets: Secret stores by name.
         state: State stores by name; ``memory`` is always there.
@@ -222,6 +224,7 @@ class GatewayConfig:
 
     providers: Mapping[str, ProviderConfig] = attrs.field(factory=dict)
     routers: Mapping[str, RouterConfig] = attrs.field(factory=dict)
+    models: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
     auth: Sequence[StageConfig] = ()
     secrets: Mapping[str, StageConfig] = attrs.field(factory=dict)
     state: Mapping[str, StageConfig] = attrs.field(factory=dict)

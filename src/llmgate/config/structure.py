@@ -85,6 +85,7 @@ def structured(
     return GatewayConfig(
         providers=providers,
         routers=routers,
+        models=read_mapping_of_models(stages, top, "models", providers) or {},
         auth=stages.listed("auth", top.nodes.get("auth"), "auth"),
         secrets=secrets,
         state=stages.named("state", top.nodes.get("state"), "state", _STATE_STORES),

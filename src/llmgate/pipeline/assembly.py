@@ -25,7 +25,8 @@ from llmgate.spec import (
 )
 
 from .chain import Chain
-from .snapshot import Balance, Member, ModelMapping, ProviderRuntime, Route, Snapshot
+from .naming import ModelMapping
+from .snapshot import Balance, Member, ProviderRuntime, Route, Snapshot
 
 __all__ = ["Assembly", "StageFinder", "origin_of"]
 
@@ -126,6 +127,7 @@ class Assembly:
             chain=Chain([*shared, *own]),
             retries=config.unified_retries or config.retries,
             providers={name: one for name, one in providers.items() if not one.row.relay_only},
+            aliases=ModelMapping(config.models),
         )
 
     def _router(

@@ -3,10 +3,11 @@
 Names are read in this order, the first that fits wins:
 
 1. ``router/model`` or a router's bare id: that router.
-2. ``provider/model`` with a configured provider: that provider and no other; a model no list knows passes through.
-3. On a router, a bare name: each member is asked for the model it calls so, or for what the mapping gives.
-4. On the unified API, a bare name: the providers that list it, then those whose names look like it, then the only
-   provider there is.
+2. On the unified API, a name of the operator's own (``models`` in the configuration), written exactly so.
+3. ``provider/model`` with a configured provider: that provider and no other; a model no list knows passes through.
+4. On a router, a bare name: each member is asked for the model it calls so, or for what the mapping gives.
+5. On the unified API, a pattern of the operator's own; then the providers that list a bare name, then those whose names
+   look like it, then the only provider there is.
 """
 
 from __future__ import annotations
@@ -144,6 +145,8 @@ def speaks(provider: Provider, operation: Operation) -> bool:
 
 
 def _on_unified(route: Route, model: str, operation: Operation) -> Candidates:
+    if exact := route.aliases.exactly(model):
+        return _on_alias(route, model, exact, operation)
     owner, slash, rest = model.partition("/")
     row = provider_row(owner) if slash else None
     named = route.providers.get(owner) or (route.providers.get(row.name) if row is not None else None)
@@ -153,6 +156,8 @@ def _on_unified(route: Route, model: str, operation: Operation) -> Candidates:
                 f"provider {named.name!r} does not serve {operation.value}", code="operation_not_supported"
             )
         return Candidates(route, [_deployment(named, rest)], route.fallback, addressed=True)
+    if matched := route.aliases.candidates(model):
+        return _on_alias(route, model, matched, operation)
     if row is not None and named is None:
         raise ModelNotFoundError(
             f"provider {owner!r} of model {model!r} is not configured: "
@@ -166,6 +171,24 @@ def _on_unified(route: Route, model: str, operation: Operation) -> Candidates:
             param="model",
         )
     return Candidates(route, [_deployment(provider, model) for provider in providers], route.fallback)
+
+
+def _on_alias(route: Route, model: str, targets: Sequence[str], operation: Operation) -> Candidates:
+    """What the operator has listed for a name, as far as it is configured and serves the operation."""
+    found: dict[str, Deployment] = {}
+    for target in targets:
+        owner, _, upstream = target.partition("/")
+        row = provider_row(owner)
+        provider = route.providers.get(owner) or (route.providers.get(row.name) if row is not None else None)
+        if provider is not None and speaks(provider, operation):
+            found.setdefault(f"{provider.name}/{upstream}", _deployment(provider, upstream))
+    if not found:
+        raise ModelNotFoundError(
+            f"model {model!r} stands for {', '.join(targets)}, and none of these providers is configured for "
+            f"{operation.value}",
+            param="model",
+        )
+    return Candidates(route, list(found.values()), route.fallback)
 
 
 def _serving(providers: Sequence[Provider], model: str) -> Sequence[Provider]:

@@ -37,6 +37,9 @@ NO_RETRIES = RetryConfig(max_retries=0)
 NO_BETTER_LATER: Final = frozenset({"insufficient_quota", "model_not_found"})
 """Codes of errors that another deployment may not have, and that the same one will still have in a second."""
 
+LONGEST_WAIT: Final = 120.0
+"""Seconds that a caller is kept waiting for a repeat; where a provider asks for more, its error is the answer."""
+
 
 async def dispatch(
     frame: ExchangeFrame,
@@ -63,14 +66,16 @@ async def dispatch(
         answer = await walk.through(ranked, run)
         if answer is not None:
             return answer
-        plans = {one: _retries(frame, candidates, request, one) for one in walk.repeatable}
+        plans = {one: _retries(frame, candidates, request, one) for one in walk.waits}
         ranked = [one for one, plan in plans.items() if round_number < plan.max_retries]
         if not ranked:
             raise walk.verdict()
-        delay = _delay(plans[ranked[0]], round_number, walk.last_error, frame.chance())
-        if frame.remaining() <= delay:
+        soonest = min(walk.waits[one] for one in ranked)
+        delay = max(soonest, _backoff(plans[ranked[0]], round_number, frame.chance()))
+        if delay > LONGEST_WAIT or frame.remaining() <= delay:
             raise walk.verdict()
         await frame.clock.sleep(delay)
+        ranked = [one for one in ranked if walk.waits[one] <= delay]
     raise AssertionError("the last round returns or raises")  # pragma: no cover
 
 
@@ -97,7 +102,8 @@ class _Walk:
         self._candidates = candidates
         self._missing: list[SecretNotFoundError] = []
         self.last_error: ProviderError | None = None
-        self.repeatable: list[Deployment] = []
+        self.waits: dict[Deployment, float] = {}
+        """The deployments that may be tried again, and the seconds that each asks us to wait."""
 
     async def through(self, ranked: Sequence[Deployment], run: Callable[[Try], Awaitable[T]]) -> T | None:
         """Try each deployment once, in order.
@@ -134,7 +140,7 @@ class _Walk:
         log.info("%s: %s failed: %s", self._frame.id, deployment.id, error.message)
         self.last_error = error
         if not isinstance(error, ProviderAuthenticationError) and error.code not in NO_BETTER_LATER:
-            self.repeatable.append(deployment)
+            self.waits[deployment] = error.retry_after or 0.0
 
     def verdict(self) -> GatewayError:
         """What the caller is told after every candidate has failed."""
@@ -158,8 +164,6 @@ async def _rank(frame: ExchangeFrame, candidates: Candidates, request: GatewayRe
     return candidates.strategy.rank(frame.view, deployments, context)
 
 
-def _delay(retries: RetryConfig, round_number: int, error: ProviderError | None, chance: float) -> float:
-    """Full jitter over an exponential wait, and never less than the provider asks for."""
-    ceiling = min(retries.max_delay, retries.min_delay * retries.factor**round_number)
-    asked = error.retry_after if error is not None and error.retry_after is not None else 0.0
-    return max(asked, ceiling * chance)
+def _backoff(retries: RetryConfig, round_number: int, chance: float) -> float:
+    """Seconds to wait before the next round: full jitter over an exponential wait."""
+    return min(retries.max_delay, retries.min_delay * retries.factor**round_number) * chance

@@ -31,7 +31,7 @@ class ModelEntry:
 def list_models(
     snapshot: Snapshot, secrets: SecretBroker, principal: Principal, router: str | None
 ) -> Sequence[ModelEntry]:
-    """The models that a caller may ask for: ``provider/model``, and routers that need no model.
+    """The models that a caller may ask for: the operator's own names, routers that need no model, ``provider/model``.
 
     Args:
         snapshot: What is configured.
@@ -43,7 +43,8 @@ def list_models(
         ModelNotFoundError: there is no such router.
     """
     if router is None:
-        entries = [*_of_routers(snapshot), *_of_providers(list(snapshot.unified.providers.values()), secrets)]
+        aliases = [ModelEntry(name, "llmgate") for name in snapshot.unified.aliases.names]
+        entries = [*aliases, *_of_routers(snapshot), *_of_providers(list(snapshot.unified.providers.values()), secrets)]
     elif router in snapshot.routers:
         entries = list(_of_route(snapshot.routers[router], secrets))
     else:

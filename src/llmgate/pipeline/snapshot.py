@@ -22,8 +22,9 @@ from llmgate.spec import (
 )
 
 from .chain import Chain
+from .naming import ModelMapping
 
-__all__ = ["Balance", "Member", "ModelMapping", "ProviderRuntime", "Route", "Snapshot"]
+__all__ = ["Balance", "Member", "ProviderRuntime", "Route", "Snapshot"]
 
 
 @attrs.frozen(eq=False)
@@ -65,26 +66,6 @@ class Balance:
 
 
 @attrs.frozen(eq=False)
-class ModelMapping:
-    """For a model asked for, what to ask each provider for instead.
-
-    Args:
-        entries: ``provider/model`` candidates by the model asked for.
-    """
-
-    entries: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
-
-    def find(self, names: Sequence[str], provider_name: str) -> str | None:
-        """The first candidate that belongs to the provider, under the first of the names that is listed."""
-        for name in names:
-            for candidate in self.entries.get(name, ()):
-                owner, _, model = candidate.partition("/")
-                if owner == provider_name and model:
-                    return model
-        return None
-
-
-@attrs.frozen(eq=False)
 class Route:
     """Where requests of one door go: a router, or the unified API.
 
@@ -96,6 +77,7 @@ class Route:
         chain: The interceptors.
         retries: How often a round over the candidates is repeated; None for never.
         providers: Providers as this route sees them, by name.
+        aliases: Names of the operator's own, and what serves each in order of trial; of the unified API.
     """
 
     id: str | None
@@ -105,6 +87,7 @@ class Route:
     chain: Chain
     retries: RetryConfig | None
     providers: Mapping[str, Provider]
+    aliases: ModelMapping = ModelMapping()
 
 
 @attrs.frozen(eq=False)
