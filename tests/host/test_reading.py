@@ -10,7 +10,7 @@ import pytest
 
 from llmgate.config.model import ServerConfig
 from llmgate.host.errors import ClientLeftError, RefusedError
-from llmgate.host.reading import decompress, read_body, require_json
+from llmgate.host.reading import declares_json, decompress, read_body, require_json
 from llmgate.spec import InvalidRequestError, RequestTooLargeError
 
 LIMITS = ServerConfig(max_body_bytes=1000)
@@ -114,7 +114,11 @@ async def test_cut_data_is_an_error_never_a_short_body(cut):
         await decompress(data[:-cut], "gzip", ServerConfig())
 
 
-@pytest.mark.parametrize("data", [b"not gzip", gzip.compress(b"a") + b"tail", gzip.compress(b"a") * 2])
+@pytest.mark.parametrize(
+    "data",
+    [b"not gzip", gzip.compress(b"a") + b"tail", gzip.compress(b"a") * 2],
+    ids=["not gzip", "followed by something else", "twice"],
+)
 async def test_broken_or_extended_data_is_an_error(data):
     with pytest.raises(InvalidRequestError):
         await decompress(data, "gzip", ServerConfig())
@@ -159,3 +163,18 @@ def test_any_other_type_is_refused_with_the_remedy(declared):
         require_json({} if declared is None else {"content-type": declared})
     assert refused.value.http_status == 415
     assert "Content-Type: application/json" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        ("application/json", True),
+        ("application/JSON; charset=utf-8", True),
+        ("application/vnd.api+json", True),
+        ("text/json", False),
+        ("text/plain; application/json", False),
+        ("", False),
+    ],
+)
+def test_what_is_declared_to_be_json(kind, answer):
+    assert declares_json({"content-type": kind}) is answer

@@ -114,7 +114,7 @@ class TestKeys:
         assert unknown.value.reason == "unknown key"
         assert str(caught.value) == str(unknown.value)
 
-    @pytest.mark.parametrize("token", [ALICE, BOB, "short", "x" * 5000])
+    @pytest.mark.parametrize("token", [ALICE, BOB, "short", "x" * 5000], ids=["known", "other", "short", "long"])
     async def test_every_key_costs_one_hash(self, clock, monkeypatch, token):
         """Known or not, expired or not: the work is the same."""
         stage = await opened(clock, *(StaticKey(name=f"k{n}", hash=new_key()[1]) for n in range(50)))
