@@ -8,6 +8,12 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2> /dev/null && echo $$python && break; done)
 PIP = $(PYTHON) -m pip --python $(BIN)/python --quiet --disable-pip-version-check
 
+# Another Python that llmgate runs on, if there is one here: starting and stopping is tested on both.
+OTHER_PYTHON ?= $(shell mine=$$($(PYTHON) -c 'import sys; print(sys.version_info[:2])' 2> /dev/null); \
+	for python in python3.13 python3.11; do \
+	its=$$($$python -c 'import sys; print(sys.version_info[:2])' 2> /dev/null) && test "$$its" != "$$mine" && echo $$python && break; done)
+OTHER_VENV := $(VENV)-other
+
 .DEFAULT_GOAL := help
 .PHONY: help serve test check lint types bench docs generated lock format clean
 
@@ -26,8 +32,19 @@ $(STAMP): pyproject.toml requirements.lock $(wildcard plugins/llmgate-*/pyprojec
 serve: $(STAMP) ## run a gateway on 127.0.0.1:8080 (ARGS="--port 9000" for more)
 	@$(BIN)/llmgate serve $(ARGS)
 
-test: $(STAMP) ## run the whole suite (ARGS="-k name" to pick)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+# Where the packages cannot be had for the other one, the suite runs on this one alone.
+$(OTHER_VENV)/.installed: pyproject.toml requirements.lock
+	@echo "building $(OTHER_VENV) with $(OTHER_PYTHON), once ..."
+	@rm -rf $(OTHER_VENV)
+	@$(OTHER_PYTHON) -m venv --without-pip $(OTHER_VENV) \
+		&& $(PYTHON) -m pip --python $(OTHER_VENV)/bin/python --quiet --disable-pip-version-check install --require-hashes -r requirements.lock \
+		&& $(PYTHON) -m pip --python $(OTHER_VENV)/bin/python --quiet --disable-pip-version-check install --no-deps -e . \
+		&& touch $@ \
+		|| { echo "$(OTHER_PYTHON) cannot be had; testing with one Python"; rm -rf $(OTHER_VENV); }
+
+test: $(STAMP) $(if $(OTHER_PYTHON),$(OTHER_VENV)/.installed) ## run the whole suite (ARGS="-k name" to pick)
+	LLMGATE_TEST_PYTHON=$$(test ! -e $(OTHER_VENV)/.installed || echo $(abspath $(OTHER_VENV))/bin/python) \
+		$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: lint types ## ruff, mypy --strict and the import contracts
 
@@ -49,8 +66,9 @@ bench: $(STAMP) ## measure, as ratios in one run
 docs: $(STAMP) ## build the documentation into docs/_build
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
-generated: $(STAMP) ## write the generated pages of the documentation anew
+generated: $(STAMP) ## write the generated pages and plugins/_template anew
 	$(BIN)/python docs/generate.py
+	$(BIN)/python plugins/generate.py
 
 lock: $(STAMP) ## pin every dependency anew
 	@$(PIP) install uv
@@ -59,4 +77,4 @@ lock: $(STAMP) ## pin every dependency anew
 		--format requirements-txt -o requirements.lock > /dev/null
 
 clean: ## remove what was built
-	rm -rf $(VENV) docs/_build dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(OTHER_VENV) docs/_build dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

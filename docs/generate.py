@@ -66,7 +66,7 @@ def _command(title: str, parser: argparse.ArgumentParser) -> Iterator[str]:
     yield f"{'###' if title.count(' ') > 1 else '##'} `{title}`"
     yield ""
     yield str(parser.description)
-    arguments = [] if nested else [row for row in _arguments(parser) if "--log-level" not in row]
+    arguments = [row for row in _arguments(parser) if "--log-level" not in row]
     if len(arguments) > len(TABLE_HEAD):
         yield ""
         yield from arguments

@@ -44,6 +44,19 @@ CHAT = {
     "lemonfox", "perplexity", "mistral", "deepseek", "xai", "nebius", "novita", "avian", "cohere", "cerebras",
     "sambanova", "hyperbolic", "cloudflare-workers-ai", "ollama", "vllm", "llama-cpp", "lm-studio", "echo",
 }  # fmt: skip
+EMBEDDINGS = {
+    "openai", "gemini", "together", "openrouter", "fireworks", "azure", "deepinfra", "mistral", "nebius", "novita",
+    "cohere", "sambanova", "cloudflare-workers-ai", "ollama", "vllm", "llama-cpp", "lm-studio",
+}  # fmt: skip
+COMPLETIONS = {
+    "openai", "together", "fireworks", "azure", "deepinfra", "novita", "sambanova", "xai", "cerebras", "ollama",
+    "vllm", "llama-cpp", "lm-studio",
+}  # fmt: skip
+FORMAT_PATHS = {
+    "openai-chat": "/chat/completions",
+    "openai-embeddings": "/embeddings",
+    "openai-completions": "/completions",
+}
 RELAY_ONLY = {"vertex", "bedrock", "cloudflare-ai-gateway", "qstash", "firecrawl"}
 ROWS = list(provider_rows().values())
 
@@ -109,7 +122,11 @@ def test_a_relay_only_row_speaks_no_format_and_every_other_speaks_chat(row: Prov
         assert not row.formats
         assert row.models_path is None
     else:
-        assert row.formats == {"openai-chat": "/chat/completions"}
+        spoken = {name: path for name, path in row.formats.items() if name.startswith("openai-")}
+        assert spoken == {name: FORMAT_PATHS[name] for name in spoken}
+        assert "openai-chat" in spoken
+        assert ("openai-embeddings" in row.formats) is (row.name in EMBEDDINGS)
+        assert ("openai-completions" in row.formats) is (row.name in COMPLETIONS)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +197,24 @@ def test_no_alias_hides_a_row_or_leads_nowhere() -> None:
 @pytest.mark.parametrize("name", ["", "nobody", "OpenAI", "openai/", "v1"])
 def test_an_unknown_name_has_no_row(name: str) -> None:
     assert provider_row(name) is None
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_row_opens_inference_to_the_direct_relay_and_nothing_that_administers(row: ProviderRow) -> None:
+    if row.adapter == "openai":
+        assert row.relay_paths, "a relay that may call nothing is none"
+    administered = {"files", "batches", "fine_tuning", "assistants", "threads", "organization", "api_keys", "uploads"}
+    for entry in row.relay_paths:
+        method, _, pattern = entry.rpartition(" ")
+        assert method in {"", "GET"}, "nothing is deleted or replaced"
+        assert not administered & set(pattern.split("/"))
+        assert pattern not in {"*", "/*"}
+
+
+@pytest.mark.parametrize(("name", "header"), [("anthropic", "x-api-key"), ("gemini", "x-goog-api-key")])
+def test_a_native_api_takes_its_key_in_its_own_header(name: str, header: str) -> None:
+    assert named(name).relay_credential == CredentialHeader(header, "")
+    assert named(name).credential == CredentialHeader()
 
 
 def test_rows_cannot_be_changed_by_those_who_read_them() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 import pytest
@@ -15,3 +16,15 @@ def here(tmp_path, monkeypatch):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def own_logging():
+    """Logging as it was before, after the test."""
+    names = ("", "llmgate", "llmgate.access", "py.warnings")
+    before = {name: logging.getLogger(name).__dict__.copy() for name in names}
+    yield
+    logging.captureWarnings(capture=False)
+    for name, state in before.items():
+        logging.getLogger(name).__dict__.update(state)
+        logging.getLogger(name).manager._clear_cache()

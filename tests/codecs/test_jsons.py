@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from llmgate.codecs import jsons
-from llmgate.codecs.jsons import MAX_DEPTH, REMOVE, JSONError, dumps, loads, top
+from llmgate.codecs.jsons import MAX_DEPTH, MAX_VALUES, REMOVE, JSONError, dumps, loads, top
 
 PARSERS = [pytest.param(False, id="stdlib")]
 if jsons.orjson is not None:
@@ -192,6 +192,19 @@ def test_closers_in_strings_hide_no_depth(parser):
         top(data)
     with pytest.raises(JSONError, match="nested deeper"):
         loads(data)
+
+
+@pytest.mark.parametrize("thing", ["1", "{}", '""', '"a,b"', r'"\\"', r'"\","', "null", '[""]'])
+def test_values_up_to_the_bound_are_taken_and_not_one_more(monkeypatch, thing):
+    monkeypatch.setattr("llmgate.codecs.jsons.MAX_VALUES", 10)
+    assert top(f'{{"x":[{",".join([thing] * 10)}]}}'.encode()).has("x")
+    with pytest.raises(JSONError, match="more than 10 values"):
+        top(f'{{"x":[{",".join([thing] * 11)}]}}'.encode())
+
+
+def test_commas_in_strings_are_no_values():
+    text = ",".join(["word"] * (MAX_VALUES + 1))
+    assert top(json.dumps({"x": text, "y": [text, '\\",\\"']}).encode()).get("x") == text
 
 
 def test_depth_is_bounded_however_deep_the_stack_already_is():

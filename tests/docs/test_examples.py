@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from docs.asgi import ask
+from docs.vendor import vendor
 from llmgate import Pipeline
 from llmgate.registry import Registry
 
+__all__ = ["vendor"]
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NEEDS_A_SERVER = "docs/tutorial/first_request.md"
+"""Its program talks to the gateway that the page has started; ``test_tutorial.py`` does both."""
+
 KEYS = {"OPENAI_API_KEY": "one", "ANTHROPIC_API_KEY": "two", "GEMINI_API_KEY": "three", "MY_VENDOR_KEY": "four"}
 
 
@@ -33,44 +37,6 @@ def blocks(language: str) -> list[Any]:
     return found
 
 
-class Model(http.server.BaseHTTPRequestHandler):
-    """Answers chat completions as an OpenAI-compatible vendor does."""
-
-    def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        assert self.headers["authorization"].startswith("Bearer ")
-        answer = {
-            "id": "chatcmpl-1",
-            "object": "chat.completion",
-            "created": 1,
-            "model": request["model"],
-            "choices": [
-                {"index": 0, "message": {"role": "assistant", "content": "Good day!"}, "finish_reason": "stop"}
-            ],
-            "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
-        }
-        body = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: Any) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def vendor() -> Iterator[str]:
-    """The address of a model vendor on loopback."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Model) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-        server.shutdown()
-        thread.join()
-
-
 @pytest.fixture
 def surroundings(vendor, tmp_path, monkeypatch):
     """A directory with the README's configuration, and an environment with keys for the vendor on loopback."""
@@ -82,9 +48,43 @@ def surroundings(vendor, tmp_path, monkeypatch):
         monkeypatch.setenv(f"LLMGATE__PROVIDERS__{provider}__BASE_URL", vendor)
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+@pytest.mark.parametrize("code", [block for block in blocks("python") if not block.id.startswith(NEEDS_A_SERVER)])
 def test_code_runs(code, surroundings):
     exec(compile(code, "example", "exec"), {"__name__": "example"})
+
+
+def printed() -> list[Any]:
+    """Every program whose output stands below it, with that output, named by page and line."""
+    found = []
+    for path in PAGES:
+        text = path.read_text(encoding="utf-8")
+        for match in re.finditer(r"(?ms)^```python\n((?:(?!^```).)*)^```\n\nprints[^\n]*\n\n```text\n(.*?)^```$", text):
+            line = text.count("\n", 0, match.start()) + 1
+            found.append(pytest.param(match[1], match[2], id=f"{path.relative_to(ROOT)}:{line}"))
+    return found
+
+
+@pytest.mark.parametrize(("code", "output"), printed())
+def test_a_program_prints_what_the_page_says(code, output, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for variable in KEYS:
+        monkeypatch.delenv(variable, raising=False)
+    exec(compile(code, "example", "exec"), {"__name__": "example"})
+    assert capsys.readouterr().out == output
+
+
+def test_programs_with_their_output_are_found():
+    assert len(printed()) >= 5
+
+
+async def test_the_example_of_the_exchange_frame_answers():
+    (code,) = (block.values[0] for block in blocks("python") if "pipeline.exchange()" in block.values[0])
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(code, "example", "exec"), names)
+    async with Pipeline.from_config({"providers": {"echo": {}}}, environment={}) as pipeline:
+        body = json.dumps({"model": "echo", "messages": [{"role": "user", "content": "Hello!"}]}).encode()
+        answer = json.loads(await names["ask"](pipeline, body))
+    assert answer["choices"][0]["message"]["content"] == "Hello!"
 
 
 def test_the_readme_prints_the_answer(surroundings, capsys):
@@ -97,6 +97,24 @@ def test_a_configuration_loads(text, tmp_path):
     path = tmp_path / "llmgate.yaml"
     path.write_text(text)
     assert Pipeline.from_config(path, environment=KEYS).config.providers
+
+
+async def test_the_example_of_a_mounted_gateway_serves_beside_the_applications_own_routes():
+    (code,) = (block.values[0] for block in blocks("python") if "Mount(" in block.values[0])
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(code, "example", "exec"), names)
+    app, pipeline = names["app"], names["pipeline"]
+    body = json.dumps({"model": "echo", "messages": [{"role": "user", "content": "Hello!"}]}).encode()
+    assert not pipeline.ready
+    async with app.router.lifespan_context(app):
+        assert pipeline.ready
+        head, *pieces = await ask(app, body, "/llm/v1/chat/completions")
+        assert head["status"] == 200
+        answer = json.loads(b"".join(piece.get("body", b"") for piece in pieces))
+        assert answer["choices"][0]["message"]["content"] == "Hello!"
+        greeting = await names["greeting"](None)
+        assert greeting.body == b"Good morning!"
+    assert not pipeline.ready
 
 
 def test_the_example_of_a_plugin_registers(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from docs.error_codes import codes_in, written_codes
 from llmgate.cli.program import build_parser
 from llmgate.config.keys import Status, key_table
 from llmgate.config.meanings import key_of, settable
@@ -46,16 +47,6 @@ def section(text: str, heading: str) -> str:
     rest = text[start + len(heading) :]
     following = re.search(rf"(?m)^#{{1,{level}}} ", rest)
     return rest[: following.start()] if following else rest
-
-
-def written_codes() -> set[str]:
-    """Every error code in the source: class defaults, and what is passed as ``code=``."""
-    codes = {error.default_code for error in ERRORS}
-    for path in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant):
-                codes |= {node.value.value} if isinstance(node.value.value, str) else set()
-    return codes
 
 
 def written_headers() -> set[str]:
@@ -111,15 +102,49 @@ def test_every_configuration_key_is_documented():
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
 def test_an_error_has_a_section_with_its_code_and_status(error):
-    text = section(page("errors.md"), f"## `{error.__name__}`")
-    assert f"`{error.default_code}`" in text
+    text = own_part(section(page("errors.md"), f"## `{error.__name__}`"))
+    assert re.search(rf"\bcode `{error.default_code}`", text, flags=re.IGNORECASE)
     if "status_code" in vars(error):
         assert re.search(rf"\b{error.status_code}\b", text)
 
 
-@pytest.mark.parametrize("code", sorted(written_codes()))
-def test_an_error_code_is_documented(code):
-    assert f"`{code}`" in page("errors.md")
+@pytest.mark.parametrize(("code", "file"), sorted(written_codes().items()))
+def test_an_error_code_has_a_section_with_its_meaning_cause_and_remedy(code, file):
+    classes = [error.__name__ for error in ERRORS if error.default_code == code]
+    heading = f"## `{classes[0]}`" if classes else f"### `{code}`"
+    assert f"\n{heading}\n" in page("errors.md"), f"write a section for the code that {file} gives"
+    meaning, cause, remedy = [*own_part(section(page("errors.md"), heading)).split("\n\n**"), "", ""][:3]
+    assert meaning.strip()
+    assert re.match(r"Cause\.\*\* \S", cause), f"{heading}: say what causes it"
+    assert re.match(r"Remedy\.\*\* \S", remedy), f"{heading}: say what to do"
+
+
+def test_no_section_is_for_a_code_that_nobody_gives():
+    headings = set(re.findall(r"(?m)^### `([a-z_]+)`$", page("errors.md")))
+    assert headings - written_codes().keys() == set()
+
+
+def own_part(text: str) -> str:
+    """What a section says before its first subsection."""
+    return re.split(r"(?m)^#", text)[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "codes"),
+    [
+        ("raise E('x', code='one')", ["one"]),
+        ("class E:\n    default_code = 'two'", ["two"]),
+        ("class E:\n    default_code: ClassVar[str] = 'three'", ["three"]),
+        ("def make(text, code): ...\nmake('x', 'four')", ["four"]),
+        ("make('x', 'not one')", []),
+        ("E('x', code='five' if y else None)", ["five"]),
+        ("E('x', code=code)", []),
+        ("{'message': m, 'code': 'seven', 'param': 'model'}", ["seven"]),
+        ("def _code(status):\n    return 'six' if status else None", ["six"]),
+    ],
+)
+def test_a_code_is_found_wherever_it_is_written(source, codes):
+    assert list(codes_in(source)) == codes
 
 
 def test_every_route_is_documented():

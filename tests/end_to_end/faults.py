@@ -22,7 +22,11 @@ CONNECTION_FAULTS: Final = {
 }
 """Faults that no answer can have: what the provider does, by name."""
 
-WHAT: Final = {**CONNECTION_FAULTS, **{fault.name: fault.what for fault in FAULTS.values()}}
+WHAT: Final = {
+    **CONNECTION_FAULTS,
+    **{fault.name: fault.what for fault in FAULTS.values()},
+    "slow": "sends single bytes, further apart than the bound",
+}
 
 
 @attrs.frozen
@@ -126,9 +130,11 @@ class Cell:
     @property
     def timeouts(self) -> dict[str, Any]:
         """The provider's bounds: short where one of them ends the fault."""
-        if self.row.wait in {"first-byte", "idle"}:
-            return {"connect": "500ms", "first-byte": "500ms", "idle": "500ms"}
-        return {"connect": "5s", "first-byte": "10s", "idle": "10s"}
+        if self.row.wait not in {"first-byte", "idle"}:
+            return {"connect": "5s", "first-byte": "10s", "idle": "10s"}
+        # A head that comes in drips is bounded by both together.
+        drips = self.row.fault in {"endless", "interim"}
+        return {"connect": "500ms" if drips else "5s", "first-byte": "500ms", "idle": "500ms"}
 
     @property
     def total(self) -> float:
@@ -179,13 +185,16 @@ def table() -> str:
     lines = ["| the provider | when | the caller gets | the next one is asked |", "|---|---|---|---|"]
     for row in ROWS:
         kind = {"": "", "whole": ", whole answer", "stream": ", stream"}[row.kind]
+        too_late = CONTENT not in row.phases and row.kind == "stream"
         if row.harmless:
             got = "the answer"
+        elif too_late:
+            got = f"an error event, `{row.code}`"
         elif row.code is None:
             got = f"{row.status} with the provider's own body"
         else:
             got = f"{row.status} `{row.code}`"
         bound = f" (`timeouts.{row.wait}`)" if row.wait else ""
-        fails_over = "" if row.harmless else "yes" if row.fails_over else "no"
+        fails_over = "" if row.harmless else "yes" if row.fails_over and not too_late else "no"
         lines.append(f"| {WHAT[row.fault]} | {WHEN[tuple(row.phases)]}{kind} | {got}{bound} | {fails_over} |")
     return "\n".join(lines)

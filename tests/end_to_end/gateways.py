@@ -79,9 +79,17 @@ class Gateway:
         return next(line for line in self.lines if line.startswith(start))
 
     def wait_line(self, part: str, seconds: float = 5) -> str:
+        return self._wait_for(self.lines, part, seconds)
+
+    def wait_error(self, part: str, seconds: float = 15, *, after: int = 0) -> str:
+        """The first line of the application log, from line ``after`` on, that has the part in it."""
+        return self._wait_for(self.errors, part, seconds, after)
+
+    @staticmethod
+    def _wait_for(lines: list[str], part: str, seconds: float, after: int = 0) -> str:
         deadline = time.monotonic() + seconds
-        while not (found := [line for line in self.lines if part in line]):
-            assert time.monotonic() < deadline, self.lines
+        while not (found := [line for line in lines[after:] if part in line]):
+            assert time.monotonic() < deadline, (part, lines)
             time.sleep(0.01)
         return found[0]
 

@@ -1,12 +1,13 @@
-"""A gateway in the test's own event loop: a real server on a real socket, fake providers, and every record it leaves."""
+"""A gateway in the test's own event loop: a real server on a real socket, fake providers, all records it leaves."""
 
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -22,23 +23,21 @@ MAIN = "/router/main/chat/completions"
 MESSAGES = [{"role": "user", "content": "hello wide world"}]
 
 
-class Keeping(Logger[Any]):
-    """Keeps every record."""
+def keeping(kept: list[Record]) -> object:
+    """A plugin with a logger that keeps every record."""
 
-    name = "keeping"
+    class Keeping(Logger[Any]):
+        name = "keeping"
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        self.records: list[Record] = []
+        async def record(self, record: Record) -> None:
+            kept.append(record)
 
-    async def record(self, record: Record) -> None:
-        self.records.append(record)
+    class Plugin:
+        @hookimpl
+        def llmgate_register_loggers(self) -> type[Keeping]:
+            return Keeping
 
-
-class KeepingPlugin:
-    @hookimpl
-    def llmgate_register_loggers(self) -> type[Keeping]:
-        return Keeping
+    return Plugin()
 
 
 @attrs.frozen
@@ -78,17 +77,12 @@ class Loopback:
         pipeline: Its pipeline.
         port: Its port on 127.0.0.1.
         client: A client.
+        records: The records so far.
     """
 
-    def __init__(self, pipeline: Pipeline, port: int, client: aiohttp.ClientSession) -> None:
-        self.pipeline, self.port, self.client = pipeline, port, client
-
-    @property
-    def records(self) -> list[Record]:
-        """The records so far."""
-        (logger,) = (logger for _, logger in self.pipeline.snapshot.loggers)
-        assert isinstance(logger, Keeping)
-        return logger.records
+    def __init__(self, pipeline: Pipeline, port: int, client: aiohttp.ClientSession, records: list[Record]) -> None:
+        self.pipeline, self.port, self.client, self.records = pipeline, port, client, records
+        self.raw_clients: list[RawClient] = []
 
     async def recorded(self, count: int = 1, seconds: float = 5) -> list[Record]:
         """The records, once there are so many, and not one more."""
@@ -101,7 +95,7 @@ class Loopback:
 
     async def post(self, body: Mapping[str, Any] | bytes, path: str = MAIN, **headers: str) -> Reply:
         """A request of a decent client."""
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        data = io.BytesIO(body if isinstance(body, bytes) else json.dumps(body).encode())
         sent = {"content-type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
         async with self.client.post(f"http://127.0.0.1:{self.port}{path}", data=data, headers=sent) as response:
             came = bytearray()
@@ -123,6 +117,7 @@ class Loopback:
         loop = asyncio.get_running_loop()
         await loop.sock_connect(sock, ("127.0.0.1", self.port))
         client = RawClient(sock)
+        self.raw_clients.append(client)
         await client.send(data)
         return client
 
@@ -136,10 +131,8 @@ class RawClient:
 
     async def send(self, data: bytes) -> None:
         """Send bytes; the server may be gone already."""
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):
             await asyncio.get_running_loop().sock_sendall(self.sock, data)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
 
     async def read(self, count: int, seconds: float = 5) -> bytes:
         """Read until so many bytes have come in all, or the server has closed."""
@@ -197,20 +190,38 @@ def settings_for(*upstreams: FakeUpstream, **sections: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def loopback(
-    settings: Mapping[str, Any], *, plugins: Sequence[object] = (), clock: Clock | None = None
+    settings: Mapping[str, Any],
+    *,
+    plugins: Sequence[object] = (),
+    clock: Clock | None = None,
+    send_buffer: int | None = None,
 ) -> AsyncIterator[Loopback]:
-    """Serve a configuration for the length of a test; every provider's key is ``secret-of-NAME``."""
+    """Serve a configuration for the length of a test; every provider's key is ``secret-of-NAME``.
+
+    Args:
+        settings: The configuration.
+        plugins: What it uses.
+        clock: Time and chance; None for the real ones.
+        send_buffer: Bytes that the kernel keeps for each client; None for as many as it likes (megabytes).
+    """
     environment = {f"{name.upper()}_API_KEY": f"secret-of-{name}" for name in settings["providers"]}
     settings = {**settings, "loggers": [{"use": "keeping"}]}
-    pipeline = Pipeline.from_config(settings, environment=environment, plugins=[KeepingPlugin(), *plugins], clock=clock)
+    records: list[Record] = []
+    plugins = [keeping(records), *plugins]
+    pipeline = Pipeline.from_config(settings, environment=environment, plugins=plugins, clock=clock)
     (listening,) = bind("127.0.0.1", 0)
+    if send_buffer is not None:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     listening.listen(4096)  # a client that comes before the server waits in line
     stop = asyncio.Event()
     async with pipeline, aiohttp.ClientSession() as client:
         app = create_app(pipeline, owns_pipeline=False)
         serving = asyncio.create_task(serve(app, [listening], stop=stop))
+        gateway = Loopback(pipeline, listening.getsockname()[1], client, records)
         try:
-            yield Loopback(pipeline, listening.getsockname()[1], client)
+            yield gateway
         finally:
+            for raw in gateway.raw_clients:
+                raw.sock.close()
             stop.set()
             await serving

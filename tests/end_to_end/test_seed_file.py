@@ -10,13 +10,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from end_to_end.gateways import gateway
 
+from end_to_end.gateways import gateway
 from llmgate.testing.upstream import FakeUpstream
 
 SEED_FILE = Path(__file__).parents[2] / "config-examples" / "ai-gateway-config.yaml"
 KEYS = {"OPENAI_API_KEY": "key-openai", "ANTHROPIC_API_KEY": "key-anthropic", "GEMINI_API_KEY": "key-gemini"}
 BODY = '{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello!"}]}'
+HEADERS = ("-H", "Content-Type: application/json")
 ROUTER_IN_VARIABLES = {
     "AI_GATEWAY__ROUTERS__MY_ROUTER__LOAD_BALANCE__CHAT__STRATEGY": "latency",
     "AI_GATEWAY__ROUTERS__MY_ROUTER__LOAD_BALANCE__CHAT__PROVIDERS": "[openai, anthropic, gemini]",
@@ -26,8 +27,21 @@ ROUTER_IN_VARIABLES = {
 def curl(url: str, path: str = "/router/my-router/chat/completions") -> dict[str, str]:
     """What the seed's reader pastes, and the headers of the answer."""
     done = subprocess.run(
-        ["curl", "-sS", "-D", "-", "-o", "/dev/null", "-X", "POST", url + path]
-        + ["-H", "Content-Type: application/json", "-d", BODY],
+        [
+            "curl",
+            "-sS",
+            "-D",
+            "-",
+            "-o",
+            "/dev/null",
+            "-X",
+            "POST",
+            url + path,
+            "-H",
+            "Content-Type: application/json",
+            "-d",
+            BODY,
+        ],
         capture_output=True,
         text=True,
         check=True,

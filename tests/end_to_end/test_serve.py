@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -37,13 +38,9 @@ def ask(url: str, body=None, **headers: str):
 
 
 def interpreters() -> list:
-    """This interpreter, and another one with the dependencies where LLMGATE_TEST_PYTHON names it."""
+    """This interpreter, and the other one that ``make test`` has found, if there is one."""
     other = os.environ.get("LLMGATE_TEST_PYTHON")
-    reason = "LLMGATE_TEST_PYTHON names no second interpreter (for example a 3.13 with the dependencies)"
-    return [
-        pytest.param(sys.executable, id="this"),
-        pytest.param(other, id="other", marks=pytest.mark.skipif(not other, reason=reason)),
-    ]
+    return [pytest.param(sys.executable, id="this"), *([pytest.param(other, id="other")] if other else [])]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +57,8 @@ def test_without_keys_it_serves_echo_and_prints_a_curl_line_that_works(open_gate
     assert open_gateway.line("authentication: off")
     command = open_gateway.line("try: ").removeprefix("try: ")
     if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
+        stand_in = Path(__file__).parents[1] / "docs" / "curl.py"
+        command = command.replace("curl", f"{shlex.quote(sys.executable)} {shlex.quote(str(stand_in))}", 1)
     done = subprocess.run(
         ["sh", "-c", f"{command} --silent --show-error"], capture_output=True, text=True, timeout=20, check=True
     )
@@ -195,13 +193,10 @@ def test_a_wrong_configuration_is_named_by_its_place(tmp_path, text, named):
     assert re.search(r"llmgate\.yaml:\d+:\d+: ", one.stderr)
 
 
-def test_a_missing_file_and_more_workers_are_refused(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     missing = refused(tmp_path, "--config", "nowhere.yaml")
     assert missing.process.returncode == 2
     assert "nowhere.yaml" in missing.stderr
-    workers = refused(tmp_path, "--workers", "2")
-    assert workers.process.returncode == 2
-    assert "--workers 2" in workers.stderr
 
 
 def test_the_server_extra_missing_is_one_line_with_the_remedy(tmp_path):
@@ -216,7 +211,7 @@ def test_the_server_extra_missing_is_one_line_with_the_remedy(tmp_path):
         assert "pip install 'llmgate[server]'" in one.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_an_idle_gateway_at_once_and_in_order(tmp_path, number):
     with gateway(tmp_path) as one, socket.create_connection(("127.0.0.1", one.port)):
         started = time.monotonic()

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import attrs
 
+from llmgate.catalogue import provider_row, resolve_base_url
 from llmgate.config.model import GatewayConfig, ServerConfig, StageConfig, StreamConfig
 from llmgate.host.app import create_app
 from llmgate.host.server import bind, serve
@@ -62,6 +63,22 @@ class Stream:
         pass
 
 
+class RelayAnswer:
+    """What a provider sends back to the direct relay."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], pieces: AsyncIterator[bytes]) -> None:
+        self.status = status
+        self.headers = dict(headers)
+        self._pieces = pieces
+        self.closed = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
 class Frame:
     def __init__(self, pipeline: StandInPipeline, exchange: Exchange, credentials: Credentials) -> None:
         self.pipeline = pipeline
@@ -69,6 +86,7 @@ class Frame:
         self.id = exchange.id
         self.credentials = credentials
         self.request: GatewayRequest | None = None
+        self.relayed_to: str | None = None
         self.abandoned = False
         self.left = 0
         self.failure: BaseException | None = None
@@ -108,6 +126,11 @@ class Frame:
         self.request = request
         return await self.pipeline.stream(self, request)
 
+    async def relay(self, provider_name: str, request: GatewayRequest) -> RelayAnswer:
+        self.request = request
+        self.relayed_to = provider_name
+        return await self.pipeline.relay(self, request)
+
     async def models(self, router: str | None = None) -> Sequence[Entry]:
         return [Entry("echo", "echo"), Entry("openai/gpt-4o", "openai")]
 
@@ -134,8 +157,31 @@ async def plain_stream(frame: Frame, request: GatewayRequest) -> Stream:
     return Stream(pieces())
 
 
+async def plain_relay(frame: Frame, request: GatewayRequest) -> RelayAnswer:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b'{"relayed":'
+        await asyncio.sleep(0)
+        yield b"true}"
+
+    frame.served_by("openai", request.model)
+    return RelayAnswer(200, {"content-type": "application/json"}, pieces())
+
+
+def provider(name: str, base_url: str | None = None, *, passthrough: bool = False) -> Provider:
+    """A provider as the catalogue knows it."""
+    row = provider_row(name)
+    assert row is not None
+    return Provider(name, row, resolve_base_url(row, base_url), passthrough=passthrough)
+
+
 Answer = Callable[[Frame, GatewayRequest], Awaitable[GatewayResponse]]
 Streamer = Callable[[Frame, GatewayRequest], Awaitable[Stream]]
+Relayer = Callable[[Frame, GatewayRequest], Awaitable[RelayAnswer]]
+
+
+@attrs.frozen
+class Snapshot:
+    providers: Mapping[str, Provider]
 
 
 class StandInPipeline:
@@ -145,7 +191,9 @@ class StandInPipeline:
         self,
         answer: Answer = plain_answer,
         stream: Streamer = plain_stream,
+        relay: Relayer = plain_relay,
         *,
+        providers: Sequence[Provider] = (),
         keys: Sequence[str] = (),
         server: ServerConfig | None = None,
         stream_config: StreamConfig | None = None,
@@ -158,6 +206,8 @@ class StandInPipeline:
         self.keys = set(keys)
         self.answer = answer
         self.stream = stream
+        self.relay = relay
+        self.snapshot = Snapshot({one.name: one for one in providers})
         self.frames: list[Frame] = []
         self.ready = False
         self.problems: list[str] = []

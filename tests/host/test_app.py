@@ -7,6 +7,8 @@ import json
 
 import pytest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 
 from host.stand_ins import ANSWER, CHAT, StandInPipeline, serving
@@ -157,9 +159,35 @@ async def test_a_servers_own_cancellation_is_passed_on():
 
 async def test_the_quick_table_and_the_routes_agree():
     app = create_app(StandInPipeline(), owns_pipeline=False)
-    front = app.user_middleware[0].kwargs
+    front = app.build_middleware_stack()
     for route in app.routes:
         if "{" not in route.path:
-            assert front["exact"][route.path] is route.endpoint
+            assert front._exact[route.path] is route.endpoint
     status, body = await call(app, "/router/a b/nowhere", body=b"")
     assert (status, json.loads(body)["error"]["code"]) == (400, "invalid_path")
+
+
+async def test_routes_and_middleware_of_an_embedder_work_as_in_any_starlette_application():
+    async def teapot(request):
+        raise HTTPException(418, "short and stout")
+
+    class Marking:
+        def __init__(self, app, mark):
+            self.app, self.mark = app, mark
+
+        async def __call__(self, scope, receive, send):
+            scope["mark"] = self.mark
+            await self.app(scope, receive, send)
+
+    async def marked(request):
+        return PlainTextResponse(request.scope["mark"])
+
+    app = create_app(StandInPipeline(), owns_pipeline=False)
+    app.add_route("/teapot", teapot)
+    app.add_route("/marked", marked)
+    app.add_middleware(Marking, mark="seen")
+    app.add_exception_handler(ZeroDivisionError, lambda request, error: PlainTextResponse("by zero", 422))
+    app.add_route("/zero", lambda request: 1 / 0)
+    assert await call(app, "/teapot", body=b"") == (418, b"short and stout")
+    assert await call(app, "/marked", body=b"") == (200, b"seen")
+    assert await call(app, "/zero", body=b"") == (422, b"by zero")

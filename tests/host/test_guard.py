@@ -192,6 +192,35 @@ def test_without_login_pages_of_this_machine_may_call(headers):
     admit(scope(headers={"host": "localhost"} | headers), trusting=True, hosts=["gw.lan"])
 
 
+@pytest.mark.parametrize(
+    ("method", "headers", "served"),
+    [
+        ("POST", {"content-type": "text/plain"}, False),
+        ("POST", {"content-type": "multipart/form-data; boundary=x"}, False),
+        ("POST", {}, False),
+        ("POST", {"content-type": "text/plain", "cookie": "a=b", "accept": "*/*"}, False),
+        ("POST", {"content-type": "Text/Plain ;charset=utf-8;application/json"}, False),
+        ("POST", {"content-type": "application/json"}, True),
+        ("POST", {"content-type": "application/octet-stream"}, True),
+        ("POST", {"content-type": "text/plain", "authorization": "Bearer x"}, True),
+        ("POST", {"content-type": "text/plain", "x-request-id": "x"}, True),
+        ("POST", {"content-type": "text/plain", "origin": "http://localhost"}, True),
+        ("GET", {}, True),
+        ("PUT", {"content-type": "text/plain"}, True),
+    ],
+)
+def test_without_login_a_body_that_any_page_can_send_needs_what_no_page_can(method, headers, served):
+    for trusting in (True, False):
+        guard = Guard(ServerConfig(), trusting=trusting)
+        if served or not trusting:
+            guard.keep_simple_requests_out(method, headers)
+        else:
+            with pytest.raises(RefusedError) as refused:
+                guard.keep_simple_requests_out(method, headers)
+            assert (refused.value.http_status, refused.value.code) == (403, "cross_site")
+            assert "Authorization" in refused.value.message
+
+
 def test_with_login_any_host_is_served():
     admit(scope(headers={"host": "gateway.example"}))
 

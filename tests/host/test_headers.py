@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmgate.host.headers import header_value, upstream_headers, valid_request_id
+from llmgate.host.headers import header_value, relayed_request_headers, upstream_headers, valid_request_id
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,25 @@ def test_a_plain_request_id_is_kept(text):
 @pytest.mark.parametrize("text", [None, "", "x" * 129, "a b", "a\nb", "a\n", "é", "a;b", "a/b"])
 def test_any_other_request_id_is_not(text):
     assert valid_request_id(text) is None
+
+
+def test_a_clients_credentials_cookies_and_addresses_are_not_relayed():
+    kept = {"accept": "a", "content-type": "b", "openai-beta": "c", "anthropic-version": "d", "range": "bytes=0-1"}
+    names = [
+        "authorization",
+        "x-api-key",
+        "api-key",
+        "x-goog-api-key",
+        "helicone-auth",
+        "cookie",
+        "host",
+        "te",
+        "upgrade",
+    ]
+    names += ["x-forwarded-for", "forwarded", "proxy-authorization", "x-original-url", "expect", "x-amz-security-token"]
+    assert relayed_request_headers(kept | dict.fromkeys(names, "secret")) == kept
+
+
+def test_a_header_that_belongs_to_the_connection_is_not_relayed():
+    headers = {"connection": "keep-alive , OpenAI-Beta", "openai-beta": "x", "accept": "y"}
+    assert relayed_request_headers(headers) == {"accept": "y"}

@@ -177,3 +177,11 @@ async def test_a_server_that_says_that_the_peer_is_gone_is_understood():
     with pytest.raises(ClientLeftError):
         await one.whole(200, [], b"x")
     one.close()
+
+
+async def test_a_stream_may_have_another_status():
+    sink = Sink()
+    one = reply(sink)
+    await one.begin([], 206)
+    await one.end(b"part")
+    assert (sink.messages[0]["status"], one.status) == (206, 206)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -19,10 +20,11 @@ ALLOWED_TO_PLUGINS = ("llmgate.spec", "llmgate.formats", "llmgate.codecs", "llmg
 
 def lint(directory: Path) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).with_name("lint-imports")
+    sources = [directory / "src", *sorted(directory.glob("plugins/llmgate-*/src"))]
     return subprocess.run(
         [str(program), "--no-cache"],
         cwd=directory,
-        env={"PYTHONPATH": str(directory / "src"), "PATH": "/usr/bin:/bin"},
+        env={"PYTHONPATH": os.pathsep.join(map(str, sources)), "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
         check=False,
@@ -64,13 +66,38 @@ SEEDED = {
 }
 """Faults, one of each sort that a contract is there to find."""
 
+SEEDED_IN_A_PLUGIN = {
+    "seeded_stage": "from llmgate.stages.routing.weighted import Weighted",
+    "seeded_door": "from llmgate import Pipeline",
+    "seeded_sibling": "import llmgate_sticky",
+}
+"""The same, in a plugin that stands beside the others."""
+
+
+def copy_to(directory: Path) -> None:
+    """Everything that the contracts are about."""
+    shutil.copy(ROOT / "pyproject.toml", directory)
+    for source in (ROOT / "src", *ROOT.glob("plugins/llmgate-*/src")):
+        shutil.copytree(source, directory / source.relative_to(ROOT), ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def seed_a_plugin(directory: Path) -> None:
+    """Put a plugin with faults beside the others, listed as they are."""
+    package = directory / "plugins" / "llmgate-seeded" / "src" / "llmgate_seeded"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text('"""Seeded."""\n')
+    for name, line in SEEDED_IN_A_PLUGIN.items():
+        (package / f"{name}.py").write_text(f'"""Seeded."""\n{line}\n')
+    settings = directory / "pyproject.toml"
+    settings.write_text(settings.read_text().replace('"llmgate_sticky"', '"llmgate_sticky", "llmgate_seeded"'))
+
 
 def test_seeded_faults_are_found(tmp_path):
     """Every contract bites: each fault is reported, and no contract is kept that one of them breaks."""
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    copy_to(tmp_path)
     for path, line in SEEDED.items():
         (tmp_path / "src" / "llmgate" / path).write_text(f'"""Seeded."""\n{line}\n')
+    seed_a_plugin(tmp_path)
     result = lint(tmp_path)
     assert result.returncode == 1, result.stdout + result.stderr
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
@@ -78,12 +105,12 @@ def test_seeded_faults_are_found(tmp_path):
     ]
     assert len(re.findall(r"(?m) BROKEN$", result.stdout)) == len(contracts), result.stdout
     modules = [f"llmgate.{path.removesuffix('.py').replace('/', '.')}" for path in SEEDED]
+    modules += [f"llmgate_seeded.{name}" for name in SEEDED_IN_A_PLUGIN]
     assert [module for module in modules if module not in result.stdout] == []
 
 
 def test_a_room_that_is_not_listed_breaks_the_build(tmp_path):
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    copy_to(tmp_path)
     room = tmp_path / "src" / "llmgate" / "utils"
     room.mkdir()
     (room / "__init__.py").write_text('"""Seeded."""\n')

@@ -130,6 +130,19 @@ async def test_after_attempt_runs_only_for_those_that_let_it_through() -> None:
     assert seen == ["a before_attempt", "a after_attempt"]
 
 
+async def test_one_that_fails_to_release_does_not_keep_the_others_from_it() -> None:
+    seen: list[str] = []
+
+    class Failing(Watcher):
+        async def after_attempt(self, exchange: Any, attempt: Any) -> None:
+            raise RuntimeError("no")
+
+    chain = Chain([Watcher("a", seen), Failing("b", seen)])
+    failures = await chain.after_attempt(VIEW, Attempt(0, deployment("m"), 0.0), 2)
+    assert [str(failure) for failure in failures] == ["no"]
+    assert seen == ["a after_attempt"]
+
+
 async def test_an_answer_ends_the_way_in() -> None:
     seen: list[str] = []
 

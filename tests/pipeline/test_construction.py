@@ -11,7 +11,6 @@ import pytest
 
 from llmgate import ConfigError, Pipeline
 from llmgate.pipeline.construction import ConfigSource
-from llmgate.registry import Registry
 from llmgate.spec import Logger, SecretRef, StageContext, hookimpl
 from scripted import MESSAGES, OpenBench, completion
 
@@ -89,7 +88,7 @@ def test_relative_paths_are_relative_to_the_configuration(tmp_path: Path) -> Non
 
 class TestConfigSource:
     def source(self, source: Any, **environment: str) -> ConfigSource:
-        return ConfigSource(source, environment, None, Registry())
+        return ConfigSource.of(source, environment, None, ())
 
     def test_reads_the_file_anew_each_time(self, tmp_path: Path) -> None:
         path = tmp_path / "llmgate.yaml"

@@ -201,6 +201,60 @@ async def test_settling_happens_once_even_when_the_settling_caller_is_cancelled(
         assert [record.id for record in records] == settled
 
 
+async def test_what_an_attempt_holds_is_released_even_when_the_caller_leaves_in_the_middle_of_it(
+    bench: OpenBench,
+) -> None:
+    steps: list[str] = []
+    releasing = asyncio.Event()
+
+    class Holder(Interceptor[Any]):
+        name = "holder"
+
+        async def after_attempt(self, exchange: Any, attempt: Any) -> None:
+            releasing.set()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            steps.append("released")
+
+        async def on_settle(self, exchange: Any) -> None:
+            steps.append("settled")
+
+    class Plugin:
+        @hookimpl
+        def llmgate_register_interceptors(self) -> Any:
+            return Holder
+
+    async with bench(completion(), plugins=(Plugin(),), interceptors=[{"use": "holder"}]) as b:
+        asking = asyncio.create_task(b.pipeline.complete(model="alpha/m", messages=MESSAGES))
+        await releasing.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert steps == ["released", "settled"]
+        (record,) = await b.records()
+        assert record.outcome == "cancelled"
+
+
+async def test_an_interceptor_that_fails_after_an_attempt_costs_neither_the_answer_nor_the_record(
+    bench: OpenBench,
+) -> None:
+    class Failing(Interceptor[Any]):
+        name = "failing"
+
+        async def after_attempt(self, exchange: Any, attempt: Any) -> None:
+            raise RuntimeError("cannot release")
+
+    class Plugin:
+        @hookimpl
+        def llmgate_register_interceptors(self) -> Any:
+            return Failing
+
+    async with bench(completion("fine"), plugins=(Plugin(),), interceptors=[{"use": "failing"}]) as b:
+        assert (await b.pipeline.complete(model="alpha/m", messages=MESSAGES)).text == "fine"
+        (record,) = await b.records()
+        assert record.outcome == "ok"
+
+
 async def test_metadata_is_recorded_and_not_sent(bench: OpenBench) -> None:
     async with bench(completion()) as b:
         await b.pipeline.complete(model="alpha/m", messages=MESSAGES, metadata={"feature": "search"})

@@ -4,7 +4,7 @@ import attrs
 import pytest
 
 from llmgate.pipeline.snapshot import ModelMapping
-from scripted import MESSAGES, OpenBench, completion
+from scripted import CONFIG, MESSAGES, OpenBench, completion
 
 MAPPING = ModelMapping(
     {
@@ -48,7 +48,7 @@ async def test_an_exchange_keeps_the_snapshot_that_it_began_with(bench: OpenBenc
     async with bench(completion("old"), completion("new")) as b:
         old = b.pipeline.snapshot
         frame = b.pipeline.exchange()
-        b.pipeline.snapshot = attrs.evolve(old, routers={})
+        await b.pipeline.reload({**CONFIG, "routers": {}})
         async with frame:
             assert frame.snapshot is old
             request = b.pipeline._request(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from llmgate.codecs.sse import EventSplitter, event_data
-from llmgate.testing.upstream import FakeUpstream, chat_events
+from llmgate.testing.upstream import FakeUpstream
 
 
 @pytest.fixture
@@ -293,11 +293,3 @@ async def test_a_client_that_does_not_read_stops_the_stream(upstream: FakeUpstre
     held = sent
     await asyncio.sleep(0.2)
     assert sent == held
-
-
-def test_chat_events_are_openai_chunks() -> None:
-    events = chat_events("a  b\n", model="m", usage={"total_tokens": 1})
-    assert [event["choices"][0]["delta"].get("content") for event in events[:-1]] == ["", "a", "  b", "\n", None]
-    assert events[-2]["choices"][0]["finish_reason"] == "stop"
-    assert events[-1]["usage"] == {"total_tokens": 1}
-    assert events[-1]["choices"] == []

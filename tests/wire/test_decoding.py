@@ -64,6 +64,7 @@ def test_every_truncation_is_noticed(kind: str) -> None:
 @pytest.mark.parametrize(
     ("encoding", "data"),
     [("gzip", b"not gzip"), ("gzip", gzip.compress(b"x") + b"rest"), ("deflate", zlib.compress(b"x") + b"rest")],
+    ids=["damage", "gzip with surplus", "deflate with surplus"],  # the bytes hold the time, and names must not change
 )
 def test_damage_and_surplus_are_errors(encoding: str, data: bytes) -> None:
     with pytest.raises(DecodingError):

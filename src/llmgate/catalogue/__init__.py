@@ -5,9 +5,10 @@ from __future__ import annotations
 from .addresses import resolve_base_url
 from .domains import provider_for_domain
 from .models import default_model_mapping, family
-from .rows import RESERVED_NAMES, provider_row, provider_rows
+from .rows import OPENAI_RELAY_PATHS, RESERVED_NAMES, provider_row, provider_rows
 
 __all__ = [
+    "OPENAI_RELAY_PATHS",
     "RESERVED_NAMES",
     "default_model_mapping",
     "family",

@@ -18,13 +18,13 @@ from llmgate.spec import ProviderRow
 
 from .rows import load_catalogue
 
-__all__ = ["resolve_base_url"]
+__all__ = ["VERSION", "begins", "own_path", "resolve_base_url"]
 
 _URL: Final = re.compile(r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::(?P<port>[0-9]{1,5}))?"
                          r"(?P<path>/.*)?", re.ASCII | re.IGNORECASE)  # fmt: skip
 _SEGMENT: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+", re.ASCII)
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII | re.IGNORECASE)
-_VERSION: Final = re.compile(r"v[0-9][0-9a-z.]*", re.ASCII)
+VERSION: Final = re.compile(r"v[0-9][0-9a-z.]*", re.ASCII)
 _DEFAULT_TAIL: Final = ("v1",)
 
 
@@ -45,7 +45,7 @@ def resolve_base_url(row: ProviderRow | None, base_url: str | None, version_path
         ValueError: there is no address, or it is not a plain http or https one; the message never repeats it, since a
             mistyped one may hold a credential.
     """
-    own = _own_path(row)
+    own = own_path(row)
     if base_url is None:
         if row is None or row.base_url is None:
             raise ValueError(_missing_address(row))
@@ -144,7 +144,7 @@ def _refuse_endpoint(row: ProviderRow | None, path: Sequence[str]) -> None:
             raise ValueError(f"base-url must stop before {endpoint}: the gateway adds the path of each endpoint")
 
 
-def _own_path(row: ProviderRow | None) -> tuple[str, ...] | None:
+def own_path(row: ProviderRow | None) -> tuple[str, ...] | None:
     """The path of the row's own address, ``{…}`` for a segment that differs by customer; None when no row says."""
     if row is None:
         return None
@@ -155,14 +155,14 @@ def _own_path(row: ProviderRow | None) -> tuple[str, ...] | None:
 def _completed(row: ProviderRow | None, own: tuple[str, ...] | None, address: _Address) -> tuple[str, ...]:
     """The written path with what it lacks."""
     path = address.path
-    if own is not None and _begins(own, path):
+    if own is not None and begins(own, path):
         rest = own[len(path) :]
         if not any(_is_open(segment) for segment in rest):
             return (*path, *rest)
         assert row is not None, "only a row has a path"
         if address.host in row.domains:
             raise ValueError(f"base-url lacks a part: write it as {load_catalogue().addresses[row.name]}")
-    if any(_VERSION.fullmatch(segment) for segment in path):
+    if any(VERSION.fullmatch(segment) for segment in path):
         return path
     return (*path, *(_DEFAULT_TAIL if own is None else _tail(own)))
 
@@ -174,12 +174,12 @@ def _with_version(own: tuple[str, ...] | None, path: tuple[str, ...], version: t
     tail = _tail(own) if own is not None else ()
     if tail and path[-len(tail) :] == tail:
         path = path[: -len(tail)]
-    elif path and _VERSION.fullmatch(path[-1]):
+    elif path and VERSION.fullmatch(path[-1]):
         path = path[:-1]
     return (*path, *version)
 
 
-def _begins(own: Sequence[str], path: Sequence[str]) -> bool:
+def begins(own: Sequence[str], path: Sequence[str]) -> bool:
     """Whether a path is the beginning of the row's own, or all of it."""
     return len(path) <= len(own) and all(
         _is_open(expected) or expected == written for expected, written in zip(own, path, strict=False)
@@ -188,7 +188,7 @@ def _begins(own: Sequence[str], path: Sequence[str]) -> bool:
 
 def _tail(own: tuple[str, ...]) -> tuple[str, ...]:
     """The end of a row's own path that names the version, from its last version segment on; empty when it has none."""
-    versions = [index for index, segment in enumerate(own) if _VERSION.fullmatch(segment)]
+    versions = [index for index, segment in enumerate(own) if VERSION.fullmatch(segment)]
     return own[versions[-1] :] if versions else ()
 
 

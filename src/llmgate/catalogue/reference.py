@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from llmgate.spec import ProviderRow
 
 from .models import default_model_mapping, mapping_date
-from .rows import RESERVED_NAMES, Catalogue, load_catalogue
+from .rows import OPENAI_RELAY_PATHS, RESERVED_NAMES, Catalogue, load_catalogue
 
 __all__ = ["providers_page"]
 
@@ -21,7 +21,9 @@ def providers_page() -> str:
     """The page as Markdown, with a line end at its end."""
     catalogue = load_catalogue()
     rows = list(catalogue.rows.values())
-    return "\n".join((*_head(catalogue), *_addresses(catalogue, rows), *_domains(rows), *_mapping(), *_sources(rows)))
+    return "\n".join(
+        (*_head(catalogue), *_addresses(catalogue, rows), *_relay(rows), *_domains(rows), *_mapping(), *_sources(rows))
+    )
 
 
 def _head(catalogue: Catalogue) -> Iterator[str]:
@@ -67,6 +69,42 @@ def _addresses(catalogue: Catalogue, rows: Sequence[ProviderRow]) -> Iterator[st
         "`never` does not come. Keyless providers are used only when the configuration names them."
     )
     yield ""
+
+
+def _relay(rows: Sequence[ProviderRow]) -> Iterator[str]:
+    yield "## Direct relay"
+    yield ""
+    yield (
+        "What `/PROVIDER/...` may call without `passthrough: all`: the paths of the formats, the model list, and "
+        "these. A path with a slash in front stands at the provider's host, one without below its address; `*` matches "
+        "slashes too; the method is POST unless another stands before it, GET includes HEAD."
+    )
+    yield ""
+    without = _list(row.name for row in rows if row.formats and not set(OPENAI_RELAY_PATHS) <= set(row.relay_paths))
+    yield (
+        f"Every provider that speaks OpenAI's formats, known here or not, but {without}: {_list(OPENAI_RELAY_PATHS)}."
+    )
+    yield ""
+    yield from _table(
+        ("name", "more paths", "their credential, where it differs"),
+        (
+            (
+                f"`{row.name}`",
+                _list(_own_relay_paths(row)),
+                f"`{row.relay_credential.name}`" if row.relay_credential else "-",
+            )
+            for row in rows
+            if _own_relay_paths(row)
+        ),
+    )
+    yield ""
+
+
+def _own_relay_paths(row: ProviderRow) -> Sequence[str]:
+    shared = set(OPENAI_RELAY_PATHS)
+    return (
+        [path for path in row.relay_paths if path not in shared] if shared <= set(row.relay_paths) else row.relay_paths
+    )
 
 
 def _domains(rows: Sequence[ProviderRow]) -> Iterator[str]:

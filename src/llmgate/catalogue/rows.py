@@ -11,11 +11,30 @@ import attrs
 
 from llmgate.spec import CredentialHeader, ProviderRow
 
-__all__ = ["RESERVED_NAMES", "Catalogue", "load_catalogue", "provider_row", "provider_rows", "read_data"]
+__all__ = [
+    "OPENAI_RELAY_PATHS",
+    "RESERVED_NAMES",
+    "Catalogue",
+    "load_catalogue",
+    "provider_row",
+    "provider_rows",
+    "read_data",
+]
 
 RESERVED_NAMES: Final = frozenset({"v1", "v1beta", "ai", "as", "router", "model", "models", "projects", "health",
                                    "ready", "metrics"})  # fmt: skip
 """First path segments of the host, which no provider may be called: ``/{provider}/…`` is its direct relay."""
+
+OPENAI_RELAY_PATHS: Final = ("responses", "responses/compact", "responses/input_tokens", "GET responses/*",
+                             "responses/*/cancel", "moderations", "images/generations", "images/edits",
+                             "images/variations", "audio/speech", "audio/transcriptions", "audio/translations",
+                             "videos", "GET videos/*", "embeddings", "completions", "rerank", "messages",
+                             "messages/count_tokens", "GET models", "GET models/*")  # fmt: skip
+"""What the direct relay may call at a provider that speaks OpenAI's formats, below its address: inference, and what is
+needed to follow an answer that is made in the background. Files, batches, fine-tunes, assistants, stored completions
+and the organisation are not among it, nor is anything that is deleted.
+
+Source: OpenAI API reference; the rerank and messages endpoints that several compatible servers have beside it."""
 
 _CHAT: Final[Mapping[str, str]] = MappingProxyType({"openai-chat": "/chat/completions"})
 
@@ -74,13 +93,16 @@ def _row(name: str, fields: Mapping[str, Any]) -> ProviderRow:
     """One table of the file, with the defaults that its head promises."""
     relay_only = fields.get("relay-only", False)
     keyless = fields.get("keyless", False)
-    credential = fields.get("credential")
+    credential, native = fields.get("credential"), fields.get("relay-credential")
+    formats = {} if relay_only else dict(fields.get("formats", _CHAT))
+    adapter = fields.get("adapter", "openai")
+    usual = OPENAI_RELAY_PATHS if formats and adapter == "openai" and fields.get("openai-paths", True) else ()
     return ProviderRow(
         name=name,
         title=fields["title"],
         base_url=fields.get("base-url"),
-        formats=MappingProxyType({} if relay_only else dict(fields.get("formats", _CHAT))),
-        adapter=fields.get("adapter", "openai"),
+        formats=MappingProxyType(formats),
+        adapter=adapter,
         credential=CredentialHeader() if credential is None else CredentialHeader(**credential) if credential else None,
         key_variables=() if keyless else (_variable(name), *fields.get("key-variables", ())),
         keyless=keyless,
@@ -92,6 +114,9 @@ def _row(name: str, fields: Mapping[str, Any]) -> ProviderRow:
         domains=tuple(fields.get("domains", ())),
         cost=fields.get("cost", False),
         relay_only=relay_only,
+        relay_paths=(*usual, *fields.get("relay-paths", ())),
+        relay_credential=CredentialHeader(**native) if native else None,
+        closed=fields.get("closed", False),
         source=fields["source"],
     )
 

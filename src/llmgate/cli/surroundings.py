@@ -8,13 +8,22 @@ from pathlib import Path
 
 from llmgate.spec import ProviderRow
 
-__all__ = ["find_dotenv", "key_variable", "read_environment"]
+__all__ = ["expect_dotenv", "find_dotenv", "key_variable", "read_environment"]
 
 
 def find_dotenv() -> Path | None:
     """The ``.env`` file of the working directory, None when there is none."""
     path = Path(".env")
     return path if path.is_file() else None
+
+
+def expect_dotenv() -> Path | None:
+    """The ``.env`` file of the working directory, there or not, for a process that notices when it comes or changes.
+
+    None where something else is called so, such as the directory of a virtual environment.
+    """
+    path = Path(".env")
+    return path if path.is_file() or not path.exists() else None
 
 
 def read_environment() -> Mapping[str, str]:

@@ -21,10 +21,13 @@ try:
 except ImportError:  # the speed extra is not installed
     orjson = None
 
-__all__ = ["MAX_DEPTH", "REMOVE", "JSONError", "TopLevel", "dumps", "loads", "top"]
+__all__ = ["MAX_DEPTH", "MAX_VALUES", "REMOVE", "JSONError", "TopLevel", "dumps", "loads", "top"]
 
 MAX_DEPTH: Final = 200
 """How deeply arrays and objects may be nested."""
+
+MAX_VALUES: Final = 1_000_000
+"""How many values ``top`` takes: the parser holds up every other thread while it makes millions of tiny ones."""
 
 REMOVE: Final = object()
 """In ``TopLevel.patched``: take the member out."""
@@ -39,13 +42,17 @@ _ORJSON_OPTIONS: Final = (
 )
 _SPACE: Final = " \t\n\r"
 _SKIP: Final = re.compile(r"[ \t\n\r]*")
-_MEMBER: Final = re.compile(r'[ \t\n\r]*("[^"\\\x00-\x1f]*"|(?="))[ \t\n\r]*')
+_MEMBER: Final = re.compile(r'[ \t\n\r]*"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 _VALUE_FOLLOWS: Final = re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
 _ESCAPE: Final = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F])|.)", re.DOTALL
 )
+_ENDS: Final = frozenset({",", "}"})
 _NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_NOT_LISTING: Final = bytes(set(range(256)) - set(b',"'))
 _STEPS: Final = tuple({ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}.get(byte, 0) for byte in range(256))
+_SHORT: Final = 4096
+_PEELED_LEVELS: Final = range(2, 17, 2)
 _DIGITS_ONLY: Final = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
 _LONG_NUMBER: Final = b"0" * 19
 
@@ -98,6 +105,28 @@ class TopLevel:
         edits = {name: value for name, value in edits.items() if value is not REMOVE or name in self._members}
         if not edits:
             return self.body
+        if any(value is REMOVE for value in edits.values()):
+            return self._rewritten(edits)
+        text = self._text
+        pieces: list[str] = []
+        end = 0
+        behind = text.index("{") + 1
+        for name, (_, _, value_start, value_end) in self._members.items():
+            behind = value_end
+            if name in edits:
+                pieces += (text[end:value_start], _written(edits[name]))
+                end = value_end
+        pieces.append(text[end:behind])
+        comma = "," if self._members else ""
+        for name, edit in edits.items():
+            if name not in self._members:
+                pieces.append(f"{comma}{_written(name)}:{_written(edit)}")
+                comma = ","
+        pieces.append(text[behind:])
+        return "".join(pieces).encode()
+
+    def _rewritten(self, edits: Mapping[str, Any]) -> bytes:
+        """As ``patched``, where members are taken out: their commas and the space before them go too."""
         text = self._text
         opening = text.index("{") + 1
         pieces: list[str] = [text[:opening]]
@@ -127,9 +156,12 @@ def top(body: bytes) -> TopLevel:
 
     Raises:
         JSONError: the body is not UTF-8, not a JSON object, repeats a name in any object, holds NaN, Infinity, a
-            number beyond the range of a double, a lone surrogate, or is nested deeper than ``MAX_DEPTH``.
+            number beyond the range of a double, a lone surrogate, more than ``MAX_VALUES`` values, or is nested deeper
+            than ``MAX_DEPTH``.
     """
     text = _checked_text(body)
+    if _crowded(body):
+        raise JSONError(f"more than {MAX_VALUES} values")
     position = _SKIP.match(text).end()  # type: ignore[union-attr]
     if not text.startswith("{", position):
         raise JSONError("the body must be a JSON object")
@@ -196,32 +228,48 @@ def _written(value: Any) -> str:
 def _members(text: str, position: int) -> tuple[dict[str, tuple[Any, int, int, int]], int]:
     """The members after the opening brace, and the position behind the closing one."""
     members: dict[str, tuple[Any, int, int, int]] = {}
-    decode = _STRICT.raw_decode
+    scan = _STRICT.scan_once  # type: ignore[attr-defined]  # what raw_decode calls, undocumented but stable
     position = _SKIP.match(text, position).end()  # type: ignore[union-attr]
     if text.startswith("}", position):
         return members, position + 1
     while True:
         found = _MEMBER.match(text, position)
         if found is None:
-            raise JSONError("not valid JSON: a member's name is missing")
-        start = found.start(1)
-        name, colon = found[1][1:-1], found.end(1)
-        if not found[1]:  # an escape in the name: only the parser can say what it spells
-            name, colon = decode(text, start)
+            name, start, begin = _odd_member(text, position)
+        else:
+            name, start, begin = found[1], found.start(1) - 1, found.end()
         if name in members:
             raise JSONError("a name is repeated in an object")
-        follows = _VALUE_FOLLOWS.match(text, colon)
-        if follows is None:
-            raise JSONError("not valid JSON: a member's value is missing")
-        value, end = decode(text, follows.end())
-        members[name] = (value, start, follows.end(), end)
-        position = _SKIP.match(text, end).end()  # type: ignore[union-attr]
+        try:
+            value, end = scan(text, begin)
+        except StopIteration as stop:
+            raise json.JSONDecodeError("Expecting value", text, stop.value) from None
+        members[name] = (value, start, begin, end)
+        position = end
+        if text[end : end + 1] not in _ENDS:
+            position = _SKIP.match(text, end).end()  # type: ignore[union-attr]
         if text.startswith(",", position):
             position += 1
         elif text.startswith("}", position):
             return members, position + 1
         else:
             raise JSONError("not valid JSON: the object is not closed")
+
+
+def _odd_member(text: str, position: int) -> tuple[str, int, int]:
+    """A member whose name holds an escape, so that only the parser can say what it spells, or that is none.
+
+    Returns:
+        The name, where it starts, and where its value starts.
+    """
+    start = _SKIP.match(text, position).end()  # type: ignore[union-attr]
+    if not text.startswith('"', start):
+        raise JSONError("not valid JSON: a member's name is missing")
+    name, colon = _STRICT.raw_decode(text, start)
+    follows = _VALUE_FOLLOWS.match(text, colon)
+    if follows is None:
+        raise JSONError("not valid JSON: a member's value is missing")
+    return name, start, follows.end()
 
 
 def _checked_text(data: bytes) -> str:
@@ -234,7 +282,7 @@ def _checked_text(data: bytes) -> str:
         raise JSONError("starts with a byte order mark: send UTF-8 without one")
     if not _shallow(data):
         raise JSONError(f"nested deeper than {MAX_DEPTH} levels")
-    if b"\\ud" in data or b"\\uD" in data:
+    if b"\\" in data and (b"\\ud" in data or b"\\uD" in data):
         for escape in _ESCAPE.finditer(text):
             if escape.lastindex:
                 raise JSONError("a string holds a lone surrogate")
@@ -243,13 +291,34 @@ def _checked_text(data: bytes) -> str:
 
 def _shallow(data: bytes) -> bool:
     """Whether nesting stays within bounds; exact for valid JSON, and other input fails in the parser."""
-    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+    if len(data) < _SHORT and data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return True
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    outside = b"".join(data.translate(None, _NOT_STRUCTURE).split(b'"')[::2])
+    structure = data.translate(None, _NOT_STRUCTURE)
+    if structure.count(b"[") + structure.count(b"{") <= MAX_DEPTH:
+        return True
+    outside = structure.replace(b'""', b"")  # neighbouring quotes change nothing of what is inside a string
+    if b'"' in outside:
+        outside = b"".join(outside.split(b'"')[::2])
+    peeled = outside
+    for levels in _PEELED_LEVELS:
+        # Each replacement takes away one level at most, and what is left is no deeper than it has brackets.
+        peeled = peeled.replace(b"{}", b"").replace(b"[]", b"")
+        if levels + len(peeled) <= MAX_DEPTH:
+            return True
     deepest = max(itertools.accumulate(map(_STEPS.__getitem__, outside)), default=0)
     return deepest <= MAX_DEPTH
+
+
+def _crowded(data: bytes) -> bool:
+    """Whether there are too many values, told by the commas between them; exact for valid JSON."""
+    if len(data) < 2 * MAX_VALUES or data.count(b",") < MAX_VALUES:
+        return False
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    listing = data.translate(None, _NOT_LISTING).replace(b'""', b"")  # see ``_shallow``
+    return b"".join(listing.split(b'"')[::2]).count(b",") >= MAX_VALUES
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -100,19 +100,16 @@ class EventSplitter:
                     return
             events.append(self._completed(data[start:end]))
             start = end
-        size = len(data)
-        while start < size:
-            if data[start] == _LF:
-                end = start + 1
-            else:
-                end = data.find(b"\n\n", start) + 2
-                if end == 1:
-                    self._hold(data[start:])
-                    return
-            if end - start > self._max_event_bytes:
-                self._refuse()
-            events.append(data[start:end])
-            start = end
+        rest = data[start:] if start else data
+        if rest.startswith(b"\n") or b"\n\n\n" in rest:
+            self._split_any(rest, 0, events)  # there are blank lines that no field line precedes
+            return
+        *whole, begun = rest.split(b"\n\n")
+        if whole and max(map(len, whole)) + 2 > self._max_event_bytes:
+            self._refuse()
+        events += [event + b"\n\n" for event in whole]
+        if begun:
+            self._hold(begun)
 
     def _split_any(self, data: bytes, start: int, events: list[bytes]) -> None:
         """Split a piece with any mixture of line ends."""

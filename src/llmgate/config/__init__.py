@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .loading import blocked_plugins, find_file, load
+from .source import ConfigText
 
-__all__ = ["blocked_plugins", "find_file", "load"]
+__all__ = ["ConfigText", "blocked_plugins", "find_file", "load"]

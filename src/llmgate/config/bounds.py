@@ -57,6 +57,8 @@ _TABLE: Final[Mapping[type[Any], Mapping[str, Bounds]]] = {
     },
     ServerConfig: {
         "port": Bounds(minimum=0, maximum=65535),
+        "workers": Bounds(minimum=1, maximum=256),
+        "shutdown_grace": Bounds(minimum=0, maximum=3600),
         "shutdown_timeout": Bounds(minimum=0, maximum=86400),
         "max_body_bytes": _COUNT,
         "max_headers": _COUNT,

@@ -10,7 +10,7 @@ from typing import Any, Final
 from .environment import overlays, read_dotenv
 from .model import GatewayConfig
 from .problems import Problems, Where
-from .source import read_file, read_mapping
+from .source import ConfigText, parse_yaml, read_file, read_mapping
 from .stages import Find, Names
 from .structure import structured
 from .tree import MapNode, Node, ValueNode, merged
@@ -22,7 +22,7 @@ _SYSTEM: Final = (Path("/etc/llmgate/config.yaml"), Path("/etc/ai-gateway/config
 
 
 def load(
-    source: str | os.PathLike[str] | Mapping[str, Any] | None,
+    source: str | os.PathLike[str] | Mapping[str, Any] | ConfigText | None,
     *,
     environment: Mapping[str, str],
     dotenv: Path | None = None,
@@ -32,7 +32,7 @@ def load(
     """The whole configuration, checked.
 
     Args:
-        source: A file, a mapping of the same shape, or None for the environment alone.
+        source: A file, its text, a mapping of the same shape, or None for the environment alone.
         environment: Environment variables; they win over ``dotenv``.
         dotenv: A ``.env`` file that fills what the environment lacks; a missing one is an empty one.
         find: Gives the class of a stage by kind and name, None where there is none.
@@ -60,7 +60,7 @@ def load(
 
 
 def blocked_plugins(
-    source: str | os.PathLike[str] | Mapping[str, Any] | None,
+    source: str | os.PathLike[str] | Mapping[str, Any] | ConfigText | None,
     *,
     environment: Mapping[str, str],
     dotenv: Path | None = None,
@@ -102,7 +102,9 @@ def _variables(
 
 
 def _tree(
-    source: str | os.PathLike[str] | Mapping[str, Any] | None, variables: Mapping[str, str], problems: Problems
+    source: str | os.PathLike[str] | Mapping[str, Any] | ConfigText | None,
+    variables: Mapping[str, str],
+    problems: Problems,
 ) -> tuple[Node, str, Path]:
     """The tree, what it was read from, and the directory of that."""
     tree: Node
@@ -110,6 +112,9 @@ def _tree(
         tree, name, directory = MapNode({}, Where("configuration")), "the environment", Path()
     elif isinstance(source, Mapping):
         tree, name, directory = read_mapping(source, problems), "a mapping", Path()
+    elif isinstance(source, ConfigText):
+        name, directory = os.fspath(source.path), source.path.parent
+        tree = parse_yaml(source.text, name, problems)
     else:
         path = Path(source)
         tree, name, directory = read_file(path, problems), os.fspath(path), path.parent

@@ -161,6 +161,10 @@ class ServerConfig:
         port: The port; 0 takes a free one.
         allow_open: Whether the host may listen beyond loopback without client authentication.
         hosts: ``Host`` names, beside loopback, that are served while authentication is off.
+        workers: How many processes serve; each has connections, memory and counts of its own.
+        local_share: Whether workers may divide limits that are kept in memory: each grants one part in ``workers``.
+        shutdown_grace: Seconds after SIGTERM in which ``/ready`` says 503 and connections are still taken, for load
+            balancers to notice.
         shutdown_timeout: Seconds that running requests get to finish after SIGTERM.
         max_body_bytes: Upper bound of a JSON request body.
         max_headers: Upper bound of the number of request headers.
@@ -178,6 +182,9 @@ class ServerConfig:
     port: int = 8080
     allow_open: bool = False
     hosts: Sequence[str] = ()
+    workers: int = 1
+    local_share: bool = False
+    shutdown_grace: float = 0.0
     shutdown_timeout: float = 30.0
     max_body_bytes: int = 64 * 1024 * 1024
     max_headers: int = 100

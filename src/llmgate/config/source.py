@@ -33,7 +33,7 @@ from .quoting import looks_secret, quoted
 from .scalars import has_surrogate, resolve
 from .tree import Entry, ListNode, MapNode, Node, ValueNode
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "parse_yaml", "read_file", "read_mapping"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "ConfigText", "parse_yaml", "read_file", "read_mapping"]
 
 MAX_BYTES: Final = 512 * 1024
 MAX_DEPTH: Final = 32
@@ -51,30 +51,62 @@ class _StoppedError(Exception):
     """Reading cannot go on; the problem has been noted."""
 
 
+@attrs.frozen
+class ConfigText:
+    """A configuration file that has been read already, to be taken as the file from now on, whatever becomes of it.
+
+    Args:
+        path: The file; what relative paths are relative to, and what it is called in messages.
+        text: What was in it.
+    """
+
+    path: Path = attrs.field(converter=Path)
+    text: str = attrs.field(repr=False)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> ConfigText:
+        """Read a file.
+
+        Raises:
+            ConfigError: it cannot be read, or is not text.
+        """
+        problems = Problems()
+        text = _text_of(Path(path), problems)
+        problems.raise_if_any()
+        return cls(path, text)
+
+
 def read_file(path: Path, problems: Problems) -> Node:
     """A configuration file as a tree; an empty one where it cannot be read, with the reason in ``problems``."""
+    before = len(problems)
+    text = _text_of(path, problems)
+    if len(problems) > before:
+        return MapNode({}, Where(os.fspath(path)))
+    return parse_yaml(text, os.fspath(path), problems)
+
+
+def _text_of(path: Path, problems: Problems) -> str:
+    """What is in a file; ``""`` where it cannot be read, with the reason in ``problems``."""
     where = Where(os.fspath(path))
-    empty = MapNode({}, where)
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         problems.add(where, f"cannot be read: {(error.strerror or type(error).__name__).lower()}")
-        return empty
+        return ""
     except ValueError:
         problems.add(where, "is no path of a file")
-        return empty
+        return ""
     if len(data) > MAX_BYTES:
         problems.add(where, f"is larger than {MAX_BYTES // 1024} KiB, the most that a configuration may have")
-        return empty
+        return ""
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
         problems.add(attrs.evolve(where, line=line, column=column), "is not UTF-8: save the file as UTF-8")
-        return empty
-    return parse_yaml(text, os.fspath(path), problems)
+        return ""
 
 
 def parse_yaml(text: str, source: str, problems: Problems, *, variable: bool = False) -> Node:

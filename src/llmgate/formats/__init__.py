@@ -12,6 +12,8 @@ from llmgate.spec import Format, GatewayRequest
 __all__ = ["FORMATS", "get_format", "read_request"]
 
 FORMATS: Final[Mapping[str, str]] = {
+    "anthropic-count-tokens": "llmgate.formats.anthropic_count_tokens:AnthropicCountTokensFormat",
+    "anthropic-messages": "llmgate.formats.anthropic_messages:AnthropicMessagesFormat",
     "openai-chat": "llmgate.formats.openai_chat:OpenAIChatFormat",
     "openai-completions": "llmgate.formats.openai_completions:OpenAICompletionsFormat",
     "openai-embeddings": "llmgate.formats.openai_embeddings:OpenAIEmbeddingsFormat",
@@ -55,7 +57,7 @@ def read_request(
         InvalidRequestError: the body is not a request in this format.
     """
     head = wire_format.peek(body)
-    allowed = wire_format.request_headers
+    allows = wire_format.allows_up
     return GatewayRequest(
         operation=wire_format.operation,
         format=wire_format.name,
@@ -65,8 +67,9 @@ def read_request(
         include_usage=head.include_usage,
         decode=wire_format.decode_request,
         router=router,
-        headers={name: value for name, value in headers.items() if name in allowed} if headers else {},
+        headers={name: value for name, value in headers.items() if allows(name)} if headers else {},
         metadata=metadata or {},
         deadline=deadline,
         max_retries=max_retries,
+        patches=[(body, head.patch)] if head.patch is not None else [],
     )

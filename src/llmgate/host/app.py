@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -21,7 +21,7 @@ from .calls import Call, Desk, Stop
 from .endpoints import CALL_KEY, Endpoint
 from .errors import ClientLeftError, RefusedError
 from .guard import Guard, authenticates
-from .surfaces import openai, operations
+from .surfaces import anthropic, openai, operations, passthrough
 
 if TYPE_CHECKING:
     from llmgate.pipeline import Pipeline
@@ -41,11 +41,11 @@ def create_app(pipeline: Pipeline, *, owns_pipeline: bool = True, server: Server
         server: The host's settings; None takes the pipeline's configuration.
     """
     settings = server if server is not None else pipeline.config.server
-    routes = [*openai.routes(), *operations.routes()]
+    routes = [*openai.routes(), *anthropic.routes(), *operations.routes()]
     exact = {route.path: route.endpoint for route in routes if "{" not in route.path}
     guard = Guard(
         settings,
-        trusting=not authenticates(pipeline.config),
+        trusting=lambda: not authenticates(pipeline.config),
         known=[path.encode("ascii") for path in exact],
     )
     desk = Desk(pipeline, settings, guard)
@@ -58,13 +58,32 @@ def create_app(pipeline: Pipeline, *, owns_pipeline: bool = True, server: Server
         async with pipeline:
             yield
 
-    app = Starlette(
-        routes=routes, middleware=[Middleware(Front, desk=desk, exact=exact, routes=routes)], lifespan=lifespan
-    )
+    app = _Application(lambda router: Front(router, desk, exact, routes), routes=routes, lifespan=lifespan)
     app.router.redirect_slashes = False
-    app.router.default = Endpoint(None, _NotFound(routes))
+    app.router.default = Endpoint(None, _Rest(routes))
     app.state.desk = desk
     return app
+
+
+class _Application(Starlette):
+    """Starlette, less the layer that answers for every other error: the front does, and it would wrap every send.
+
+    Args:
+        front: Makes what stands before the routes, behind any middleware that is added.
+        **settings: Starlette's own.
+    """
+
+    def __init__(self, front: Callable[[ASGIApp], ASGIApp], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._front = front
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The front before the routes, and what an embedding application adds before both."""
+        handlers = {of: does for of, does in self.exception_handlers.items() if of not in (500, Exception)}
+        app = self._front(ExceptionMiddleware(self.router, handlers=handlers, debug=self.debug))
+        for middleware, args, kwargs in reversed(self.user_middleware):
+            app = middleware(app, *args, **kwargs)
+        return app
 
 
 class Front:
@@ -152,13 +171,20 @@ class Front:
         return self._app
 
 
-class _NotFound:
-    """Answers for every path that no route matches, naming the route that was perhaps meant."""
+class _Rest:
+    """Answers for every path that no route matches: a provider's direct relay, else the route perhaps meant.
+
+    It is no route of its own, so that routes which an embedding application adds go before it.
+    """
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._paths = [route.path.replace("{model:path}", "{model}") for route in routes]
 
     async def __call__(self, call: Call) -> None:
+        found = passthrough.find_provider(call)
+        if found is not None:
+            await passthrough.relay(call, *found)
+            return
         near = difflib.get_close_matches(call.path[:200], self._paths, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}" if near else f"the chat address is {self._paths[0]}"
         raise RefusedError(404, f"nothing is served at {call.path[:200]}: {hint}?", code="not_found")

@@ -21,6 +21,7 @@ from .credentials import gather
 from .errors import INTERNAL_ERROR, ClientLeftError, error_body, error_headers
 from .guard import Guard
 from .headers import JSON_HEADERS, Headers, header_value, valid_request_id
+from .mailbox import Mailbox
 from .reading import read_body
 from .sending import Reply
 
@@ -33,6 +34,9 @@ log = logging.getLogger("llmgate.host")
 
 CLIENT_LEFT: Final = 499
 """What the access log shows for a client that left before it was answered; no client ever sees it."""
+
+MESSAGES: Final = ("/messages", "/messages/count_tokens")
+"""How addresses end that belong to Anthropic's format whatever its client sends."""
 
 SETTLE_SECONDS: Final = 2.0
 """How long requests that a shutdown has cut may take to say so to their clients."""
@@ -132,8 +136,11 @@ class Call:
         "error_code",
         "headers",
         "method",
+        "opaque",
         "params",
         "path",
+        "query",
+        "raw_path",
         "reply",
         "stopped",
         "wire_format",
@@ -144,12 +151,17 @@ class Call:
         self.desk = desk
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.raw_path = _raw_path(scope)
+        """The path as it was sent, escapes and all, below the place where the application is mounted."""
+        self.query: str = scope.get("query_string", b"").decode("latin-1")
         client = scope.get("client")
         self.client_address: str = client[0] if client else ""
         self.headers: Mapping[str, str] = {}
         self.params: Mapping[str, Any] = {}
         self.reply = Reply(send, patience=desk.settings.send_timeout, overrun=self._overrun)
         self.wire_format: Format = get_format("openai-chat")
+        self.opaque = False
+        """Whether the answer is in no wire format known here, so that nothing can be said inside it."""
         self.body_pending = False
         self.error_code: str | None = None
         self.stopped: Stop | None = None
@@ -164,6 +176,8 @@ class Call:
     def take_headers(self, headers: Mapping[str, str]) -> None:
         """Keep the request's headers once they are found harmless."""
         self.headers = headers
+        if "anthropic-version" in headers or self.path.endswith(MESSAGES) or self.path.startswith("/as/anthropic/"):
+            self.wire_format = get_format("anthropic-messages")  # errors before the endpoint are in its shape too
         self.body_pending = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
     @property
@@ -212,7 +226,11 @@ class Call:
 
     def watch(self) -> None:
         """Notice from now on when the client leaves."""
-        self._watcher = asyncio.get_running_loop().create_task(self._await_disconnect())
+        mailbox = Mailbox.behind(self._receive)
+        if mailbox is not None:
+            mailbox.on_departure(self._left)
+        else:
+            self._watcher = asyncio.get_running_loop().create_task(self._await_disconnect())
 
     def stop(self, reason: Stop) -> bool:
         """Stop the work; nothing happens when it is over or its last bytes are going out.
@@ -253,6 +271,8 @@ class Call:
     def answer_headers(self, own: Headers = JSON_HEADERS) -> Headers:
         """The headers that every answer has, ``own`` first."""
         headers = [*own, (b"x-request-id", self.request_id.encode("ascii"))]
+        if self.wire_format.request_id_header != "x-request-id":
+            headers.append((self.wire_format.request_id_header.encode("ascii"), self.request_id.encode("ascii")))
         if self._exchange_id is not None:
             headers.append((b"helicone-id", self._exchange_id.encode("ascii")))
         return headers
@@ -270,6 +290,8 @@ class Call:
             headers.append((b"helicone-provider-req-id", header_value(last.provider_request_id)))
         if last.error is None:
             headers.append((b"llmgate-model", header_value(last.deployment.model)))
+        if last.dropped_params:
+            headers.append((b"llmgate-dropped-params", header_value(", ".join(last.dropped_params))))
         if len(exchange.attempts) > 1:
             headers.append((b"llmgate-attempts", b"%d" % len(exchange.attempts)))
         return headers
@@ -277,10 +299,13 @@ class Call:
     async def fail(self, error: GatewayError) -> None:
         """Answer with an error: as a status while nothing has been sent, as the format's own event in a stream."""
         self.error_code = error.code
+        error.request_id = self.request_id
         reply = self.reply
         if reply.finishing:
             return
         await reply.quiet()
+        if reply.streaming and self.opaque:
+            return  # Left without its end: the server cuts the connection, so no client takes it for a whole answer.
         if reply.streaming:
             # The stream ends here without its terminal marker, so no client takes it for a whole answer.
             await reply.end(self.wire_format.stream_encoder().error(error))
@@ -291,7 +316,7 @@ class Call:
         headers += error_headers(error)
         if self.body_pending and (b"connection", b"close") not in headers:
             headers.append((b"connection", b"close"))
-        await reply.whole(error.http_status, headers, error_body(error, self.wire_format))
+        await reply.whole(self.wire_format.error_status(error), headers, error_body(error, self.wire_format))
 
     async def crash(self, failure: Exception) -> None:
         """Answer for an error that nobody expected; the caller learns the request's id and nothing else."""
@@ -302,11 +327,21 @@ class Call:
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                self.stop(Stop.LEFT)
+                self._left()
                 return
+
+    def _left(self) -> None:
+        self.stop(Stop.LEFT)
 
     def _overrun(self) -> None:
         """A send takes too long, inside the work or after it, when an error or a list is on its way."""
         if not self.stop(Stop.STUCK) and self.stopped is None and self._main is not None:
             self.stopped = Stop.STUCK
             self._main.cancel()
+
+
+def _raw_path(scope: Scope) -> str:
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    root: bytes = scope.get("root_path", "").encode()
+    path = raw[len(root) :] if root and raw.startswith(root) else raw
+    return path.decode("latin-1")

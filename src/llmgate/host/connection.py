@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from itertools import chain
 from typing import Any, Final, cast
@@ -20,17 +18,19 @@ import h11
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.events import Request
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ConnectionState
 from starlette.types import ASGIApp, Message, Scope
+
+from .mailbox import READ_AHEAD, Mailbox
 
 __all__ = ["Connection", "Listener"]
 
 log = logging.getLogger("llmgate.host")
 
-READ_AHEAD: Final = 256 * 1024
-"""Bytes of a request that are held for an application that does not take them yet."""
-WRITE_AHEAD: Final = 256 * 1024
+WRITE_AHEAD: Final = 64 * 1024
 """Bytes of an answer that are held for a client that does not take them yet."""
 ONE_WRITE: Final = 64 * 1024
 """From this many bytes on, an answer's pieces are written at once rather than gathered."""
@@ -41,9 +41,6 @@ LINGER_SECONDS: Final = 2.0
 
 LAST_BYTES_SECONDS: Final = 1.0
 """How long a shutdown waits for the last bytes of answers to leave."""
-
-LOOSE_HEAD: Final = re.compile(rb"(?<!\r)\n|\n[ \t]|\r(?!\n)")
-"""Bare line feeds, folded lines, bare carriage returns: h11 takes them, a proxy in front may read them differently."""
 
 
 class Listener:
@@ -315,34 +312,44 @@ class _StrictParser(h11.Connection):
         Raises:
             h11.RemoteProtocolError: the request is not what this server takes.
         """
-        if self.their_state is h11.IDLE:
-            head, _ = self.trailing_data
-            end = head.find(b"\r\n\r\n")
-            # A carriage return at the very end may be half of a line end whose other half has not come.
-            known = end + 2 if end >= 0 else len(head) - head.endswith(b"\r")
-            if LOOSE_HEAD.search(head, 0, known):
-                raise h11.RemoteProtocolError("line ends must be CR LF", error_status_hint=400)
+        if self.their_state is not h11.IDLE:
+            return super().next_event()
+        data, _ = self.trailing_data
+        end = data.find(b"\r\n\r\n")
+        # A carriage return at the very end may be half of a line end whose other half has not come.
+        head = data[: end + 2] if end >= 0 else data.removesuffix(b"\r")
+        if _is_loose(head):
+            raise h11.RemoteProtocolError("line ends must be CR LF", error_status_hint=400)
         event = super().next_event()
-        if isinstance(event, h11.Request):
-            return self._plain(event)
-        return event
-
-    def _plain(self, request: h11.Request) -> h11.Request:
-        if request.http_version not in {b"1.1", b"1.0"}:
+        if not isinstance(event, h11.Request):
+            return event
+        if event.http_version not in VERSIONS:
             raise h11.RemoteProtocolError("only HTTP/1.1 is spoken here", error_status_hint=505)
-        if request.method != request.method.upper():
+        if event.method != event.method.upper():
             raise h11.RemoteProtocolError("methods are written in capitals", error_status_hint=400)
-        if not any(name in UPGRADES for name, _ in request.headers):
-            return request
-        # An Upgrade may always be ignored (RFC 9110, section 7.8); HTTP/2 and WebSockets are not served.
-        return h11.Request(
-            method=request.method,
-            target=request.target,
-            headers=[(name, value) for name, value in request.headers if name not in UPGRADES],
-            http_version=request.http_version,
-        )
+        lower = head.lower()
+        return _without_upgrade(event) if any(name in lower for name in UPGRADES) else event
 
 
+def _is_loose(head: bytes) -> bool:
+    """Bare line feeds, bare carriage returns, folded lines: h11 takes them, a proxy may read them differently."""
+    lines = head.count(b"\r\n")
+    return not (head.count(b"\n") == lines == head.count(b"\r")) or b"\n " in head or b"\n\t" in head
+
+
+def _without_upgrade(request: h11.Request) -> h11.Request:
+    """An Upgrade may always be ignored (RFC 9110, section 7.8); HTTP/2 and WebSockets are not served."""
+    if not any(name in UPGRADES for name, _ in request.headers):
+        return request
+    return h11.Request(
+        method=request.method,
+        target=request.target,
+        headers=[(name, value) for name, value in request.headers if name not in UPGRADES],
+        http_version=request.http_version,
+    )
+
+
+VERSIONS: Final = frozenset({b"1.0", b"1.1"})
 UPGRADES: Final = frozenset({b"upgrade", b"http2-settings"})
 
 
@@ -360,6 +367,31 @@ class _Http(H11Protocol):
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Nothing to switch to."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        """Hand a request over; hypercorn's own looks through the headers for a WebSocket, which the parser took out."""
+        self.stream = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=[(name.lower(), value) for name, value in request.headers.raw_items()],
+                http_version=request.http_version.decode("ascii"),
+                method=request.method.decode("ascii"),
+                raw_path=request.target,
+                state=self.connection_state,
+            )
+        )
+        self.keep_alive_requests += 1
 
     async def _send_error_response(self, status_code: int) -> None:
         message = STATUS_MESSAGES.get(status_code, "the request is not valid HTTP/1.1")
@@ -408,12 +440,12 @@ class _Spawner:
         Returns:
             How the protocol hands it the request's messages.
         """
-        mailbox = _Mailbox()
+        mailbox = Mailbox()
         self._listener.spawn(self._run(app, scope, mailbox, send))
         return mailbox.put
 
     async def _run(
-        self, app: ASGIApp, scope: Scope, mailbox: _Mailbox, send: Callable[[Message | None], Awaitable[None]]
+        self, app: ASGIApp, scope: Scope, mailbox: Mailbox, send: Callable[[Message | None], Awaitable[None]]
     ) -> None:
         try:
             await app(scope, mailbox.get, send)
@@ -423,55 +455,3 @@ class _Spawner:
             mailbox.shut()
             await send(None)
             self._done()
-
-
-class _Mailbox:
-    """A request's messages between the connection and the application; a departure is never stuck behind a full box."""
-
-    def __init__(self) -> None:
-        self._messages: deque[Message] = deque()
-        self._size = 0
-        self._shut = False
-        self._left = False
-        self._awake: asyncio.Future[None] | None = None
-        self._room: asyncio.Future[None] | None = None
-
-    async def put(self, message: Message) -> None:
-        """Hand over a message; waits while too much of a body lies unread."""
-        if message["type"] == "http.disconnect":
-            self._left = True
-            self._make_room()
-        elif self._shut or self._left:
-            return
-        else:
-            self._messages.append(message)
-            self._size += len(message.get("body", b""))
-        if self._awake is not None and not self._awake.done():
-            self._awake.set_result(None)
-        while self._size > READ_AHEAD and not (self._shut or self._left):
-            self._room = asyncio.get_running_loop().create_future()
-            await self._room
-
-    async def get(self) -> Message:
-        """The next message; a departure as soon as it is known."""
-        while True:
-            if self._left:
-                return {"type": "http.disconnect"}
-            if self._messages:
-                message = self._messages.popleft()
-                self._size -= len(message.get("body", b""))
-                self._make_room()
-                return message
-            self._awake = asyncio.get_running_loop().create_future()
-            await self._awake
-
-    def shut(self) -> None:
-        """Nobody will take another message."""
-        self._shut = True
-        self._messages.clear()
-        self._make_room()
-
-    def _make_room(self) -> None:
-        room, self._room = self._room, None
-        if room is not None and not room.done():
-            room.set_result(None)

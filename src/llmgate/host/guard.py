@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from starlette.types import Scope
 from llmgate.config.model import GatewayConfig, ServerConfig
 
 from .errors import RefusedError
+from .reading import media_type
 
 __all__ = ["Guard", "authenticates", "is_loopback"]
 
@@ -51,6 +52,12 @@ SINGLE: Final = frozenset(
 )
 """Headers of which two would let two readers believe two things."""
 
+SIMPLE_TYPES: Final = frozenset({"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
+"""Content types that a page of another site can send without a preflight request."""
+
+PROOFS: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "helicone-auth", "x-request-id")
+"""Headers that a page of another site can send only after a preflight request, which this gateway never grants."""
+
 
 def authenticates(config: GatewayConfig) -> bool:
     """Whether callers must say who they are; a chain that ends with ``anonymous`` lets everybody in."""
@@ -73,17 +80,25 @@ class Guard:
 
     Args:
         limits: The host's settings.
-        trusting: Whether callers are served without saying who they are, so that foreign pages must be kept out.
+        trusting: Whether callers are served without saying who they are, so that foreign pages must be kept out; a
+            function is asked each time, since a reload may change the answer.
         known: Paths that need no look, because they are the gateway's own, byte for byte.
     """
 
-    def __init__(self, limits: ServerConfig, *, trusting: bool, known: Collection[bytes] = ()) -> None:
+    def __init__(
+        self, limits: ServerConfig, *, trusting: bool | Callable[[], bool], known: Collection[bytes] = ()
+    ) -> None:
         self._limits = limits
-        self._trusting = trusting
+        self._is_trusting = trusting if callable(trusting) else lambda: trusting
         self._known = frozenset(known)
         self._hosts = frozenset(host.strip("[]").rstrip(".").lower() for host in limits.hosts)
         self._open = limits.allow_open
         self._last_host: str | None = None
+        self._last_served: str | None = None
+
+    @property
+    def _trusting(self) -> bool:
+        return self._is_trusting()
 
     def read_headers(self, scope: Scope) -> dict[str, str]:
         """The request's headers by lower-case name, once their number, size and names are found harmless.
@@ -154,6 +169,8 @@ class Guard:
         if not self._trusting:
             return
         host = headers.get("host", "")
+        if host == self._last_served and "origin" not in headers and "sec-fetch-site" not in headers:
+            return
         match = HOST.fullmatch(host)
         name = match["name"].strip("[]").rstrip(".").lower() if match else ""
         if not self._serves(name):
@@ -163,11 +180,33 @@ class Guard:
                 "loopback name, list the name under server.hosts, or configure auth",
                 code="host_not_allowed",
             )
+        self._last_served = host
         if headers.get("sec-fetch-site") == "cross-site":
             raise _cross_site("Sec-Fetch-Site: cross-site")
         origin = headers.get("origin")
         if origin is not None and not self._same_site(origin, name):
             raise _cross_site(f"Origin: {origin[:120]}")
+
+    def keep_simple_requests_out(self, method: str, headers: Mapping[str, str]) -> None:
+        """While nobody has to log in, and where not only JSON is taken: refuse what any web page could have sent.
+
+        A page may send forms and plain text anywhere without asking first (Fetch standard, CORS-safelisted headers),
+        and a browser that is old enough, or told not to, says neither ``Origin`` nor ``Sec-Fetch-Site``. What it can
+        never send unasked is another content type, or one of ``PROOFS``; client libraries always send one of them.
+
+        Raises:
+            RefusedError: 403, naming a header that would do.
+        """
+        if not self._trusting or method != "POST" or media_type(headers) not in SIMPLE_TYPES:
+            return
+        if "origin" in headers or any(name in headers for name in PROOFS):
+            return
+        raise RefusedError(
+            403,
+            "while client authentication is off a form or plain text could come from a page of any site: send a header "
+            "that no page can send unasked, for example `Authorization: Bearer none`, or configure auth",
+            code="cross_site",
+        )
 
     def _serves(self, name: str) -> bool:
         if is_loopback(name) or name in self._hosts:

@@ -1,4 +1,4 @@
-"""Response headers: our own names, safe values, and which of an upstream's may pass."""
+"""Headers: our own names, safe values, which of an upstream's may come down and which of a client's may go up."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import re
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
-__all__ = ["JSON_HEADERS", "Headers", "header_value", "upstream_headers", "valid_request_id"]
+__all__ = [
+    "JSON_HEADERS",
+    "RELAYED",
+    "Headers",
+    "header_value",
+    "relayed_request_headers",
+    "upstream_headers",
+    "valid_request_id",
+]
 
 Headers: TypeAlias = "list[tuple[bytes, bytes]]"
 """Header names, lower case, and their values, as ASGI wants them."""
@@ -23,6 +31,7 @@ OURS: Final = frozenset(
         "connection",
         "content-encoding",
         "content-length",
+        "content-security-policy",
         "content-type",
         "date",
         "helicone-id",
@@ -30,9 +39,11 @@ OURS: Final = frozenset(
         "helicone-provider-req-id",
         "keep-alive",
         "llmgate-attempts",
+        "llmgate-dropped-params",
         "llmgate-model",
         "proxy-authenticate",
         "proxy-connection",
+        "request-id",
         "server",
         "set-cookie",
         "te",
@@ -44,6 +55,22 @@ OURS: Final = frozenset(
     }
 )
 """Names that the gateway sets itself or that belong to one connection; an upstream's are never passed on."""
+
+RELAYED: Final = frozenset(
+    {
+        "accept",
+        "anthropic-beta",
+        "anthropic-version",
+        "content-type",
+        "idempotency-key",
+        "if-modified-since",
+        "if-none-match",
+        "openai-beta",
+        "range",
+    }
+)
+"""Request headers that the direct relay passes up. What says who pays (``openai-organization``,
+``x-goog-user-project``) is the operator's to set, and what carries a credential, a cookie or an address stays here."""
 
 LONGEST_VALUE: Final = 4096
 UNSAFE: Final = re.compile(r"[^\t\x20-\x7e\xa0-\xff]")
@@ -58,6 +85,12 @@ def header_value(text: str) -> bytes:
     if not (text.isascii() and text.isprintable()):
         text = UNSAFE.sub("?", text)
     return text.strip().encode("latin-1")
+
+
+def relayed_request_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """A client's headers as far as the direct relay passes them up: those listed, less those of its connection only."""
+    own = {name.strip().lower() for name in headers.get("connection", "").split(",")}
+    return {name: value for name, value in headers.items() if name in RELAYED and name not in own}
 
 
 def upstream_headers(headers: Mapping[str, str]) -> Headers:

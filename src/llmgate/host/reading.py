@@ -7,14 +7,15 @@ import zlib
 from collections.abc import Mapping
 from typing import Final
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from llmgate.config.model import ServerConfig
 from llmgate.spec import InvalidRequestError, RequestTooLargeError
 
 from .errors import ClientLeftError, RefusedError
+from .mailbox import Mailbox
 
-__all__ = ["decompress", "read_body", "require_json"]
+__all__ = ["declares_json", "decompress", "media_type", "read_body", "require_json"]
 
 MAX_RATIO: Final = 100
 """How many bytes one compressed byte may become …"""
@@ -37,19 +38,29 @@ def require_json(headers: Mapping[str, str]) -> None:
     Raises:
         RefusedError: 415, naming the header to send.
     """
-    declared = headers.get("content-type", "")
-    if declared == "application/json":
+    if declares_json(headers):
         return
-    media_type = declared.partition(";")[0].strip().lower()
-    if media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json")):
-        return
-    said = f"the content type is {media_type[:80]!r}" if media_type else "the request has no content type"
+    declared = media_type(headers)
+    said = f"the content type is {declared[:80]!r}" if declared else "the request has no content type"
     raise RefusedError(
         415,
         f"{said}, but this address takes JSON: send the header `Content-Type: application/json` "
         "(with curl: -H 'Content-Type: application/json')",
         code="unsupported_media_type",
     )
+
+
+def declares_json(headers: Mapping[str, str]) -> bool:
+    """Whether a body is declared to be JSON."""
+    if headers.get("content-type") == "application/json":
+        return True
+    declared = media_type(headers)
+    return declared == "application/json" or (declared.startswith("application/") and declared.endswith("+json"))
+
+
+def media_type(headers: Mapping[str, str]) -> str:
+    """The media type that a body is declared to have, without its parameters; ``""`` for none."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def read_body(receive: Receive, headers: Mapping[str, str], limits: ServerConfig) -> bytes:
@@ -83,30 +94,50 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limits: Server
     return body
 
 
+class _Body:
+    """A body as far as it has come."""
+
+    def __init__(self, limits: ServerConfig) -> None:
+        self._limits = limits
+        self._pieces: list[bytes] = []
+        self.size = 0
+
+    def add(self, message: Message) -> bool:
+        """Take the next message; whether it was the last."""
+        if message["type"] == "http.disconnect":
+            raise ClientLeftError
+        piece: bytes = message.get("body", b"")
+        if piece:
+            self.size += len(piece)
+            if self.size > self._limits.max_body_bytes:
+                raise _too_large(self._limits)
+            self._pieces.append(piece)
+        return not message.get("more_body", False)
+
+    def joined(self) -> bytes:
+        """All of it."""
+        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+
+
 async def _collect(receive: Receive, limits: ServerConfig) -> bytes:
     """All pieces of the body as they are on the wire.
 
     The deadline is ``body_timeout`` for the start, moves on as bytes come at no less than ``body_rate``, and no pause
     may be longer than ``body_timeout``, so that a fast start buys no long stall.
     """
+    body = _Body(limits)
+    mailbox = Mailbox.behind(receive)
+    if mailbox is not None:
+        # Most bodies come together with their head: what is there already needs no deadline.
+        while (message := mailbox.take()) is not None:
+            if body.add(message):
+                return body.joined()
     loop = asyncio.get_running_loop()
     started = loop.time()
-    pieces: list[bytes] = []
-    size = 0
     try:
         async with asyncio.timeout_at(started + limits.body_timeout) as deadline:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientLeftError
-                piece: bytes = message.get("body", b"")
-                size += len(piece)
-                if size > limits.max_body_bytes:
-                    raise _too_large(limits)
-                pieces.append(piece)
-                if not message.get("more_body", False):
-                    break
-                earned = started + limits.body_timeout + size / limits.body_rate
+            while not body.add(await receive()):
+                earned = started + limits.body_timeout + body.size / limits.body_rate
                 deadline.reschedule(min(earned, loop.time() + limits.body_timeout))
     except TimeoutError:
         raise RefusedError(
@@ -116,7 +147,7 @@ async def _collect(receive: Receive, limits: ServerConfig) -> bytes:
             code="request_timeout",
             close=True,
         ) from None
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return body.joined()
 
 
 async def decompress(body: bytes, encoding: str, limits: ServerConfig) -> bytes:

@@ -89,12 +89,12 @@ class Reply:
         await self._emit({"type": "http.response.start", "status": status, "headers": headers})
         await self.end(body)
 
-    async def begin(self, headers: Headers) -> None:
+    async def begin(self, headers: Headers, status: int = 200) -> None:
         """Send the head of a stream, unless a sign of life has sent it already."""
         if self._beating is not None:
             await self._settle_beat()
         if self.status is None:
-            await self._head(headers)
+            await self._head(headers, status)
 
     async def piece(self, data: bytes) -> None:
         """Send whole frames of a stream."""
@@ -134,10 +134,10 @@ class Reply:
         if self._beating is not None:
             self._beating.cancel()
 
-    async def _head(self, headers: Headers) -> None:
+    async def _head(self, headers: Headers, status: int = 200) -> None:
         self.streaming = True
-        self.status = 200
-        await self._emit({"type": "http.response.start", "status": 200, "headers": headers})
+        self.status = status
+        await self._emit({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _emit(self, message: Message) -> None:
         self._since = self._loop.time()

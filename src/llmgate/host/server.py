@@ -1,8 +1,8 @@
 """The server: hypercorn's settings, the sockets, and a shutdown order of our own.
 
-On SIGTERM, SIGINT or SIGHUP: not ready, then no new connection, then running requests get their time, then streams that
-are left get an error event, then what is left of connections is cut; records are flushed by whoever owns the Pipeline.
-A second signal ends the process at once.
+On SIGTERM or SIGINT: not ready, then no new connection, then running requests get their time, then streams that are
+left get an error event, then what is left of connections is cut; records are flushed by whoever owns the Pipeline. A
+second signal ends the process at once. On SIGHUP the configuration is read again.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from email.utils import formatdate
-from typing import Final
+from typing import Any, Final
 
 from hypercorn.config import Config
 from starlette.applications import Starlette
@@ -25,6 +23,7 @@ from llmgate.config.model import ServerConfig
 
 from .calls import Desk
 from .connection import Listener
+from .signals import Signals
 
 __all__ = ["bind", "serve", "settings_of"]
 
@@ -101,6 +100,8 @@ async def serve(
     grace: float = 0.0,
     stop: asyncio.Event | None = None,
     started: Callable[[], None] | None = None,
+    reload: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    shared: bool = False,
 ) -> None:
     """Serve until told to stop, then end in order.
 
@@ -108,13 +109,15 @@ async def serve(
         app: From ``create_app``; its lifespan is run, so a Pipeline that it owns is opened and closed here.
         sockets: Bound sockets.
         grace: Seconds between being not ready and taking no more connections, for load balancers to notice.
-        stop: Set by the caller to stop; None listens to SIGTERM, SIGINT and SIGHUP.
+        stop: Set by the caller to stop; None listens to SIGTERM and SIGINT, and to SIGHUP.
         started: Called once connections are taken.
+        reload: What SIGHUP does; None for the same as SIGTERM. It is not run twice at once.
+        shared: Whether other processes take connections from the same sockets.
     """
     desk: Desk = app.state.desk
     listener = Listener(app, settings_of(desk.settings), stall_timeout=desk.settings.send_timeout)
-    async with app.router.lifespan_context(app), _signalled(stop) as stopping:
-        async with _listening(listener, sockets, desk.settings.backlog):
+    async with app.router.lifespan_context(app), _signalled(stop, reload) as stopping:
+        async with _listening(listener, sockets, desk.settings.backlog, shared=shared):
             if started is not None:
                 started()
             await stopping.wait()
@@ -129,14 +132,19 @@ async def serve(
 
 
 @contextlib.asynccontextmanager
-async def _listening(listener: Listener, sockets: Sequence[socket.socket], backlog: int) -> AsyncIterator[None]:
+async def _listening(
+    listener: Listener, sockets: Sequence[socket.socket], backlog: int, *, shared: bool
+) -> AsyncIterator[None]:
     """Take connections; on leaving, take no more (and wait for none: that hangs from Python 3.12.1 on)."""
     loop = asyncio.get_running_loop()
     servers: list[asyncio.Server] = []
     try:
         for bound in sockets:
-            server = await loop.create_server(listener.connect, sock=bound, backlog=backlog)
+            # asyncio accepts as many connections at a time as the queue may hold. A process that shares the queue takes
+            # them one by one, or the first to wake would take them all.
+            server = await loop.create_server(listener.connect, sock=bound, backlog=1 if shared else backlog)
             servers.append(server)
+            bound.listen(backlog)
         yield
     finally:
         for server in servers:
@@ -144,28 +152,12 @@ async def _listening(listener: Listener, sockets: Sequence[socket.socket], backl
 
 
 @contextlib.asynccontextmanager
-async def _signalled(stop: asyncio.Event | None) -> AsyncIterator[asyncio.Event]:
-    """An event that SIGTERM, SIGINT or SIGHUP sets; the second signal ends the process at once."""
+async def _signalled(
+    stop: asyncio.Event | None, reload: Callable[[], Coroutine[Any, Any, None]] | None
+) -> AsyncIterator[asyncio.Event]:
+    """An event that SIGTERM or SIGINT sets; the second signal ends the process at once, SIGHUP reloads."""
     if stop is not None:
         yield stop
         return
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def on_signal(number: int) -> None:
-        if stopping.is_set():
-            # Whoever sends a second signal does not want to wait for anything, a flush included.
-            os._exit(128 + number)
-        stopping.set()
-
-    # SIGHUP comes when the terminal is closed, unless nohup has it ignored.
-    numbers = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    for number in numbers:
-        loop.add_signal_handler(number, on_signal, number)
-    try:
-        yield stopping
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
+    with Signals(reload) as signals:
+        yield signals.stopping

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import attrs
 
-from llmgate.catalogue import default_model_mapping, provider_row, resolve_base_url
+from llmgate.catalogue import OPENAI_RELAY_PATHS, default_model_mapping, provider_row, resolve_base_url
 from llmgate.config.model import BalanceConfig, GatewayConfig, ProviderConfig, RouterConfig, StageConfig
 from llmgate.spec import (
     ConfigError,
@@ -21,12 +21,13 @@ from llmgate.spec import (
     ProviderRow,
     Stage,
     StageContext,
-    Transport,
 )
 
 from .chain import Chain
+from .inheritance import Inheritance
+from .links import StageLink
 from .naming import ModelMapping
-from .snapshot import Balance, Member, ProviderRuntime, Route, Snapshot
+from .snapshot import Balance, Member, PlacedStage, ProviderRuntime, Route, Snapshot
 
 __all__ = ["Assembly", "StageFinder", "origin_of"]
 
@@ -45,14 +46,18 @@ class Assembly:
     Args:
         config: The configuration.
         registry: Where stage classes are found.
-        context: What adapters that bring their own transport are made with.
+        context: What stages are opened with; each gets it with an id and links of its own.
+        inheritance: What is taken over from the snapshot in force.
     """
 
-    def __init__(self, config: GatewayConfig, registry: StageFinder, context: StageContext) -> None:
+    def __init__(
+        self, config: GatewayConfig, registry: StageFinder, context: StageContext, inheritance: Inheritance
+    ) -> None:
         self._config = config
         self._registry = registry
         self._context = context
-        self._stages: list[tuple[str, Stage[Any]]] = []
+        self._inheritance = inheritance
+        self._placed: list[PlacedStage] = []
         self._runtimes: dict[Provider, ProviderRuntime] = {}
 
     def snapshot(self) -> Snapshot:
@@ -73,7 +78,7 @@ class Assembly:
         loggers = [(one.id, self._stage("loggers", one)) for one in config.loggers]
         return Snapshot(
             config=config,
-            stages=tuple(self._stages),
+            placed=tuple(self._placed),
             secrets=secrets,
             state=state,
             auth=auth,
@@ -85,15 +90,23 @@ class Assembly:
         )
 
     def _stage(self, kind_id: str, entry: StageConfig) -> Any:
+        return self._place(kind_id, entry).stage
+
+    def _place(self, kind_id: str, entry: StageConfig) -> PlacedStage:
         stage_class = self._registry.find(kind_id, entry.use)
         if stage_class is None:
             raise PluginError(f"{entry.id}: no {kind_id} stage is called {entry.use!r}: see `llmgate plugins`")
-        try:
-            stage = stage_class(entry.config)
-        except Exception as failure:
-            raise PluginError(f"{entry.id}: {entry.use!r} cannot be made: {failure}") from failure
-        self._stages.append((entry.id, stage))
-        return stage
+        placed = self._inheritance.stage(kind_id, entry, stage_class)
+        if placed is None:
+            try:
+                stage = stage_class(entry.config)
+            except Exception as failure:
+                raise PluginError(f"{entry.id}: {entry.use!r} cannot be made: {failure}") from failure
+            link = StageLink()
+            context = attrs.evolve(self._context, id=entry.id, fetch_secret=link.fetch_secret, state=link.state)
+            placed = PlacedStage(kind_id, entry, stage, context, link)
+        self._placed.append(placed)
+        return placed
 
     def _provider(self, entry: ProviderConfig) -> Provider:
         row = provider_row(entry.row) if entry.row is not None else None
@@ -111,10 +124,15 @@ class Assembly:
             timeouts=entry.timeouts or self._config.timeouts,
             passthrough=entry.passthrough,
         )
-        adapter: ProviderAdapter[Any] = self._stage("providers", entry.adapter)
-        transport: Transport = adapter.make_transport(self._context) or self._context.transport
-        self._runtimes[provider] = ProviderRuntime(provider, adapter, transport, origin_of(base_url), entry.retries)
-        return provider
+        placed = self._place("providers", entry.adapter)
+        adapter = cast("ProviderAdapter[Any]", placed.stage)
+        transport = self._inheritance.transport(adapter)
+        if transport is None:
+            transport = adapter.make_transport(placed.context) or self._context.transport
+        made = ProviderRuntime(provider, adapter, transport, origin_of(base_url), entry.retries)
+        runtime = self._inheritance.runtime(made)
+        self._runtimes[runtime.provider] = runtime
+        return runtime.provider
 
     def _unified(self, providers: Mapping[str, Provider], shared: Sequence[Interceptor[Any]]) -> Route:
         config = self._config
@@ -206,6 +224,7 @@ def _row_as_configured(entry: ProviderConfig, row: ProviderRow | None) -> Provid
             formats=_formats_of(entry.format or "openai-chat"),
             credential=None if entry.keyless else CredentialHeader(),
             keyless=bool(entry.keyless),
+            relay_paths=OPENAI_RELAY_PATHS,
             source="the configuration",
         )
     if entry.keyless is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -11,9 +11,11 @@ from llmgate.formats import get_format
 from llmgate.spec import (
     Attempt,
     AttemptCall,
+    ChatRequest,
     Format,
     GatewayRequest,
     GatewayResponse,
+    InvalidRequestError,
     PluginError,
     Provider,
     ProviderRequest,
@@ -95,14 +97,17 @@ async def answer(tried: Try, inbound: str) -> GatewayResponse:
         raise adapter.parse_error(call, response)
     result = adapter.parse_response(call, response)
     attempt.outcome = result.outcome
-    return result if result.format == inbound else _translated(result, get_format(inbound))
+    return result if result.format == inbound else _translated(result, get_format(inbound), call.now)
 
 
-def _translated(response: GatewayResponse, client_format: Format) -> GatewayResponse:
+def _translated(response: GatewayResponse, client_format: Format, now: float) -> GatewayResponse:
+    chat = response.chat
+    if chat.created is None:  # formats that tell no time are read where no clock is
+        chat = attrs.evolve(chat, created=int(now))
     return attrs.evolve(
         response,
         format=client_format.name,
-        body=client_format.encode_response(response.chat),
+        body=client_format.encode_response(chat),
         decode=client_format.decode_response,
         headers={},
     )
@@ -121,19 +126,41 @@ def _call(
     relay = wire_format.name == request.format
     asks_usage = request.stream and not request.include_usage and runtime.provider.row.stream_usage == "option"
     edits = _edits(request, attempt.deployment.model, asks_usage=asks_usage)
+    patch = request.take_patch()
+    body: RelayBody | ChatRequest
+    if not relay:
+        body = attrs.evolve(request.chat, **edits)
+        attempt.dropped_params = _losses(wire_format, body, get_format(request.format))
+    elif not edits:
+        body = RelayBody(request.body)
+    else:
+        body = RelayBody(patch(edits) if patch is not None else wire_format.patch_request(request.body, edits))
     return AttemptCall(
         operation=request.operation,
         deployment=attempt.deployment,
         format=wire_format,
-        body=RelayBody(wire_format.patch_request(request.body, edits) if edits else request.body)
-        if relay
-        else attrs.evolve(request.chat, **edits),
+        body=body,
         stream=request.stream,
         secret=secret,
         headers=request.headers if relay else {},
         withhold_usage=asks_usage,
         now=now,
     )
+
+
+def _losses(wire_format: Format, chat: ChatRequest, inbound: Format) -> Sequence[str]:
+    """What a translation leaves out or changes, as the caller writes it.
+
+    Raises:
+        InvalidRequestError: something cannot be left out.
+    """
+    lost = []
+    for one in wire_format.unsupported(chat):
+        name = inbound.fields.get(one.param, one.param)
+        if one.kind == "refuse":
+            raise InvalidRequestError(one.reason, param=name, code="unsupported_parameter")
+        lost.append(name)
+    return tuple(lost)
 
 
 def _relay_call(request: GatewayRequest, attempt: Attempt, secret: Secret | None, now: float) -> AttemptCall:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from llmgate.spec import ChatRequest, FinishReason, GatewayChunk, Record, Usage
 
 from .completion import Completion, CompletionStream, Embeddings
 from .models import ModelEntry
 from .pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from .construction import Source
 
 __all__ = ["BlockingPipeline", "BlockingStream"]
 
@@ -35,9 +37,7 @@ class BlockingPipeline:
         self._thread: threading.Thread | None = None
 
     @classmethod
-    def from_config(
-        cls, source: str | os.PathLike[str] | Mapping[str, Any] | None = None, **options: Any
-    ) -> BlockingPipeline:
+    def from_config(cls, source: Source = None, **options: Any) -> BlockingPipeline:
         """Assemble one; the arguments are those of ``Pipeline.from_config``."""
         return cls(Pipeline.from_config(source, **options))
 
@@ -61,6 +61,10 @@ class BlockingPipeline:
                 self._run(self._pipeline.aclose())
             finally:
                 self._stop()
+
+    def reload(self, source: Source = None) -> None:
+        """Read the configuration again and serve by it; see ``Pipeline.reload``."""
+        self._run(self._pipeline.reload(source))
 
     def __enter__(self) -> Self:
         self.open()

@@ -22,6 +22,7 @@ from llmgate.catalogue import family, provider_row
 from llmgate.formats import get_format
 from llmgate.spec import (
     Deployment,
+    GatewayRequest,
     ModelNotFoundError,
     NoDeploymentError,
     Operation,
@@ -33,7 +34,7 @@ from llmgate.spec import (
 
 from .snapshot import Balance, Member, Route, Snapshot
 
-__all__ = ["Candidates", "find_candidates", "find_route", "permitted", "relay_candidates", "speaks"]
+__all__ = ["Candidates", "find_candidates", "find_route", "is_served", "permitted", "relay_candidates", "speaks"]
 
 
 @attrs.frozen(eq=False)
@@ -101,6 +102,21 @@ def _router_in(snapshot: Snapshot, model: str) -> tuple[str, str] | None:
     elif owner in snapshot.unified.providers:
         return None
     return (owner, rest) if owner in snapshot.routers else None
+
+
+def is_served(snapshot: Snapshot, request: GatewayRequest) -> bool:
+    """Whether any provider of the model asked for serves the operation.
+
+    Raises:
+        ModelNotFoundError: nothing is called so, whatever is asked of it.
+        NoDeploymentError: the router serves nothing.
+    """
+    try:
+        find_candidates(snapshot, request.router, request.model, request.operation)
+    except ModelNotFoundError:
+        find_candidates(snapshot, request.router, request.model, Operation.CHAT)
+        return False
+    return True
 
 
 def relay_candidates(snapshot: Snapshot, provider_name: str, model: str) -> Candidates:

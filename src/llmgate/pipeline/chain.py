@@ -90,11 +90,17 @@ class Chain:
             passed[0] = index + 1
         return True
 
-    async def after_attempt(self, view: ExchangeView, attempt: Attempt, passed: int) -> None:
-        """Run the phase, innermost first, for those that let the attempt through."""
+    async def after_attempt(self, view: ExchangeView, attempt: Attempt, passed: int) -> Sequence[Exception]:
+        """Run the phase, innermost first, for those that let the attempt through; see ``on_settle``."""
+        failures: list[Exception] = []
         for index, interceptor in reversed(self._attempt):
-            if index < passed:
+            if index >= passed:
+                continue
+            try:
                 await interceptor.after_attempt(view, attempt)
+            except Exception as failure:  # noqa: BLE001 - what one holds, the others hold too and must release
+                failures.append(failure)
+        return failures
 
     def on_chunk(self, view: ExchangeView, chunk: GatewayChunk) -> GatewayChunk | None:
         """Run the phase, innermost first."""

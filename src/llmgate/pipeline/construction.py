@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
 from llmgate import config
+from llmgate.config import ConfigText
 from llmgate.config.model import GatewayConfig
 from llmgate.registry import Registry
-from llmgate.spec import Clock, ConfigError, Secret, SecretRef, StageContext, StateStore, Transport
+from llmgate.spec import Clock, ConfigError, StageContext, Transport
 from llmgate.wire.transport import AiohttpTransport
 
 from .assembly import Assembly
 from .credentials import SecretBroker
+from .inheritance import Inheritance
+from .links import StageLink
+from .reloading import Edition
+from .snapshot import Snapshot
 
 if TYPE_CHECKING:
     from .pipeline import Pipeline
 
 __all__ = ["ConfigSource", "construct"]
+
+Source: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any] | ConfigText | None"
 
 
 @attrs.frozen(eq=False)
@@ -29,16 +36,42 @@ class ConfigSource:
     """Where a configuration came from, to be read again.
 
     Args:
-        source: The file, the mapping, or None.
+        source: The file, the text, the mapping, or None.
         environment: Environment variables.
         dotenv: The ``.env`` file.
+        plugins: What is registered beside the installed plugins.
+        blocked: Plugins that must not be used.
         registry: Which stages exist.
     """
 
-    source: str | os.PathLike[str] | Mapping[str, Any] | None
+    source: Source
     environment: Mapping[str, str]
     dotenv: Path | None
+    plugins: Sequence[object]
+    blocked: Sequence[str]
     registry: Registry
+
+    @classmethod
+    def of(
+        cls, source: Source, environment: Mapping[str, str], dotenv: Path | None, plugins: Sequence[object]
+    ) -> ConfigSource:
+        """A source with a registry of its own, less the plugins that it blocks."""
+        blocked = config.blocked_plugins(source, environment=environment, dotenv=dotenv)
+        return cls(source, environment, dotenv, plugins, blocked, Registry(plugins, block=blocked))
+
+    def read_again(self, source: Source = None) -> tuple[ConfigSource, GatewayConfig]:
+        """Read it as it is now, or another one in its place; changes nothing, and may run in a thread.
+
+        Raises:
+            ConfigError: it is wrong.
+        """
+        source = self.source if source is None else source
+        blocked = config.blocked_plugins(source, environment=self.environment, dotenv=self.dotenv)
+        if blocked == self.blocked:
+            again = attrs.evolve(self, source=source)  # the same registry, hence the same classes
+        else:
+            again = ConfigSource.of(source, self.environment, self.dotenv, self.plugins)
+        return again, again.load()
 
     def load(self) -> GatewayConfig:
         """Read it.
@@ -61,7 +94,26 @@ class ConfigSource:
             return wrong.problems
         return ()
 
-    def _load(self, source: str | os.PathLike[str] | Mapping[str, Any] | None) -> GatewayConfig:
+    def assemble(self, gateway_config: GatewayConfig, context: StageContext, previous: Snapshot | None) -> Edition:
+        """The edition that a configuration read from here comes to.
+
+        Args:
+            gateway_config: What was read.
+            context: What stages are opened with; id, links and directory are set for each.
+            previous: The snapshot in force, whose stages are used where they are the same.
+
+        Raises:
+            ConfigError: a provider or a balance makes no sense.
+            PluginError: a stage cannot be made.
+        """
+        if previous is not None and previous.config.directory != gateway_config.directory:
+            previous = None  # relative paths mean something else now
+        context = attrs.evolve(context, directory=gateway_config.directory)
+        assembly = Assembly(gateway_config, self.registry, context, Inheritance(previous, gateway_config))
+        snapshot = assembly.snapshot()
+        return Edition(snapshot, SecretBroker(snapshot.secrets, context.clock))
+
+    def _load(self, source: Source) -> GatewayConfig:
         return config.load(
             source,
             environment=self.environment,
@@ -73,62 +125,27 @@ class ConfigSource:
 
 def construct(
     pipeline_class: type[Pipeline],
-    source: str | os.PathLike[str] | Mapping[str, Any] | None,
+    source: Source,
     *,
     environment: Mapping[str, str],
     dotenv: Path | None,
     plugins: Sequence[object],
     clock: Clock,
     transport: Transport | None,
+    workers: int,
 ) -> Pipeline:
     """Make a pipeline; see ``Pipeline.from_config`` for the arguments and errors."""
-    registry = Registry(plugins, block=config.blocked_plugins(source, environment=environment, dotenv=dotenv))
-    config_source = ConfigSource(source, environment, dotenv, registry)
+    config_source = ConfigSource.of(source, environment, dotenv, plugins)
     gateway_config = config_source.load()
-    moves = transport or AiohttpTransport()
-    late = _Late()
+    nowhere = StageLink()
     context = StageContext(
         id="pipeline",
         clock=clock,
-        transport=moves,
-        fetch_secret=late.fetch_secret,
-        state=late.state,
+        transport=transport or AiohttpTransport(),
+        fetch_secret=nowhere.fetch_secret,
+        state=nowhere.state,
         environment=environment,
-        directory=gateway_config.directory,
         dotenv=dotenv,
+        workers=workers,
     )
-    snapshot = Assembly(gateway_config, registry, context).snapshot()
-    secrets = SecretBroker(snapshot.secrets, clock)
-    late.secrets = secrets
-    late.find_state = _state_finder(snapshot.state)
-    return pipeline_class(
-        snapshot, clock=clock, transport=moves, context=context, secrets=secrets, source=config_source
-    )
-
-
-def _state_finder(stores: Mapping[str, StateStore[Any]]) -> Callable[[str], StateStore[Any]]:
-    """A function that finds a configured state store by name."""
-
-    def find(name: str) -> StateStore[Any]:
-        try:
-            return stores[name]
-        except KeyError:
-            raise ConfigError(
-                f"state store {name!r} is not configured: write it under state, or use one of "
-                f"{', '.join(sorted(stores))}"
-            ) from None
-
-    return find
-
-
-class _Late:
-    """What a stage context refers to before it exists: the context is needed to make the stages that it leads to."""
-
-    secrets: SecretBroker
-    find_state: Callable[[str], StateStore[Any]]
-
-    async def fetch_secret(self, ref: SecretRef) -> Secret:
-        return await self.secrets.fetch(ref)
-
-    def state(self, name: str) -> StateStore[Any]:
-        return self.find_state(name)
+    return pipeline_class(config_source.assemble(gateway_config, context, None), context=context, source=config_source)

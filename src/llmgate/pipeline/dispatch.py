@@ -123,10 +123,14 @@ class _Walk:
             attempt = self._frame.new_attempt(deployment, self._candidates.strategy)
             if not await self._frame.start_attempt(attempt):
                 continue
+            tried = None
             try:
                 runtime = self._frame.snapshot.runtimes[deployment.provider]
-                return await run(build_try(runtime, self._request, attempt, secret, self._frame.clock.now()))
+                tried = build_try(runtime, self._request, attempt, secret, self._frame.clock.now())
+                return await run(tried)
             except ProviderError as error:
+                if tried is not None and not tried.relay:
+                    error.withhold()
                 await self._frame.end_attempt(attempt, error)
                 if not (error.retryable or isinstance(error, ProviderProtocolError)):
                     raise

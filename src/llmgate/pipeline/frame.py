@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -32,7 +32,7 @@ from llmgate.spec import (
 )
 
 from .attempt import Try, answer
-from .candidates import find_route, relay_candidates
+from .candidates import find_route, is_served, relay_candidates
 from .chain import Chain
 from .credentials import SecretBroker
 from .dispatch import dispatch
@@ -83,6 +83,7 @@ class ExchangeFrame:
         self._credentials = credentials
         self._given = principal
         self.clock: Clock = pipeline.clock
+        self._pin = pipeline.pin()
         self.snapshot: Snapshot = pipeline.snapshot
         self.secrets: SecretBroker = pipeline.secrets
         self.chain: Chain = self.snapshot.unified.chain
@@ -101,6 +102,7 @@ class ExchangeFrame:
         self._entered = [0]
         self._strategies: dict[int, RoutingStrategy[Any]] = {}
         self._passed: dict[int, int] = {}
+        self._releases: list[asyncio.Task[None]] = []
         self._stream: GatewayStream | RelayAnswer | None = None
         self._sealed = False
         self._settled = False
@@ -133,8 +135,14 @@ class ExchangeFrame:
     ) -> None:
         await self._leave(failure)
 
-    async def send(self, request: GatewayRequest) -> GatewayResponse:
+    async def send(
+        self, request: GatewayRequest, *, otherwise: Callable[[GatewayRequest], GatewayResponse] | None = None
+    ) -> GatewayResponse:
         """Send a request and return its whole answer, in the request's wire format.
+
+        Args:
+            request: What is asked.
+            otherwise: Answers where no provider of the model serves the operation; None to say that none does.
 
         Raises:
             GatewayError: why there is no answer.
@@ -151,7 +159,10 @@ class ExchangeFrame:
                 prepared = await self.chain.before_request(self.view, request, self._entered)
                 if isinstance(prepared, GatewayRequest):
                     self.exchange.request = prepared
-                    response = await dispatch(self, prepared, run)
+                    if otherwise is not None and not is_served(self.snapshot, prepared):
+                        response = otherwise(prepared)
+                    else:
+                        response = await dispatch(self, prepared, run)
                 else:
                     response = prepared
                 response = await self.chain.after_response(self.view, response, self._entered[0])
@@ -275,10 +286,10 @@ class ExchangeFrame:
             try:
                 allowed = await self.chain.before_attempt(self.view, attempt, passed)
             except BaseException:
-                await self.chain.after_attempt(self.view, attempt, passed[0])
+                await self._release(attempt, passed[0])
                 raise
             if not allowed:
-                await self.chain.after_attempt(self.view, attempt, passed[0])
+                await self._release(attempt, passed[0])
                 return False
             self._passed[attempt.index] = passed[0]
         self.exchange.attempts.append(attempt)
@@ -298,7 +309,18 @@ class ExchangeFrame:
         attempt.error = error
         self._tell(attempt, "finished")
         if self.chain.watches_attempts:
-            await self.chain.after_attempt(self.view, attempt, self._passed.get(attempt.index, 0))
+            await self._release(attempt, self._passed.get(attempt.index, 0))
+
+    async def _release(self, attempt: Attempt, passed: int) -> None:
+        """Let the interceptors release what an attempt held, to the end even if the caller leaves meanwhile."""
+
+        async def run() -> None:
+            for failure in await self.chain.after_attempt(self.view, attempt, passed):
+                log.error("%s: an interceptor failed after an attempt", self.id, exc_info=failure)
+
+        releasing = self._pipeline.own(run())
+        self._releases.append(releasing)
+        await asyncio.shield(releasing)
 
     def failed(self, error: GatewayError) -> GatewayError:
         """Keep what the exchange failed with, and give it back to be raised."""
@@ -378,7 +400,9 @@ class ExchangeFrame:
     def _needs_await(self) -> bool:
         if self.chain.settles or (self._stream is not None and not self._stream.closed):
             return True
-        return any(attempt.finished is None for attempt in self.exchange.attempts)
+        return any(attempt.finished is None for attempt in self.exchange.attempts) or not all(
+            releasing.done() for releasing in self._releases
+        )
 
     async def _settle_slowly(self) -> None:
         if self._stream is not None:
@@ -388,13 +412,16 @@ class ExchangeFrame:
             if attempt.finished is None:
                 attempt.abandoned = self.exchange.disconnected
                 await self.end_attempt(attempt, error)
+        for releasing in self._releases:
+            await releasing
         for failure in await self.chain.on_settle(self.view, self._entered[0]):
             log.error("%s: an interceptor failed to settle", self.id, exc_info=failure)
         self._settle()
 
     def _settle(self) -> None:
         self.exchange.finished = self.clock.monotonic()
-        if self._pipeline.queues:
+        if self._pin.queues:
             self._record = make_record(self.exchange)
-            for queue in self._pipeline.queues:
+            for queue in self._pin.queues:
                 queue.offer(self._record)
+        self._pin.release()

@@ -185,8 +185,11 @@ class LiveStream:
         """The error event inside a stream, read by the adapter as the error answer that it would have been."""
         status = detail.status or STATUS_OF_TYPE.get(detail.code or "") or STATUS_OF_TYPE.get(detail.type or "") or 502
         body = {"message": detail.message, "type": detail.type, "param": detail.param, "code": detail.code}
-        response = ProviderResponse(status, {"content-type": "application/json"}, dumps({"error": body}))
+        data = dumps({"error": body}) if detail.body is None else detail.body
+        response = ProviderResponse(status, {"content-type": "application/json"}, data)
         error = self._tried.runtime.adapter.parse_error(self._tried.call, response)
+        if not self.relay:
+            error.withhold()
         error.retry_after = detail.retry_after if error.retry_after is None else error.retry_after
         return error
 

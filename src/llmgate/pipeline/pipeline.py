@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
@@ -22,14 +21,12 @@ from llmgate.formats import get_format, read_request
 from llmgate.spec import (
     ChatRequest,
     Clock,
-    ConfigError,
     Credentials,
+    GatewayClosedError,
     GatewayRequest,
     InvalidRequestError,
     Operation,
-    PluginError,
     Principal,
-    SecretNotFoundError,
     StageContext,
     SystemClock,
     Transport,
@@ -39,8 +36,11 @@ from .completion import Completion, CompletionStream, Embeddings
 from .credentials import SecretBroker
 from .frame import ExchangeFrame
 from .models import ModelEntry
-from .settling import RecordQueue
+from .reloading import Edition, Editions, Pin
 from .snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from .construction import ConfigSource, Source
 
 __all__ = ["Pipeline"]
 
@@ -52,45 +52,31 @@ class Pipeline:
     """A gateway in process. Make it with ``from_config`` and open it with ``async with``.
 
     Args:
-        snapshot: Everything assembled from the configuration.
-        clock: Time and chance.
-        transport: HTTP out; closed with the pipeline.
-        context: What stages are opened with.
-        secrets: The secret stores.
-        source: How to read the configuration again, for checks of router configurations.
+        edition: Everything assembled from the configuration.
+        context: What stages are opened with: time and chance, and HTTP out, which is closed with the pipeline.
+        source: Where the configuration came from.
     """
 
-    def __init__(
-        self,
-        snapshot: Snapshot,
-        *,
-        clock: Clock,
-        transport: Transport,
-        context: StageContext,
-        secrets: SecretBroker,
-        source: Any,
-    ) -> None:
-        self.snapshot = snapshot
-        self.clock = clock
-        self.secrets = secrets
-        self.queues: list[RecordQueue] = []
+    def __init__(self, edition: Edition, *, context: StageContext, source: ConfigSource) -> None:
+        self.clock: Clock = context.clock
         self.ready = False
-        self._transport = transport
+        self._editions = Editions(edition, self.own)
         self._context = context
         self._source = source
-        self._exits: AsyncExitStack | None = None
+        self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @classmethod
     def from_config(
         cls,
-        source: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+        source: Source = None,
         *,
         environment: Mapping[str, str] | None = None,
         dotenv: Path | None = None,
         plugins: Sequence[object] = (),
         clock: Clock | None = None,
         transport: Transport | None = None,
+        workers: int = 1,
     ) -> Pipeline:
         """Assemble a pipeline; nothing but the file is read and nothing is opened.
 
@@ -101,6 +87,7 @@ class Pipeline:
             plugins: Modules or objects with hook implementations, beside those that are installed.
             clock: Time and chance; None for the real ones.
             transport: HTTP out; None for the built-in one.
+            workers: How many processes serve this configuration at once, for stages that share limits between them.
 
         Raises:
             ConfigError: the configuration is wrong; ``problems`` lists everything that is.
@@ -117,12 +104,27 @@ class Pipeline:
             plugins=plugins,
             clock=clock or SystemClock(),
             transport=transport,
+            workers=workers,
         )
 
     @property
     def config(self) -> Any:
         """The configuration in force, an ``llmgate.config.model.GatewayConfig``."""
-        return self.snapshot.config
+        return self._editions.current.snapshot.config
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The stages and routes in force; a reload puts others in their place."""
+        return self._editions.current.snapshot
+
+    @property
+    def secrets(self) -> SecretBroker:
+        """The secret stores in force."""
+        return self._editions.current.secrets
+
+    def pin(self) -> Pin:
+        """Hold on to what is in force now: none of it is closed before the pin is released."""
+        return Pin(self._editions.current)
 
     async def open(self) -> None:
         """Open every stage in order; one that fails closes those before it.
@@ -130,31 +132,53 @@ class Pipeline:
         Raises:
             PluginError: a stage cannot be opened.
         """
-        if self._exits is not None:
+        if self._editions.is_open:
             raise RuntimeError("the pipeline is open already")
-        async with AsyncExitStack() as exits:
-            exits.push_async_callback(self._transport.aclose)
-            for stage_id, stage in self.snapshot.stages:
-                exits.push_async_callback(stage.aclose)
-                try:
-                    await stage.open(attrs.evolve(self._context, id=stage_id))
-                except (ConfigError, PluginError, SecretNotFoundError):
-                    raise
-                except Exception as failure:
-                    raise PluginError(f"{stage_id}: {stage.name!r} cannot be opened: {failure}") from failure
-            self._start_queues(exits)
-            await self._look_for_credentials()
-            self._exits = exits.pop_all()
+        try:
+            await self._editions.open()
+        except BaseException:
+            await self._context.transport.aclose()
+            raise
         self.ready = True
+
+    async def reload(
+        self, source: Source = None, *, approve: Callable[[Snapshot], Awaitable[None]] | None = None
+    ) -> None:
+        """Read the configuration again and serve new exchanges by it; when anything is wrong with it, nothing changes.
+
+        Exchanges that have begun go on with the configuration that they began with. Stages and providers that both
+        configurations describe alike are kept with all that they know (connections, latencies, counts, waiting
+        records); new stages are opened first, and those that are no longer wanted are closed once nobody uses them.
+
+        Args:
+            source: What to read from now on; None for what was read before.
+            approve: Called with the new snapshot when its stages are open; what it raises refuses it.
+
+        Raises:
+            ConfigError: the configuration is wrong; ``problems`` lists everything that is.
+            PluginError: a plugin cannot be used, or a stage cannot be opened.
+            GatewayClosedError: the pipeline is not open.
+        """
+        async with self._turn:
+            if not self.ready:
+                raise GatewayClosedError("the pipeline is not open: there is nothing to reload")
+            # In a thread, because a large file takes long enough to be felt in every stream.
+            read, config = await asyncio.to_thread(self._source.read_again, source)
+            edition = read.assemble(config, self._context, self.snapshot)
+            await self._editions.replace(edition, approve)
+            self._source = read
 
     async def aclose(self) -> None:
         """Let running settlements end, hand every record over, close every stage in reverse. Idempotent."""
         self.ready = False
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
-        exits, self._exits = self._exits, None
-        if exits is not None:
-            await exits.aclose()
+        async with self._turn:
+            while self._tasks:
+                await asyncio.wait(set(self._tasks))
+            if self._editions.is_open:
+                try:
+                    await self._editions.aclose()
+                finally:
+                    await self._context.transport.aclose()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -350,21 +374,6 @@ class Pipeline:
             deadline=None if timeout is None else self.clock.monotonic() + timeout,
             max_retries=max_retries,
         )
-
-    def _start_queues(self, exits: AsyncExitStack) -> None:
-        self.queues = [RecordQueue(logger_id, logger) for logger_id, logger in self.snapshot.loggers]
-        for queue in self.queues:
-            queue.start()
-            exits.push_async_callback(queue.aclose)
-
-    async def _look_for_credentials(self) -> None:
-        """Learn which providers have none, so that no request has to."""
-        for provider in self.snapshot.runtimes:
-            if provider.secret is not None:
-                try:
-                    await self.secrets.fetch(provider.secret)
-                except SecretNotFoundError:
-                    continue
 
 
 def _presented(credentials: Credentials | None, api_key: str | None) -> Credentials | None:

@@ -135,8 +135,13 @@ def make_record(exchange: Exchange) -> Record:
         finish_reason=outcome.finish_reason.value if outcome.finish_reason else None,
         usage=outcome.usage,
         attempts=tuple(_attempt_record(attempt, started) for attempt in exchange.attempts),
-        metadata={**exchange.noted_metadata(), **(request.metadata if request else {})},
+        metadata={**_lost(last), **exchange.noted_metadata(), **(request.metadata if request else {})},
     )
+
+
+def _lost(last: Attempt | None) -> dict[str, str]:
+    """What the translation for the provider left out."""
+    return {"llmgate.dropped-params": ", ".join(last.dropped_params)} if last and last.dropped_params else {}
 
 
 def _outcome_word(exchange: Exchange) -> str:

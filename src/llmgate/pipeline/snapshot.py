@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from llmgate.config.model import GatewayConfig, RetryConfig
+from llmgate.config.model import GatewayConfig, RetryConfig, StageConfig
 from llmgate.spec import (
     AuthProvider,
     Logger,
@@ -17,14 +17,35 @@ from llmgate.spec import (
     RoutingStrategy,
     SecretStore,
     Stage,
+    StageContext,
     StateStore,
     Transport,
 )
 
 from .chain import Chain
+from .links import StageLink
 from .naming import ModelMapping
 
-__all__ = ["Balance", "Member", "ProviderRuntime", "Route", "Snapshot"]
+__all__ = ["Balance", "Member", "PlacedStage", "ProviderRuntime", "Route", "Snapshot"]
+
+
+@attrs.frozen(eq=False)
+class PlacedStage:
+    """A stage in its place.
+
+    Args:
+        kind: The kind of stage.
+        entry: What the configuration says of it.
+        stage: The instance.
+        context: What it is opened with.
+        link: What its context leads to.
+    """
+
+    kind: str
+    entry: StageConfig
+    stage: Stage[Any]
+    context: StageContext
+    link: StageLink
 
 
 @attrs.frozen(eq=False)
@@ -92,10 +113,10 @@ class Route:
 
 @attrs.frozen(eq=False)
 class Snapshot:
-    """Everything assembled from one configuration; stages are listed in the order in which they open."""
+    """Everything assembled from one configuration; stages are placed in the order in which they open."""
 
     config: GatewayConfig
-    stages: Sequence[tuple[str, Stage[Any]]]
+    placed: Sequence[PlacedStage]
     secrets: Mapping[str, SecretStore[Any]]
     state: Mapping[str, StateStore[Any]]
     auth: Sequence[AuthProvider[Any]]
@@ -104,3 +125,8 @@ class Snapshot:
     providers: Mapping[str, Provider]
     unified: Route
     routers: Mapping[str, Route]
+
+    @property
+    def stages(self) -> Sequence[tuple[str, Stage[Any]]]:
+        """The stages by what the configuration calls them."""
+        return tuple((one.entry.id, one.stage) for one in self.placed)

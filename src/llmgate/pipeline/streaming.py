@@ -89,7 +89,7 @@ class GatewayStream:
         self.outcome = source.outcome
         self.media_type = self._format.stream_media_type
         self.headers: Mapping[str, str] = {
-            name: value for name, value in source.headers.items() if name in self._format.response_headers
+            name: value for name, value in source.headers.items() if self._format.allows_down(name)
         }
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -145,6 +145,8 @@ class GatewayStream:
     async def _encoded(self) -> AsyncIterator[bytes]:
         encoder = self._format.stream_encoder(include_usage=self._request.include_usage)
         relay = self._source.relay
+        if not relay:  # formats that tell no time are read where no clock is
+            encoder.encode(GatewayChunk(created=int(self._frame.clock.now())))
         async for chunk in self.chunks():
             data = chunk.raw if relay and chunk.raw else encoder.encode(chunk)
             if data:

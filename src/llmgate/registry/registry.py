@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
@@ -53,6 +54,8 @@ class Registry:
         self._classes: dict[str, dict[str, _Entry]] = {kind.id: {} for kind in KINDS}
         self._loaded: set[str] = set()
         self._offered: dict[str, list[EntryPointPlugin]] | None = None
+        # A configuration may be read again in a thread while a router's is checked in the event loop.
+        self._one_at_a_time = threading.RLock()
         self._register(builtin, OWN, "")
         for plugin in plugins:
             self._register(plugin, _origin(plugin), "")
@@ -99,25 +102,27 @@ class Registry:
 
     def _entry_points(self) -> dict[str, list[EntryPointPlugin]]:
         if self._offered is None:
-            self._offered = {}
+            offered: dict[str, list[EntryPointPlugin]] = {}
             for offer in discover(self._block):
-                self._offered.setdefault(offer.name, []).append(offer)
+                offered.setdefault(offer.name, []).append(offer)
+            self._offered = offered
         return self._offered
 
     def _load(self, name: str) -> None:
         """Import and register the entry point of that name, if there is one and it has not been done."""
-        offers = self._entry_points().get(name, [])
-        if not offers or name in self._loaded:
-            return
-        if len(offers) > 1:
-            labels = " and ".join(f"{offer.label} ({offer.target})" for offer in offers)
-            raise PluginError(
-                f"two plugins are named {name!r}: {labels}; "
-                "uninstall one, or list its distribution under plugins: block"
-            )
-        offer = offers[0]
-        self._register(offer.load(), offer.distribution, offer.version, offer=offer)
-        self._loaded.add(name)
+        with self._one_at_a_time:
+            offers = self._entry_points().get(name, [])
+            if not offers or name in self._loaded:
+                return
+            if len(offers) > 1:
+                labels = " and ".join(f"{offer.label} ({offer.target})" for offer in offers)
+                raise PluginError(
+                    f"two plugins are named {name!r}: {labels}; "
+                    "uninstall one, or list its distribution under plugins: block"
+                )
+            offer = offers[0]
+            self._register(offer.load(), offer.distribution, offer.version, offer=offer)
+            self._loaded.add(name)
 
     def _broken(self) -> Iterator[PluginInfo]:
         """Import every plugin and yield those that cannot be used."""

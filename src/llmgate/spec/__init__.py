@@ -28,7 +28,7 @@ from .errors import (
     SecretNotFoundError,
 )
 from .exchange import Attempt, AttemptRecord, Exchange, ExchangeView, Record
-from .formats import Format, RequestHead, StreamEncoder, StreamReader
+from .formats import Format, RequestHead, StreamEncoder, StreamReader, Unsupported
 from .hookspecs import hookimpl
 from .identity import Credentials, Principal, Secret, SecretRef
 from .interceptors import Aspect, Interceptor
@@ -162,6 +162,7 @@ __all__ = [
     "ToolDefinition",
     "Transport",
     "Unknown",
+    "Unsupported",
     "Uri",
     "Usage",
     "hookimpl",

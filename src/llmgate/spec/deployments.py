@@ -59,9 +59,10 @@ class ProviderRow:
         domains: Host names of the vendor, ``*`` for one label; from the seed's table where it lists the vendor.
         cost: Whether the seed's table promises cost support.
         relay_only: Whether the row serves the direct relay only.
-        relay_paths: ``fnmatch`` patterns of the paths at the provider's host that the direct relay may call beside
-            those of ``formats`` and the model list; ``*`` matches slashes too. They are inference; what administers an
-            account is not among them.
+        relay_paths: ``fnmatch`` patterns of the paths that the direct relay may call beside those of ``formats`` and
+            the model list; ``*`` matches slashes too. With a slash in front they stand at the provider's host, without
+            one below ``base_url``; they are for POST unless a method stands before them (``GET models/*``, HEAD
+            included). They are inference; what administers an account is not among them.
         relay_credential: How the credential is presented on paths of the direct relay that belong to none of
             ``formats``; None for the same as ``credential``.
         closed: Whether it serves the models listed and no other.

@@ -79,6 +79,8 @@ class GatewayError(Exception):
         self.code = code or self.default_code
         self.param = param
         self.retry_after = retry_after
+        self.request_id: str | None = None
+        """What the answer calls the request; a surface sets it for the wire formats that write it into the body."""
 
     @property
     def http_status(self) -> int:
@@ -225,6 +227,11 @@ class ProviderError(GatewayError):
         self.body = body
         self.headers: Mapping[str, str] = headers or {}
         self.retryable = retryable
+
+    def withhold(self) -> None:
+        """Keep the provider's own words from the caller, who speaks another wire format."""
+        self.body = None
+        self.headers = {}
 
     @property
     def http_status(self) -> int:

@@ -36,6 +36,7 @@ class Attempt:
         credential_version: The store's name of the credential's version.
         credential_fingerprint: Eight hex digits that tell credentials apart.
         abandoned: Whether it was given up because the caller left.
+        dropped_params: What the provider's wire format could not say of the request, as the caller writes it.
     """
 
     index: int
@@ -51,6 +52,7 @@ class Attempt:
     credential_version: str = ""
     credential_fingerprint: str = ""
     abandoned: bool = False
+    dropped_params: Sequence[str] = ()
 
 
 @attrs.define(eq=False)

@@ -7,8 +7,8 @@ catalogue; what differs by model is handed to them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import attrs
 
@@ -17,7 +17,7 @@ from .operations import Operation
 from .requests import ChatRequest
 from .responses import ChatResponse, ErrorDetail, GatewayChunk, Outcome
 
-__all__ = ["Format", "RequestHead", "StreamEncoder", "StreamReader"]
+__all__ = ["Format", "RequestHead", "StreamEncoder", "StreamReader", "Unsupported"]
 
 
 @attrs.frozen
@@ -29,12 +29,30 @@ class RequestHead:
         stream: Whether a streamed answer is wanted.
         include_usage: Whether the caller asked for usage at the end of the stream.
         user: The caller's name for its end user.
+        patch: ``Format.patch_request`` for this very body, without reading it anew; None where a format has none.
     """
 
     model: str
     stream: bool = False
     include_usage: bool = False
     user: str | None = None
+    patch: Callable[[Mapping[str, Any]], bytes] | None = attrs.field(default=None, eq=False, repr=False)
+
+
+@attrs.frozen
+class Unsupported:
+    """Something in a request that a wire format cannot say, and what becomes of it.
+
+    Args:
+        param: The field: a name of ``ChatRequest``'s, one of its ``extra``, or a place such as ``messages[2]``.
+        kind: ``report``: it is left out, and the caller is told; ``adjust``: the nearest that the format can say is
+            written, and the caller is told; ``refuse``: leaving it out would change what is asked.
+        reason: What the format has instead, lower case, without a full stop; for the caller whose request is refused.
+    """
+
+    param: str
+    kind: Literal["report", "adjust", "refuse"]
+    reason: str = ""
 
 
 class StreamReader(ABC):
@@ -96,8 +114,16 @@ class Format(ABC):
     """What keeps a silent stream alive without meaning anything."""
     request_headers: ClassVar[frozenset[str]] = frozenset()
     """Client headers of this format that go upstream when both sides speak it (lower case)."""
+    request_header_prefixes: ClassVar[tuple[str, ...]] = ()
+    """What the names of more such headers begin with (lower case)."""
     response_headers: ClassVar[frozenset[str]] = frozenset()
     """Upstream headers of this format that go down to a client who speaks it (lower case)."""
+    response_header_prefixes: ClassVar[tuple[str, ...]] = ()
+    """What the names of more such headers begin with (lower case)."""
+    request_id_header: ClassVar[str] = "x-request-id"
+    """The response header in which clients of this format look for the id of their request."""
+    fields: ClassVar[Mapping[str, str]] = {}
+    """The fields of ``ChatRequest`` that this format carries, and what it calls each."""
 
     @abstractmethod
     def peek(self, body: bytes) -> RequestHead:
@@ -118,6 +144,14 @@ class Format(ABC):
     @abstractmethod
     def encode_request(self, request: ChatRequest) -> bytes:
         """The request in this format."""
+
+    def unsupported(self, request: ChatRequest) -> Sequence[Unsupported]:
+        """What ``encode_request`` cannot write of a request that came in another format; nothing is dropped silently.
+
+        Args:
+            request: The request; ``extra_format`` says which format it came in.
+        """
+        return ()
 
     @abstractmethod
     def patch_request(self, body: bytes, edits: Mapping[str, Any]) -> bytes:
@@ -150,6 +184,18 @@ class Format(ABC):
     @abstractmethod
     def encode_error(self, error: GatewayError) -> bytes:
         """An error body in this format."""
+
+    def error_status(self, error: GatewayError) -> int:
+        """The HTTP status of an error in this format."""
+        return error.http_status
+
+    def allows_up(self, header: str) -> bool:
+        """Whether a client's header goes upstream (lower case)."""
+        return header in self.request_headers or header.startswith(self.request_header_prefixes)
+
+    def allows_down(self, header: str) -> bool:
+        """Whether an upstream's header goes down to the client (lower case)."""
+        return header in self.response_headers or header.startswith(self.response_header_prefixes)
 
     @abstractmethod
     def stream_reader(self, *, withhold_usage: bool = False) -> StreamReader:

@@ -77,6 +77,7 @@ class ToolCallResponse:
     id: str
     content: Sequence[Part]
     is_error: bool = False
+    extra: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 @attrs.frozen

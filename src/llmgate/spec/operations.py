@@ -13,5 +13,6 @@ class Operation(enum.StrEnum):
     CHAT = "chat"
     TEXT_COMPLETION = "text_completion"
     EMBEDDINGS = "embeddings"
+    COUNT_TOKENS = "count_tokens"
     RELAY = "relay"
     MODELS = "models"

@@ -118,6 +118,7 @@ class GatewayRequest:
         relay: For ``Operation.RELAY``, where it goes; None otherwise.
         deadline: Monotonic time at which the caller stops waiting; None for the configured total.
         max_retries: Repeats the caller allows; None for the configured number.
+        patches: A body and what patches edits into it without reading it anew, for ``take_patch``.
     """
 
     operation: Operation
@@ -134,7 +135,19 @@ class GatewayRequest:
     relay: RelayTarget | None = None
     deadline: float | None = None
     max_retries: int | None = None
+    _patches: list[tuple[bytes, Callable[[Mapping[str, Any]], bytes]]] = attrs.field(factory=list, repr=False)
     _decoded: list[ChatRequest] = attrs.field(factory=list, repr=False, init=False)
+
+    def take_patch(self) -> Callable[[Mapping[str, Any]], bytes] | None:
+        """What patches edits into the body without reading it anew; None where there is nothing.
+
+        Only the first caller gets it: it holds all that has been read of the body, which would otherwise stay in
+        memory for the length of a stream.
+        """
+        if not self._patches:
+            return None
+        body, patch = self._patches.pop()
+        return patch if body is self.body else None
 
     @property
     def chat(self) -> ChatRequest:

@@ -102,6 +102,7 @@ class ErrorDetail:
         param: The request field that is blamed.
         status: The HTTP status that the error stands for, where the body or event says so.
         retry_after: Seconds to wait, where the body says so.
+        body: For an error event, its JSON where that is an error body of the same wire format.
     """
 
     message: str
@@ -110,6 +111,7 @@ class ErrorDetail:
     param: str | None = None
     status: int | None = None
     retry_after: float | None = None
+    body: bytes | None = attrs.field(default=None, repr=False)
 
 
 @attrs.define

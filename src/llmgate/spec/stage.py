@@ -40,6 +40,9 @@ class StageContext:
         environment: Environment variables, ``.env`` included where the host reads one.
         directory: What relative paths in the configuration are relative to.
         dotenv: The ``.env`` file in use, None when there is none.
+        workers: How many processes serve this configuration at once. Where that is more than one, a stage with
+            ``strict_state`` is there only because the operator allowed it (``server.local-share``), and grants its share
+            of a limit, one part in ``workers``.
     """
 
     id: str
@@ -50,6 +53,7 @@ class StageContext:
     environment: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     directory: Path = attrs.field(factory=Path)
     dotenv: Path | None = None
+    workers: int = 1
 
 
 class Stage(ABC, Generic[ConfigT]):
@@ -64,6 +68,14 @@ class Stage(ABC, Generic[ConfigT]):
 
     name: ClassVar[str]
     config_class: ClassVar[type[Any]] = NoConfig
+
+    strict_state: bool = False
+    """Whether what the stage promises (a limit, a budget) holds only while all workers see the same state.
+
+    A class says so for all its instances, or an instance, in its constructor, for what its config asks for. Several
+    workers are not served with such a stage unless the operator allows it (``server.local-share``). A stage whose
+    config has a field ``state``, the name of a state store, is held to that store: where it is ``shared``, all is well.
+    """
 
     def __init__(self, config: ConfigT) -> None:
         self.config = config

@@ -146,6 +146,10 @@ class UpstreamConnection(asyncio.Protocol):
             if delay or split:
                 await asyncio.sleep(delay)
 
+    def limit_buffer(self, size: int) -> None:
+        """Have the kernel keep only about so many bytes for a client that does not read, instead of megabytes."""
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+
     async def hang(self) -> None:
         """Do nothing until the client leaves."""
         await asyncio.get_running_loop().create_future()

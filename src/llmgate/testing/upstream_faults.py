@@ -31,7 +31,7 @@ STATUSES: Final = (302, 400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 502, 5
 _SLOW: Final = 1.0  # seconds between two bytes
 _MOMENT: Final = 0.02  # seconds, so that what came before arrives on its own: a reset would even overtake it
 _TRICKLE: Final = 0.05  # seconds between two signs of a life without end
-_BOMB: Final = 16 * 1024 * 1024
+_BOMB: Final = 4 * 1024 * 1024
 _PAGE: Final = b"<!doctype html>\n<title>Bad gateway</title>\n\n<h1>502 Bad gateway</h1>\n"
 _USAGE: Final = {"prompt_tokens": 7, "completion_tokens": 9, "total_tokens": 16}
 

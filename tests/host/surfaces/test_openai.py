@@ -19,6 +19,7 @@ from llmgate.spec import (
     InvalidRequestError,
     ModelNotFoundError,
     NoDeploymentError,
+    Operation,
     Outcome,
     ProviderAuthenticationError,
     ProviderConnectionError,
@@ -77,6 +78,77 @@ async def test_chat_is_served_at_every_address(prefix, slash):
         assert (reply.status, reply.body) == (200, ANSWER)
         assert served.pipeline.frames[0].request.router == ("mine" if "mine" in prefix else None)
         assert served.pipeline.frames[0].request.body == CHAT
+
+
+EMBED = json.dumps({"model": "text-embedding-3-small", "input": ["a", "b"]}).encode()
+COMPLETE = json.dumps({"model": "davinci", "prompt": "Once"}).encode()
+COMPLETE_STREAM = json.dumps({"model": "davinci", "prompt": "Once", "stream": True}).encode()
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize(
+    ("path", "body", "operation", "wire_format"),
+    [
+        ("embeddings", EMBED, Operation.EMBEDDINGS, "openai-embeddings"),
+        ("completions", COMPLETE, Operation.TEXT_COMPLETION, "openai-completions"),
+    ],
+)
+async def test_embeddings_and_completions_are_served_at_every_address(prefix, path, body, operation, wire_format):
+    async with serving(StandInPipeline()) as served:
+        reply = await served.ask(f"{prefix}/{path}", body)
+        frame = served.pipeline.frames[0]
+        assert (await served.ask(f"{prefix}/{path}")).status == 405
+    assert (reply.status, reply.body) == (200, ANSWER)
+    assert frame.exchange.operation is frame.request.operation is operation
+    assert (frame.request.format, frame.request.body) == (wire_format, body)
+    assert frame.request.router == ("mine" if "mine" in prefix else None)
+
+
+async def test_a_text_completion_is_streamed():
+    async with serving(StandInPipeline()) as served:
+        reply = await served.ask("/v1/completions", COMPLETE_STREAM)
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    assert reply.body == event("one") + event("two") + event("three") + DONE
+
+
+async def test_a_text_completion_that_breaks_off_ends_with_an_error_event():
+    stream = streaming(event("one"), ProviderConnectionError("echo broke off", provider_name="echo"))
+    async with serving(StandInPipeline(stream=stream)) as served:
+        reply = await served.ask("/v1/completions", COMPLETE_STREAM)
+    assert b"echo broke off" in reply.body
+    assert b"[DONE]" not in reply.body
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("embeddings", b'{"input":"x"}', "model"),
+        ("embeddings", b'{"model":"e"}', "input"),
+        ("embeddings", b'{"model":"e","input":5}', "input"),
+        ("completions", b'{"model":"c"}', "prompt"),
+        ("completions", b'{"model":"c","prompt":"x","stream":"yes"}', "stream"),
+        ("completions", b'{"prompt":"x"}', "model"),
+    ],
+)
+async def test_a_bad_field_is_named(path, body, param):
+    async with serving(StandInPipeline()) as served:
+        reply = await served.ask(f"/v1/{path}", body)
+    assert (reply.status, reply.error["param"], reply.error["type"]) == (400, param, "invalid_request_error")
+
+
+@pytest.mark.parametrize("path", ["embeddings", "completions"])
+async def test_the_other_operations_take_json_only(path):
+    async with serving(StandInPipeline()) as served:
+        assert (await served.ask(f"/v1/{path}", EMBED, content_type="text/plain")).status == 415
+
+
+async def test_who_may_not_see_the_list_may_not_see_one_of_it():
+    async with serving(StandInPipeline(keys=["sk"])) as served:
+        for path in ("/v1/models", "/v1/models/openai/gpt-4o", "/v1/models/none"):
+            assert (await served.ask(path)).status == 401
+        missing = await served.ask("/v1/models/none", authorization="Bearer sk")
+    assert set(missing.error) == {"message", "type", "param", "code"}
+    assert (missing.status, missing.error["param"]) == (404, "model")
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -436,7 +508,8 @@ async def test_pipelined_requests_are_answered_in_order():
 def test_every_address_is_in_the_table():
     paths = {route.path for route in openai.routes()}
     for prefix in ("/v1", "/ai", "/ai/v1", "/router/{router}", "/router/{router}/v1"):
-        assert {f"{prefix}/chat/completions", f"{prefix}/models", f"{prefix}/models/{{model:path}}"} <= paths
+        for path in ("chat/completions", "completions", "embeddings", "models", "models/{model:path}"):
+            assert f"{prefix}/{path}" in paths
 
 
 async def test_a_client_that_does_not_read_an_error_is_cut_as_well():

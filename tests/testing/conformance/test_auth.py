@@ -89,3 +89,13 @@ async def test_credentials_must_be_given(tmp_path):
     for which, members in (("valid", {"valid": ()}), ("bad", {"bad": ()})):
         with pytest.raises(AssertionError, match="give the kit some"):
             await run(kit(sound, **members), which, tmp_path)
+
+
+async def test_a_provider_that_says_it_accepts_anybody_must(tmp_path):
+    """A capability is tested whether it is on or off."""
+    anybody = kit(lambda token: Principal(id="anybody", issuer="subject"), accepts_anybody=True, bad=())
+    await run(anybody, "bad", tmp_path)
+    with pytest.raises(AssertionError, match="is refused"):
+        await run(kit(lambda token: None, accepts_anybody=True, bad=()), "bad", tmp_path)
+    with pytest.raises(AssertionError, match="leave `bad` out"):
+        await run(kit(sound, accepts_anybody=True), "bad", tmp_path)

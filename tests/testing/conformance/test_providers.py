@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import attrs
 import pytest
 
-from llmgate.spec import GatewayResponse, ProviderError
+from llmgate.spec import GatewayResponse, InvalidRequestError, ProviderError
 from llmgate.stages.providers.openai.adapter import FormatAdapter
 from llmgate.testing.conformance.providers import ProviderConformance
 
@@ -110,3 +111,37 @@ def test_refused_requests_are_expected_to_be_refused():
 
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
         Kit().test_writes_the_corpus("media", update_golden=False)
+
+
+def test_a_refusal_must_be_the_same_each_time():
+    numbers = itertools.count()
+
+    class Wavering(Good):
+        def build_request(self, call):
+            raise InvalidRequestError(f"no, for the {next(numbers)}th time", param="messages")
+
+    class Kit(ProviderConformance):
+        stage_class = Wavering
+        golden = GOLDEN
+        refuses = frozenset({"media"})
+
+    with pytest.raises(AssertionError):
+        Kit().test_same_call_same_bytes("media")
+
+
+def test_a_keyless_provider_has_one_pool_and_sends_no_credential():
+    class Kit(ProviderConformance):
+        stage_class = Good
+        golden = GOLDEN
+        keyless = True
+
+    class Scattering(Good):
+        def build_request(self, call):
+            return attrs.evolve(super().build_request(call), pool=str(next(numbers)))
+
+    numbers = itertools.count()
+    Kit().test_credentials_share_no_connections()
+    Kit().test_refuses_a_credential_that_no_header_can_carry("snowman \N{SNOWMAN}")
+    Kit.stage_class = Scattering
+    with pytest.raises(AssertionError):
+        Kit().test_credentials_share_no_connections()

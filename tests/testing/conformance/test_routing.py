@@ -69,6 +69,15 @@ async def test_weights_that_are_not_kept_are_found(tmp_path):
         await subject.test_weights_are_kept(context(subject, tmp_path))
 
 
+async def test_a_strategy_that_says_it_does_not_weigh_must_not(tmp_path):
+    """A capability that is off is tested too: weights must then change nothing."""
+    subject = kit(by_weight)
+    with pytest.raises(AssertionError, match="weights count here: set `weighs`"):
+        await subject.test_weights_are_kept(context(subject, tmp_path))
+    subject = kit(lambda self, view, given, context: sorted(given, key=lambda one: context.random()))
+    await subject.test_weights_are_kept(context(subject, tmp_path))
+
+
 async def test_a_strategy_that_trips_over_an_attempt_is_found(tmp_path):
     subject = kit(by_weight, finished=lambda self, attempt: attempt.finished - attempt.first_content)
     with pytest.raises(TypeError):

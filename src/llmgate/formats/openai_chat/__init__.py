@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmgate.spec import (
@@ -15,9 +15,11 @@ from llmgate.spec import (
     RequestHead,
     StreamEncoder,
     StreamReader,
+    Unsupported,
 )
 
 from . import errors, requests, responses
+from .fitting import FIELDS, fitted
 from .parts import FORMAT
 from .stream import ChatStreamEncoder, ChatStreamReader
 
@@ -33,6 +35,7 @@ class OpenAIChatFormat(Format):
     """
 
     name = FORMAT
+    fields = FIELDS
     request_headers = frozenset()
     response_headers = frozenset(
         {
@@ -62,6 +65,10 @@ class OpenAIChatFormat(Format):
         """The request in this format."""
         return requests.encode_request(request)
 
+    def unsupported(self, request: ChatRequest) -> Sequence[Unsupported]:
+        """What this format cannot say of a request that came in another."""
+        return fitted(request)[1].found
+
     def patch_request(self, body: bytes, edits: Mapping[str, Any]) -> bytes:
         """The body with canonical fields changed and every other byte left as it was."""
         return requests.patch_request(body, edits)
@@ -85,6 +92,11 @@ class OpenAIChatFormat(Format):
     def encode_error(self, error: GatewayError) -> bytes:
         """An error body in this format."""
         return errors.encode_error(error)
+
+    def error_status(self, error: GatewayError) -> int:
+        """The HTTP status of an error in this format, which knows no 529."""
+        status = error.http_status
+        return 503 if status == 529 else status
 
     def stream_reader(self, *, withhold_usage: bool = False) -> StreamReader:
         """A reader for one stream."""

@@ -6,6 +6,7 @@ Source: OpenAI API reference, "Create chat completion", message content parts. B
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -57,7 +58,7 @@ def encode_part(part: Part, *, own: bool = True) -> dict[str, Any]:
         case Reasoning():
             return {"type": "thinking", "thinking": [{"type": "text", "text": part.text}]}
         case Uri() | Blob():
-            value = _encode_media(part)
+            value = _encode_media(part) if own else _encode_foreign(part)
         case FileRef():
             value = {"type": "file", "file": {"file_id": part.file_id}}
         case Unknown(format=name) if name == FORMAT:
@@ -80,6 +81,17 @@ def _encode_media(part: Uri | Blob) -> dict[str, Any]:
         kind = f"{part.modality}_url"
         return {"type": kind, kind: {"url": address}}
     return {"type": "file", "file": {"file_data": address}}
+
+
+def _encode_foreign(part: Uri | Blob) -> dict[str, Any]:
+    """Media of another format: plain text is no file here, and a file must be called something."""
+    if isinstance(part, Blob) and part.modality == "document" and part.media_type == "text/plain":
+        return {"type": "text", "text": base64.b64decode(part.data).decode("utf-8", "replace")}
+    value = _encode_media(part)
+    if value["type"] == "file":
+        title = part.extra.get("title")
+        value["file"]["filename"] = title if isinstance(title, str) and title else "document.pdf"
+    return value
 
 
 def _audio_format(media_type: str) -> str:

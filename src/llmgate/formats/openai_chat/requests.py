@@ -23,6 +23,7 @@ from .fields import (
     optional,
     rest,
 )
+from .fitting import fitted
 from .messages import decode_message, encode_messages
 from .parts import FORMAT
 from .tools import (
@@ -67,7 +68,10 @@ def peek(body: bytes) -> RequestHead:
     Raises:
         InvalidRequestError: the body is not a chat request.
     """
-    read = _top(body)
+    return _head(_top(body))
+
+
+def _head(read: TopLevel) -> RequestHead:
     model = read.get("model")
     if not isinstance(model, str) or not model:
         raise InvalidRequestError("model must be a non-empty string", param="model", code="missing_model")
@@ -85,7 +89,7 @@ def peek(body: bytes) -> RequestHead:
     user = read.get("user")
     if user is not None and not isinstance(user, str):
         raise InvalidRequestError("user must be a string", param="user")
-    return RequestHead(model, bool(stream), bool(include_usage), user)
+    return RequestHead(model, bool(stream), bool(include_usage), user, patch=lambda edits: _patched(read, edits))
 
 
 def decode_request(body: bytes) -> ChatRequest:
@@ -94,10 +98,10 @@ def decode_request(body: bytes) -> ChatRequest:
     Raises:
         InvalidRequestError: naming the field that is wrong.
     """
-    head = peek(body)
-    source = _top(body).values()
+    read = _top(body)
+    head = _head(read)
     try:
-        return _decode(source, head)
+        return _decode(read.values(), head)
     except ShapeError as error:
         raise InvalidRequestError(str(error), param=error.path) from None
 
@@ -109,6 +113,8 @@ def encode_request(request: ChatRequest) -> bytes:
         InvalidRequestError: something in it has no counterpart in this format.
     """
     own = request.extra_format in ("", FORMAT)
+    request, losses = fitted(request)
+    losses.check()
     value: dict[str, Any] = {}
     for name in _ENCODED:
         value |= _encode_field(name, getattr(request, name), own=own)
@@ -137,12 +143,20 @@ def patch_request(body: bytes, edits: Mapping[str, Any]) -> bytes:
         InvalidRequestError: the body is not a JSON object.
         TypeError: a name is not a field that may be edited.
     """
-    if not edits:
-        return body
-    unknown = edits.keys() - EDITABLE_FIELDS
-    if unknown:
-        raise TypeError(f"{', '.join(sorted(unknown))}: not a field of a chat request that may be edited")
-    read = _top(body)
+    return _patched(_top(body), edits) if edits else body
+
+
+def _top(body: bytes) -> TopLevel:
+    try:
+        return top(body)
+    except JSONError as error:
+        raise InvalidRequestError(f"the request body is refused: {error}", code="invalid_json") from None
+
+
+def _patched(read: TopLevel, edits: Mapping[str, Any]) -> bytes:
+    if not edits.keys() <= EDITABLE_FIELDS:
+        unknown = sorted(edits.keys() - EDITABLE_FIELDS)
+        raise TypeError(f"{', '.join(unknown)}: not a field of a chat request that may be edited")
     changes: dict[str, Any] = {}
     for name, value in edits.items():
         if name == "max_output_tokens":
@@ -151,13 +165,6 @@ def patch_request(body: bytes, edits: Mapping[str, Any]) -> bytes:
             changes |= _encode_field(name, value, own=True) or {_wire_name(name): REMOVE}
     changes |= _patch_stream(read, edits)
     return read.patched(changes)
-
-
-def _top(body: bytes) -> TopLevel:
-    try:
-        return top(body)
-    except JSONError as error:
-        raise InvalidRequestError(f"the request body is refused: {error}", code="invalid_json") from None
 
 
 def _decode(source: dict[str, Any], head: RequestHead) -> ChatRequest:

@@ -8,6 +8,8 @@ nobody can tell the two apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
+from operator import contains
 from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
@@ -32,7 +34,13 @@ __all__ = ["ChatStreamEncoder", "ChatStreamReader"]
 
 _DONE: Final = b"[DONE]"
 _TERMINAL: Final = b"data: [DONE]\n\n"
+_OPENS: Final = b"data: {"
+_CLOSES: Final = b"}\n\n"
 _NULL: Final = (b":null", b": null")
+_NOT_PLAIN: Final = (b'"error', b"\ndata: [")
+_LEARNED: Final = (b'"finish_reason"', b'"usage"')
+_BURST: Final = 4
+"""From how many events in one piece on they are looked at together."""
 
 
 class ChatStreamReader(StreamReader):
@@ -59,8 +67,16 @@ class ChatStreamReader(StreamReader):
         held = self._splitter.pending
         events = self._split(data)
         kept: list[bytes] = []
-        content = self.outcome.content
-        for raw in events:
+        content, counted, place = self.outcome.content, False, 0
+        while place < len(events):
+            if content and not counted:
+                counted = True
+                plain = _count_plain(events, place)
+                kept += events[place : place + plain]
+                place += plain
+                continue
+            raw = events[place]
+            place += 1
             if content and _is_plain(raw):
                 kept.append(raw)
                 continue
@@ -234,6 +250,40 @@ def _is_plain(raw: bytes) -> bool:
     if not (raw.find(b"\n") == len(raw) - 2 and raw.endswith(b"}\n\n") and b"\r" not in raw):
         return False
     return _is_null(raw, b'"finish_reason"') and _is_null(raw, b'"usage"')
+
+
+def _count_plain(events: Sequence[bytes], start: int) -> int:
+    """How many events from ``start`` on are seen at one look to be plain; those behind them may be, too.
+
+    A burst of events is proved plain as a whole, by what ``_is_plain`` asks of each.
+    """
+    if len(events) - start < _BURST:
+        return 0
+    text = b"".join(events[start:] if start else events)
+    for sign in _NOT_PLAIN:
+        text = _up_to_event(text, text.find(sign))
+    for name in _LEARNED:
+        text = _up_to_event(text, _find_learned(text, name))
+    whole = text.startswith(_OPENS) and text.endswith(_CLOSES) and b"\r" not in text
+    count = text.count(_CLOSES + _OPENS) + 1
+    return count if whole and text.count(b"\n") == 2 * count else 0
+
+
+def _up_to_event(text: bytes, place: int) -> bytes:
+    """The events before the one that ``place`` is in; all of them when there is no such place."""
+    if place < 0:
+        return text
+    end = text.rfind(b"\n\n", 0, place + 1)
+    return text[: end + 2] if end >= 0 else b""
+
+
+def _find_learned(text: bytes, name: bytes) -> int:
+    """Where a member of that name first stands that is not null, or not the only one in its event; -1 for nowhere."""
+    before, *parts = text.split(name)
+    null = [*map(bytes.startswith, parts, repeat(_NULL)), False]
+    alone = [*map(contains, parts[:-1], repeat(b"\n")), True, False]
+    good = min(null.index(False), alone.index(False))
+    return len(before) + sum(map(len, parts[:good])) + good * len(name) if good < len(parts) else -1
 
 
 def _is_null(raw: bytes, name: bytes) -> bool:

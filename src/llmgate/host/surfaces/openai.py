@@ -1,15 +1,16 @@
-"""The OpenAI surface: chat completions and models, under every address that our users' clients have."""
+"""The OpenAI surface: chat, completions, embeddings and models, under every address that our users' clients have."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+import attrs
 from starlette.routing import Route
 
 from llmgate.codecs.jsons import dumps
-from llmgate.formats import read_request
+from llmgate.formats import get_format, read_request
 from llmgate.host.calls import Call
 from llmgate.host.endpoints import Endpoint
 from llmgate.host.headers import JSON_HEADERS, Headers, upstream_headers
@@ -17,10 +18,25 @@ from llmgate.host.reading import require_json
 from llmgate.host.sending import Pulse
 from llmgate.spec import GatewayRequest, ModelNotFoundError, Operation
 
+from .model_lists import model_list, model_value
+
 if TYPE_CHECKING:
     from llmgate.pipeline import ExchangeFrame, ModelEntry
 
-__all__ = ["CHAT", "MODEL", "MODELS", "chat_completions", "model", "models", "routes"]
+__all__ = [
+    "CHAT",
+    "COMPLETIONS",
+    "EMBEDDINGS",
+    "MODEL",
+    "MODELS",
+    "answer",
+    "chat_completions",
+    "completions",
+    "embeddings",
+    "model",
+    "models",
+    "routes",
+]
 
 SURFACE: Final = "openai"
 
@@ -35,6 +51,8 @@ def routes() -> Sequence[Route]:
     table: list[Route] = []
     for prefix in PREFIXES:
         table.append(Route(f"{prefix}/chat/completions", CHAT, name="chat_completions"))
+        table.append(Route(f"{prefix}/completions", COMPLETIONS, name="completions"))
+        table.append(Route(f"{prefix}/embeddings", EMBEDDINGS, name="embeddings"))
         table.append(Route(f"{prefix}/models", MODELS, name="models"))
         table.append(Route(f"{prefix}/models/{{model:path}}", MODEL, name="model"))
     return table
@@ -42,7 +60,31 @@ def routes() -> Sequence[Route]:
 
 async def chat_completions(call: Call) -> None:
     """Answer a chat request, streamed or whole as it asks."""
-    async with call.exchange(Operation.CHAT, SURFACE) as exchange:
+    call.wire_format = get_format("openai-chat")
+    await answer(call)
+
+
+async def completions(call: Call) -> None:
+    """Answer a legacy text completion request, streamed or whole as it asks."""
+    call.wire_format = get_format("openai-completions")
+    await answer(call)
+
+
+async def embeddings(call: Call) -> None:
+    """Answer a request for embeddings."""
+    call.wire_format = get_format("openai-embeddings")
+    await answer(call)
+
+
+async def answer(call: Call, *, surface: str = SURFACE, provider: str | None = None) -> None:
+    """Answer a request in the call's wire format.
+
+    Args:
+        call: The request.
+        surface: Which door it came through, for the record.
+        provider: The only provider that may serve it, where the address names one.
+    """
+    async with call.exchange(call.wire_format.operation, surface) as exchange:
         with call:
             require_json(call.headers)
             body = await call.read()
@@ -51,6 +93,8 @@ async def chat_completions(call: Call) -> None:
                 request = _request(call, body)
             else:
                 request = await asyncio.to_thread(_request, call, body)
+            if provider is not None:
+                request = attrs.evolve(request, model=f"{provider}/{request.model}")
             if request.stream:
                 await _stream(call, exchange, request)
             else:
@@ -60,9 +104,8 @@ async def chat_completions(call: Call) -> None:
 async def models(call: Call) -> None:
     """List what the caller may call."""
     entries = await _entries(call)
-    await call.reply.whole(
-        200, call.answer_headers(), dumps({"object": "list", "data": [_model(entry) for entry in entries]})
-    )
+    body = dumps(model_list(entries, anthropic=_asks_anthropic(call)))
+    await call.reply.whole(200, call.answer_headers(), body)
 
 
 async def model(call: Call) -> None:
@@ -70,7 +113,9 @@ async def model(call: Call) -> None:
     wanted = call.params["model"]
     for entry in await _entries(call):
         if entry.id == wanted:
-            await call.reply.whole(200, call.answer_headers(), dumps(_model(entry)))
+            await call.reply.whole(
+                200, call.answer_headers(), dumps(model_value(entry, anthropic=_asks_anthropic(call)))
+            )
             return
     raise ModelNotFoundError(f"the model {wanted[:200]!r} does not exist: see the list of models", param="model")
 
@@ -114,10 +159,13 @@ async def _entries(call: Call) -> Sequence[ModelEntry]:
         return await exchange.models(call.params.get("router"))
 
 
-def _model(entry: ModelEntry) -> dict[str, Any]:
-    return {"id": entry.id, "object": "model", "created": 0, "owned_by": entry.owned_by}
+def _asks_anthropic(call: Call) -> bool:
+    """Whether the caller is a client of Anthropic's, told by its headers or by the mount that it uses."""
+    return call.wire_format.name == "anthropic-messages"
 
 
 CHAT: Final = Endpoint(("POST",), chat_completions)
+COMPLETIONS: Final = Endpoint(("POST",), completions)
+EMBEDDINGS: Final = Endpoint(("POST",), embeddings)
 MODELS: Final = Endpoint(("GET", "HEAD"), models)
 MODEL: Final = Endpoint(("GET", "HEAD"), model)

@@ -13,6 +13,7 @@ import pytest
 
 from llmgate.spec import (
     Deployment,
+    ExchangeView,
     ProviderConnectionError,
     ProviderRateLimitError,
     RoutingContext,
@@ -101,16 +102,26 @@ class RoutingConformance(StageConformance):
 
     @pytest.mark.asyncio
     async def test_weights_are_kept(self, context: StageContext) -> None:
-        """In the long run each deployment is first as often as its weight says."""
-        if not self.weighs:
-            pytest.skip("this strategy does not weigh")
+        """In the long run each deployment is first as often as its weight says; or weights change nothing."""
         given = [sample_deployment(f"provider-{weight}/model", weight=weight) for weight in (1, 2, 5)]
-        dice = random.Random(1)
-        first: Counter[float] = Counter()
-        async with self.opened(context) as stage:
-            for _ in range(_DRAWS):
-                ranked = stage.rank(sample_view(), given, RoutingContext(now=1000.0, random=dice.random))
-                first[ranked[0].weight] += 1
+        views = [sample_view() for _ in range(_DRAWS)]
+        drawn = await self._drawn(context, given, views)
+        if not self.weighs:
+            even = [sample_deployment(one.id) for one in given]
+            assert drawn == await self._drawn(context, even, views), "weights count here: set `weighs`"
+            return
+        first = Counter(float(ids[0].rpartition("/")[0].rpartition("-")[2]) for ids in drawn)
         for weight in (1, 2, 5):
             share, wanted = first[weight] / _DRAWS, weight / 8
             assert abs(share - wanted) < 0.04, f"weight {weight} of 8 came first in {share:.1%} of {_DRAWS} draws"
+
+    async def _drawn(
+        self, context: StageContext, given: Sequence[Deployment], views: Sequence[ExchangeView]
+    ) -> list[list[str]]:
+        """The rankings of a new stage for these exchanges, as ids; the same chance each time."""
+        dice = random.Random(1)
+        async with self.opened(context) as stage:
+            return [
+                [one.id for one in stage.rank(view, given, RoutingContext(now=1000.0, random=dice.random))]
+                for view in views
+            ]

@@ -34,8 +34,8 @@ class RequestRulesConfig:
         over_limit: What becomes of a request that allows more output tokens: ``lower`` the number, or ``refuse`` it.
         max_output_characters: Upper bound of the text of one answer; the rest is cut off, and the answer says that its
             length was limited.
-        max_concurrent_attempts: How many attempts may run at one deployment at once, in this process; one that is full
-            is skipped.
+        max_concurrent_attempts: How many attempts may run at one deployment at once; one that is full is skipped.
+            Several workers are served with it only under ``server.local-share``, and divide it among them.
         count_output: Whether the characters of each answer's text are counted into the notes of the exchange.
         metadata: Labels for the record of each request; they win over labels of the caller with the same names.
     """

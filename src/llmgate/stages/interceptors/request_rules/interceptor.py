@@ -13,6 +13,7 @@ from llmgate.formats import get_format
 from llmgate.spec import (
     Aspect,
     Attempt,
+    ConfigError,
     Deployment,
     ExchangeView,
     GatewayChunk,
@@ -22,6 +23,7 @@ from llmgate.spec import (
     InvalidRequestError,
     Operation,
     PermissionDeniedError,
+    StageContext,
 )
 
 from .config import RequestRulesConfig
@@ -60,6 +62,22 @@ class RequestRules(Interceptor[RequestRulesConfig]):
             writes.add(Aspect.STREAM)
         # What the class says is the default; an instance answers for its own rules.
         vars(self).update(reads=frozenset(reads), writes=frozenset(writes))
+        self.strict_state = config.max_concurrent_attempts is not None
+        self._limit = config.max_concurrent_attempts
+
+    async def open(self, context: StageContext) -> None:
+        """Take this process's share of the limit.
+
+        Raises:
+            ConfigError: there are more workers than places.
+        """
+        limit = self.config.max_concurrent_attempts
+        if limit is not None and limit < context.workers:
+            raise ConfigError(
+                f"{context.id}: max-concurrent-attempts: {limit} cannot be divided among {context.workers} workers: "
+                f"raise it to {context.workers} or more, or serve with fewer workers"
+            )
+        self._limit = None if limit is None else limit // context.workers
 
     async def aclose(self) -> None:
         """Forget the attempts that were running."""
@@ -109,7 +127,7 @@ class RequestRules(Interceptor[RequestRulesConfig]):
 
     async def before_attempt(self, exchange: ExchangeView, attempt: Attempt) -> bool:
         """Take a place at the deployment; False when it is full."""
-        limit = self.config.max_concurrent_attempts
+        limit = self._limit
         if limit is None:
             return True
         deployment = attempt.deployment.id

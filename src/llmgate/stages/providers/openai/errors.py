@@ -65,7 +65,7 @@ def error_inside_success(call: AttemptCall, detail: ErrorDetail, response: Provi
 
 def shown_headers(wire_format: Format, headers: Mapping[str, str]) -> dict[str, str]:
     """The response headers that the wire format lets through to the client."""
-    return {name: headers[name] for name in wire_format.response_headers if name in headers}
+    return {name: value for name, value in headers.items() if wire_format.allows_down(name)}
 
 
 def _error(call: AttemptCall, status: int, detail: ErrorDetail | None, response: ProviderResponse) -> ProviderError:

@@ -1,0 +1,210 @@
+"""Writes streams of this format.
+
+Source: Anthropic documentation, "Streaming messages". The official clients drop events without a name, so that each has
+its type twice; blocks follow one another and never interleave, whatever the order in which their pieces come.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+
+from llmgate.codecs.jsons import dumps
+from llmgate.codecs.sse import encode_event
+from llmgate.spec import (
+    ChoiceDelta,
+    ErrorDetail,
+    FinishReason,
+    GatewayChunk,
+    GatewayError,
+    ProviderError,
+    Reasoning,
+    StreamEncoder,
+    Text,
+    ToolCallDelta,
+    Usage,
+)
+
+from .errors import encode_error
+from .parts import REDACTED
+from .responses import encode_stop
+from .usage import encode_usage
+
+__all__ = ["PING", "MessageStreamEncoder"]
+
+PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
+_TERMINAL: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+_TEXT: Final = {"type": "text", "text": ""}
+_THINKING: Final = {"type": "thinking", "thinking": "", "signature": ""}
+
+
+@attrs.define
+class _Call:
+    """A tool call whose pieces come in; ``waiting`` are those not written yet."""
+
+    id: str = ""
+    name: str = ""
+    waiting: list[str] = attrs.field(factory=list)
+
+
+class MessageStreamEncoder(StreamEncoder):
+    """Writes one stream of message events: the first answer of what it is given.
+
+    Nothing is said of the end before it is certain: stop reason, usage and terminal marker go out together. Only the
+    end of the stream tells that a call is whole, so that what comes beside an open one waits until then.
+    """
+
+    def __init__(self) -> None:
+        self._id = ""
+        self._model = ""
+        self._begun = False
+        self._next = 0
+        self._open: str = ""
+        self._writing: _Call | None = None
+        self._calls: dict[int, _Call] = {}
+        self._later: list[Text | Reasoning | _Call] = []
+        self._written = 0
+        self._finish: FinishReason | None = None
+        self._refused = False
+        self._usage: Usage | None = None
+
+    def encode(self, chunk: GatewayChunk) -> bytes:
+        """The events; ``b""`` for a chunk that says nothing now."""
+        if chunk.error is not None:
+            return _event("error", {"error": _error_value(chunk.error)})
+        self._id = self._id or chunk.id or ""
+        self._model = self._model or chunk.model or ""
+        self._usage = chunk.usage or self._usage
+        pieces: list[bytes] = []
+        choices = [choice for choice in chunk.choices if choice.index == 0]
+        if (choices or chunk.final) and not self._begun:
+            pieces.append(self._start())
+        for choice in choices:
+            self._choice(choice, pieces)
+        if chunk.final:
+            self._end(pieces)
+        return b"".join(pieces)
+
+    def error(self, error: GatewayError) -> bytes:
+        """The error as an event, in the provider's own words where they may be shown; nothing follows it."""
+        shown = error.body if isinstance(error, ProviderError) else None
+        return encode_event(encode_error(error) if shown is None else shown, b"error")
+
+    def _start(self) -> bytes:
+        self._begun = True
+        known = self._usage or Usage()
+        message: dict[str, Any] = {
+            "id": self._id,
+            "type": "message",
+            "role": "assistant",
+            "model": self._model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": encode_usage(attrs.evolve(known, output_tokens=0, reasoning=None)),
+        }
+        return _event("message_start", {"message": message})
+
+    def _choice(self, choice: ChoiceDelta, pieces: list[bytes]) -> None:
+        parts = list(choice.parts)
+        if choice.refusal:
+            self._refused = True
+            parts.append(Text(choice.refusal))
+        for part in parts:
+            if self._writing is None:
+                self._part(part, pieces)
+            else:
+                self._later.append(part)
+        for call in choice.tool_calls:
+            self._call(call, pieces)
+        self._finish = choice.finish_reason or self._finish
+
+    def _part(self, part: Text | Reasoning, pieces: list[bytes]) -> None:
+        if isinstance(part, Reasoning):
+            self._thought(part, pieces)
+        elif part.text:
+            if self._open != "text":
+                self._begin("text", _TEXT, pieces)
+            pieces.append(self._delta({"type": "text_delta", "text": part.text}))
+
+    def _thought(self, part: Reasoning, pieces: list[bytes]) -> None:
+        if part.extra.get("type") == REDACTED:
+            self._begin(REDACTED, dict(part.extra), pieces)
+            self._close(pieces)
+            return
+        if not part.text and not part.signature:
+            return
+        if self._open != "thinking":
+            self._begin("thinking", _THINKING, pieces)
+        if part.text:
+            pieces.append(self._delta({"type": "thinking_delta", "thinking": part.text}))
+        if part.signature:
+            pieces.append(self._delta({"type": "signature_delta", "signature": part.signature}))
+            self._close(pieces)
+
+    def _call(self, delta: ToolCallDelta, pieces: list[bytes]) -> None:
+        call = self._calls.get(delta.index)
+        if call is None:
+            call = self._calls[delta.index] = _Call()
+            if self._writing is not None or not delta.name:
+                self._later.append(call)
+        call.id = call.id or delta.id or ""
+        call.name = call.name or delta.name or ""
+        if delta.arguments:
+            call.waiting.append(delta.arguments)
+        if self._writing is None and call.name:
+            self._later = [one for one in self._later if one is not call]
+            self._begin_call(call, pieces)
+        if self._writing is call:
+            self._flush(call, pieces)
+
+    def _begin_call(self, call: _Call, pieces: list[bytes]) -> None:
+        block = {"type": "tool_use", "id": call.id or f"call_{self._next}", "name": call.name, "input": {}}
+        self._begin("tool_use", block, pieces)
+        self._writing = call
+        self._written += 1
+
+    def _flush(self, call: _Call, pieces: list[bytes]) -> None:
+        text = "".join(call.waiting)
+        call.waiting.clear()
+        if text:
+            pieces.append(self._delta({"type": "input_json_delta", "partial_json": text}))
+
+    def _begin(self, kind: str, block: dict[str, Any], pieces: list[bytes]) -> None:
+        self._close(pieces)
+        self._open = kind
+        pieces.append(_event("content_block_start", {"index": self._next, "content_block": block}))
+
+    def _close(self, pieces: list[bytes]) -> None:
+        if not self._open:
+            return
+        self._writing = None
+        pieces.append(_event("content_block_stop", {"index": self._next}))
+        self._open = ""
+        self._next += 1
+
+    def _delta(self, delta: dict[str, Any]) -> bytes:
+        return _event("content_block_delta", {"index": self._next, "delta": delta})
+
+    def _end(self, pieces: list[bytes]) -> None:
+        self._close(pieces)
+        for one in self._later:
+            if not isinstance(one, _Call):
+                self._part(one, pieces)
+            elif one.name or one.waiting:
+                self._begin_call(one, pieces)
+                self._flush(one, pieces)
+                self._close(pieces)
+        self._close(pieces)
+        stop = encode_stop(self._finish, calls=self._written > 0, refused=self._refused)
+        end = {"delta": {"stop_reason": stop, "stop_sequence": None}, "usage": encode_usage(self._usage)}
+        pieces += (_event("message_delta", end), _TERMINAL)
+
+
+def _event(kind: str, value: dict[str, Any]) -> bytes:
+    return encode_event(dumps({"type": kind, **value}), kind.encode("ascii"))
+
+
+def _error_value(detail: ErrorDetail) -> dict[str, Any]:
+    return {"type": detail.type or "api_error", "message": detail.message}

@@ -1,0 +1,99 @@
+"""One event of a stream to the canonical chunk.
+
+Source: Anthropic documentation, "Streaming messages". Blocks come strictly one after the other; what the canonical
+chunk counts is tool calls, so that a block's index and a call's are two numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from llmgate.spec import ChoiceDelta, Reasoning, Text, ToolCallDelta, Usage
+
+from .parts import REDACTED
+from .responses import decode_stop
+from .usage import decode_usage
+
+__all__ = ["DELTAS", "BlockReader", "Counts", "stop_of"]
+
+DELTAS: Final = frozenset({"content_block_start", "content_block_delta", "content_block_stop"})
+
+
+class Counts:
+    """Usage, which is told at the beginning and again, cumulatively, at the end: what comes later counts, by field."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, Any] = {}
+
+    def add(self, value: Any) -> Usage | None:
+        """The counts of another event; the usage that all of them make, None when this one told none."""
+        if not isinstance(value, dict):
+            return None
+        self._seen |= {name: one for name, one in value.items() if one is not None}
+        return decode_usage(self._seen)
+
+
+class BlockReader:
+    """Reads the events of content blocks into pieces of one answer."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, int] = {}
+        self._silent: set[int] = set()
+
+    def read(self, kind: str, value: Mapping[str, Any]) -> ChoiceDelta | None:
+        """What an event says, None for nothing."""
+        index = value.get("index")
+        index = index if isinstance(index, int) else -1
+        if kind == "content_block_start":
+            return self._start(index, _object(value, "content_block"))
+        if kind == "content_block_delta":
+            return self._delta(index, _object(value, "delta"))
+        if index in self._silent:  # a call without parameters: the start's ``input`` is a placeholder
+            self._silent.discard(index)
+            return ChoiceDelta(tool_calls=(ToolCallDelta(self._calls[index], arguments="{}"),))
+        return None
+
+    def _start(self, index: int, block: Mapping[str, Any]) -> ChoiceDelta | None:
+        match block:
+            case {"type": "text", "text": str(text)} if text:
+                return ChoiceDelta(parts=(Text(text),))
+            case {"type": "thinking", "thinking": str(text)} if text:
+                return ChoiceDelta(parts=(_thought(text),))
+            case {"type": kind} if kind == REDACTED:
+                return ChoiceDelta(parts=(Reasoning("", extra=dict(block)),))
+            case {"type": "tool_use", "id": str(call_id), "name": str(name)}:
+                number = self._calls.setdefault(index, len(self._calls))
+                self._silent.add(index)
+                return ChoiceDelta(tool_calls=(ToolCallDelta(number, id=call_id, name=name),))
+            case _:
+                return None
+
+    def _delta(self, index: int, delta: Mapping[str, Any]) -> ChoiceDelta | None:
+        match delta:
+            case {"type": "text_delta", "text": str(text)} if text:
+                return ChoiceDelta(parts=(Text(text),))
+            case {"type": "thinking_delta", "thinking": str(text)} if text:
+                return ChoiceDelta(parts=(_thought(text),))
+            case {"type": "signature_delta", "signature": str(signature)} if signature:
+                return ChoiceDelta(parts=(Reasoning("", signature),))
+            case {"type": "input_json_delta", "partial_json": str(text)} if text and index in self._calls:
+                self._silent.discard(index)
+                return ChoiceDelta(tool_calls=(ToolCallDelta(self._calls[index], arguments=text),))
+            case _:
+                return None
+
+
+def stop_of(value: Mapping[str, Any]) -> ChoiceDelta:
+    """The end of the answer, as ``message_delta`` tells it."""
+    return ChoiceDelta(finish_reason=decode_stop(_object(value, "delta").get("stop_reason")))
+
+
+def _thought(text: str) -> Reasoning:
+    """A piece of a thought that a signature will follow; its kind tells that it belongs to a block."""
+    return Reasoning(text, extra={"type": "thinking"})
+
+
+def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    inner = value.get(name)
+    return inner if isinstance(inner, dict) else {}

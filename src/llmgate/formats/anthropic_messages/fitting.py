@@ -1,0 +1,258 @@
+"""A request that came in another format, made one that this format can say; and the account of what that took.
+
+It happens on the canonical request, before anything is written, so that asking what would be lost costs no more than a
+walk over the conversation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import attrs
+
+from llmgate.formats.losses import Losses, leave_out
+from llmgate.spec import (
+    Blob,
+    ChatRequest,
+    FileRef,
+    Message,
+    OutputFormat,
+    Part,
+    Reasoning,
+    Role,
+    Text,
+    ToolCall,
+    ToolCallResponse,
+    ToolChoice,
+    ToolDefinition,
+    Unknown,
+    Uri,
+)
+
+from .models import DEFAULT_MAX_TOKENS, ModelFacts, facts_of
+from .parts import FORMAT
+from .schemas import is_closed, narrowed
+from .thinking import nearest_effort
+
+__all__ = ["DIALECT", "FIELDS", "fitted"]
+
+FIELDS: Final = {
+    "model": "model",
+    "messages": "messages",
+    "tools": "tools",
+    "tool_choice": "tool_choice",
+    "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+    "output_format": "output_config.format",
+    "max_output_tokens": "max_tokens",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "stop_sequences": "stop_sequences",
+    "reasoning_effort": "thinking",
+    "user": "metadata.user_id",
+    "service_tier": "service_tier",
+    "stream": "stream",
+}
+"""The canonical fields that this format carries, and what it calls each."""
+
+DIALECT: Final = frozenset({"thinking", "cache_control", "context_management", "mcp_servers"})
+"""This format's own fields that clients of other formats may write into their requests, as LiteLLM's clients do."""
+
+_HANDLED: Final = DIALECT | {"max_tokens", "max_completion_tokens", "stream_options"}
+_IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+_DOCUMENTS: Final = frozenset({"application/pdf", "text/plain"})
+_JSON_ONLY: Final = "Answer with one JSON object and nothing else."
+_PERSONAL: Final = re.compile(r"[^@\s]+@[^@\s]+|\+?[\d\s().-]{7,}")
+_TIERS: Final = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
+_NEVER_WITHOUT: Final = "leave it out or choose another model"
+
+
+def fitted(request: ChatRequest) -> tuple[ChatRequest, Losses]:
+    """The request as this format can say it, and what was lost; one that came in this format is left as it is."""
+    losses = Losses()
+    if request.extra_format == FORMAT:
+        return request, losses
+    facts = facts_of(request.model)
+    request = leave_out(request, FIELDS, _handled(request), losses)
+    changes: dict[str, Any] = {"messages": _messages(request.messages, losses)}
+    changes |= _tools(request, facts, losses)
+    changes |= _limits(request, facts, losses)
+    changes |= _output(request, changes["messages"], losses)
+    request = attrs.evolve(request, **changes)
+    request = _thinking(request, facts, losses)
+    return _sampling(request, facts, losses), losses
+
+
+def _handled(request: ChatRequest) -> frozenset[str]:
+    allowed = _allowed_tools(request) is not None
+    more = {"tool_choice"} if allowed else set()
+    if request.output_format is not None:
+        more.add("response_format")
+    return _HANDLED | more
+
+
+def _messages(messages: Sequence[Message], losses: Losses) -> tuple[Message, ...]:
+    kept = []
+    for index, message in enumerate(messages):
+        if message.name is not None:
+            losses.report("messages.name")
+        parts = tuple(_parts(message.parts, f"messages[{index}]", losses))
+        kept.append(attrs.evolve(message, parts=parts))
+    return tuple(kept)
+
+
+def _parts(parts: Iterable[Part], path: str, losses: Losses) -> Iterable[Part]:
+    for part in parts:
+        match part:
+            case ToolCallResponse():
+                yield attrs.evolve(part, content=tuple(_parts(part.content, path, losses)))
+            case Reasoning() if not part.signature and "data" not in part.extra:
+                losses.report("messages.reasoning")
+            case Blob() | Uri() | FileRef():
+                yield _media(part, path, losses)
+            case Unknown() if part.format != FORMAT:
+                losses.refuse(path, f"{path} holds a part that only {part.format} knows: {_NEVER_WITHOUT}")
+            case _:
+                yield part
+
+
+def _media(part: Blob | Uri | FileRef, path: str, losses: Losses) -> Part:
+    if isinstance(part, FileRef):
+        losses.refuse(path, f"{path} names a file that another vendor keeps: send the file itself")
+    elif part.modality not in ("image", "document"):
+        losses.refuse(path, f"{path} holds {part.modality}, which the model does not take: {_NEVER_WITHOUT}")
+    elif isinstance(part, Uri):
+        if urlsplit(part.uri[:64]).scheme.lower() not in ("http", "https"):
+            losses.refuse(path, f"{path} holds an address that is neither http nor a base64 data URL")
+    elif part.modality == "image":
+        if part.media_type == "image/jpg":
+            return attrs.evolve(part, media_type="image/jpeg")
+        if part.media_type not in _IMAGES:
+            losses.refuse(path, f"{path} holds a picture of type {part.media_type[:40]}: send jpeg, png, gif or webp")
+    elif part.media_type not in _DOCUMENTS:
+        losses.refuse(path, f"{path} holds a document of type {part.media_type[:40]}: send a PDF or plain text")
+    return part
+
+
+def _tools(request: ChatRequest, facts: ModelFacts, losses: Losses) -> dict[str, Any]:
+    tools, choice = tuple(request.tools), request.tool_choice
+    for tool in tools:
+        if "type" in tool.extra:
+            losses.refuse("tools", f"tool {tool.name!r} is built into another vendor's models: {_NEVER_WITHOUT}")
+    allowed = _allowed_tools(request)
+    if allowed is not None:
+        choice, names = allowed
+        tools = tuple(tool for tool in tools if tool.name in names) or tools
+    if not tools:
+        tools = _tools_of(request.messages)
+        choice = ToolChoice("none") if tools else None
+    if choice is not None and choice.mode in ("required", "named") and not facts.forced_tools:
+        losses.adjust("tool_choice")
+        tools = tuple(tool for tool in tools if choice.mode != "named" or tool.name == choice.name) or tools
+        choice = ToolChoice("auto")
+    parallel = False if request.parallel_tool_calls is False and tools else None
+    return {"tools": tools, "tool_choice": choice, "parallel_tool_calls": parallel}
+
+
+def _allowed_tools(request: ChatRequest) -> tuple[ToolChoice, frozenset[str]] | None:
+    """OpenAI's choice of a few among the tools."""
+    match request.extra.get("tool_choice"):
+        case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [*tools]}}:
+            functions = [one.get("function") for one in tools if isinstance(one, dict)]
+            names = frozenset(str(one.get("name")) for one in functions if isinstance(one, dict))
+            return ToolChoice("required" if mode == "required" else "auto"), names
+        case _:
+            return None
+
+
+def _tools_of(messages: Sequence[Message]) -> tuple[ToolDefinition, ...]:
+    """Declarations for the tools that a conversation has used and the request does not declare: they are demanded."""
+    names = dict.fromkeys(part.name for one in messages for part in one.parts if isinstance(part, ToolCall))
+    return tuple(ToolDefinition(name, parameters={"type": "object"}) for name in names)
+
+
+def _limits(request: ChatRequest, facts: ModelFacts, losses: Losses) -> dict[str, Any]:
+    changes: dict[str, Any] = {"max_output_tokens": request.max_output_tokens or DEFAULT_MAX_TOKENS}
+    if facts.max_output is not None and changes["max_output_tokens"] > facts.max_output:
+        changes["max_output_tokens"] = facts.max_output
+        losses.adjust("max_output_tokens")
+    stops = tuple(one for one in request.stop_sequences if one.strip())
+    if len(stops) < len(request.stop_sequences):
+        changes["stop_sequences"] = stops
+        losses.report("stop_sequences")
+    if request.service_tier is not None:
+        changes["service_tier"] = _TIERS.get(request.service_tier)
+        if changes["service_tier"] is None:
+            losses.report("service_tier")
+    if request.user is not None and _PERSONAL.fullmatch(request.user):
+        changes["user"] = None  # the vendor asks for names that tell nothing of a person
+        losses.report("user")
+    return changes
+
+
+def _output(request: ChatRequest, messages: Sequence[Message], losses: Losses) -> dict[str, Any]:
+    output = request.output_format
+    if output is None or output.type == "text":
+        return {"output_format": None}
+    if output.schema is None:
+        losses.adjust("output_format")
+        system = Message(Role.SYSTEM, (Text(_JSON_ONLY),))
+        leading = next(
+            (i for i, one in enumerate(messages) if one.role not in (Role.SYSTEM, Role.DEVELOPER)), len(messages)
+        )
+        return {"output_format": None, "messages": (*messages[:leading], system, *messages[leading:])}
+    if not is_closed(output.schema):
+        losses.refuse("output_format", "the schema has objects with members of any name: name them all")
+    return {"output_format": OutputFormat("json_schema", schema=narrowed(output.schema))}
+
+
+def _thinking(request: ChatRequest, facts: ModelFacts, losses: Losses) -> ChatRequest:
+    effort = request.reasoning_effort
+    if effort is None or isinstance(request.extra.get("thinking"), dict):
+        return request
+    if effort == "none":
+        if facts.thinking == "always":
+            losses.adjust("reasoning_effort")
+        return request
+    if facts.thinking != "budget":
+        nearest = nearest_effort(effort, facts)
+        if nearest != effort:
+            losses.adjust("reasoning_effort")
+        return attrs.evolve(request, reasoning_effort=nearest)
+    forced = request.tool_choice is not None and request.tool_choice.mode in ("required", "named")
+    assert request.max_output_tokens is not None, "the limit is settled before"
+    if forced or request.max_output_tokens <= 1024 or _unsigned_tool_turn(request.messages):
+        losses.report("reasoning_effort")
+        return attrs.evolve(request, reasoning_effort=None)
+    return request
+
+
+def _unsigned_tool_turn(messages: Sequence[Message]) -> bool:
+    """Whether the last turn called tools without the thought before it, which a model that thinks by budget demands."""
+    last = next((one for one in reversed(messages) if one.role not in (Role.TOOL, Role.SYSTEM, Role.DEVELOPER)), None)
+    if last is None or last.role is not Role.ASSISTANT:
+        return False
+    kinds = {type(part) for part in last.parts}
+    return ToolCall in kinds and Reasoning not in kinds
+
+
+def _sampling(request: ChatRequest, facts: ModelFacts, losses: Losses) -> ChatRequest:
+    changes: dict[str, Any] = {}
+    thinks = request.reasoning_effort not in (None, "none") or isinstance(request.extra.get("thinking"), dict)
+    if not facts.sampling or thinks:
+        # A model that thinks takes its own defaults and nothing else.
+        for name in ("temperature", "top_p", "top_k"):
+            if getattr(request, name) is not None:
+                losses.report(name)
+                changes[name] = None
+        return attrs.evolve(request, **changes)
+    if request.temperature is not None and request.temperature > 1:
+        losses.adjust("temperature")
+        changes["temperature"] = 1
+    if facts.one_sampling and request.temperature is not None and request.top_p is not None:
+        losses.report("top_p")
+        changes["top_p"] = None
+    return attrs.evolve(request, **changes)

@@ -1,0 +1,126 @@
+"""What one wire format says and another cannot: the one policy for all translations, so that nothing is lost silently.
+
+What has no effect on the meaning is left out and reported; what is only out of range is brought into it and reported;
+a promise that could not be kept, or an input that could not be carried, refuses the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import attrs
+
+from llmgate.spec import ChatRequest, InvalidRequestError, Unsupported
+
+__all__ = ["Losses", "leave_out"]
+
+_REFUSED: Final = frozenset(
+    {
+        "audio",
+        "function_call",
+        "functions",
+        "logprobs",
+        "modalities",
+        "prefill",
+        "previous_response_id",
+        "response_format",
+        "tool_choice",
+        "top_logprobs",
+        "web_search_options",
+    }
+)
+"""Fields of some format's own that promise something in the answer, or change what is asked."""
+
+_HARMLESS: Final[Mapping[str, Collection[Any]]] = {
+    "function_call": ("auto", "none"),
+    "modalities": (["text"],),
+    "service_tier": ("auto",),
+    "verbosity": ("medium",),
+}
+"""Values that ask for no more than leaving the field out."""
+
+
+class Losses:
+    """Gathers what a format cannot write, each thing once."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Unsupported] = {}
+
+    @property
+    def found(self) -> tuple[Unsupported, ...]:
+        """Everything gathered so far."""
+        return tuple(self._found.values())
+
+    def report(self, param: str) -> None:
+        """It is left out."""
+        self._found.setdefault(param, Unsupported(param, "report"))
+
+    def adjust(self, param: str) -> None:
+        """The nearest that can be said is said."""
+        self._found.setdefault(param, Unsupported(param, "adjust"))
+
+    def refuse(self, param: str, reason: str) -> None:
+        """It cannot be left out."""
+        self._found[param] = Unsupported(param, "refuse", reason)
+
+    def check(self) -> None:
+        """Refuse what must be refused.
+
+        Raises:
+            InvalidRequestError: naming the first such thing.
+        """
+        for one in self._found.values():
+            if one.kind == "refuse":
+                raise InvalidRequestError(one.reason, param=one.param, code="unsupported_parameter")
+
+
+def leave_out(request: ChatRequest, carried: Collection[str], handled: Collection[str], losses: Losses) -> ChatRequest:
+    """The request without the fields that a format does not carry.
+
+    Args:
+        request: A request that came in another format.
+        carried: The canonical fields that the format carries.
+        handled: Names in ``extra`` that the format finds a counterpart for.
+        losses: Where the others are noted.
+    """
+    empty: dict[str, Any] = {}
+    for name, default in _ABSENT.items():
+        value = getattr(request, name)
+        if name in carried or value == default or not value:
+            continue
+        if name == "choice_count":
+            if value == 1:
+                continue
+            losses.refuse(name, "the model gives one answer at a time: ask for one, or several times")
+        elif value not in _HARMLESS.get(name, ()):
+            losses.report(name)
+        empty[name] = default
+    for name, value in request.extra.items():
+        if name in handled or not value or value in _HARMLESS.get(name, ()):
+            continue
+        if name in _REFUSED:
+            losses.refuse(name, f"{name} has no counterpart at the provider: leave it out or choose another model")
+        else:
+            losses.report(name)
+    return attrs.evolve(request, **empty) if empty else request
+
+
+_ABSENT: Final[Mapping[str, Any]] = {
+    "choice_count": None,
+    "frequency_penalty": None,
+    "metadata": {},
+    "output_format": None,
+    "parallel_tool_calls": None,
+    "presence_penalty": None,
+    "reasoning_effort": None,
+    "seed": None,
+    "service_tier": None,
+    "stop_sequences": (),
+    "temperature": None,
+    "tool_choice": None,
+    "top_k": None,
+    "top_p": None,
+    "user": None,
+}
+"""The canonical fields that a format may lack, and the value of each that says nothing."""

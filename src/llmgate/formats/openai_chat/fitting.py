@@ -1,0 +1,130 @@
+"""A request that came in another format, made one that this format can say; and the account of what that took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import attrs
+
+from llmgate.formats.losses import Losses, leave_out
+from llmgate.spec import ChatRequest, FileRef, Message, Part, Reasoning, Role, ToolCallResponse, Unknown
+
+from .models import ModelFacts, facts_of, nearest_effort
+from .parts import FORMAT
+
+__all__ = ["FIELDS", "fitted"]
+
+FIELDS: Final = {
+    "model": "model",
+    "messages": "messages",
+    "tools": "tools",
+    "tool_choice": "tool_choice",
+    "parallel_tool_calls": "parallel_tool_calls",
+    "output_format": "response_format",
+    "max_output_tokens": "max_completion_tokens",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "stop_sequences": "stop",
+    "seed": "seed",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "choice_count": "n",
+    "reasoning_effort": "reasoning_effort",
+    "user": "user",
+    "service_tier": "service_tier",
+    "stream": "stream",
+    "include_usage": "stream_options.include_usage",
+    "metadata": "metadata",
+}
+"""The canonical fields that this format carries, and what it calls each."""
+
+_CARRIED: Final = FIELDS.keys() - {"top_k"}
+"""What a server of this format certainly takes: ``top_k`` is an extension of some, and others refuse it."""
+
+_MOST_STOPS: Final = 4
+_TIERS: Final = frozenset({"auto", "default", "flex", "priority", "scale"})
+
+
+def fitted(request: ChatRequest) -> tuple[ChatRequest, Losses]:
+    """The request as this format can say it, and what was lost; one that came in this format is left as it is."""
+    losses = Losses()
+    if request.extra_format in ("", FORMAT):
+        return request, losses
+    facts = facts_of(request.model)
+    request = leave_out(request, _CARRIED, _handled(request), losses)
+    for tool in request.tools:
+        if "type" in tool.extra:
+            losses.refuse("tools", f"tool {tool.name!r} is built into another vendor's models: leave it out")
+    changes: dict[str, Any] = {"messages": tuple(_messages(request.messages, losses))}
+    if not request.tools and request.tool_choice is not None:
+        changes |= {"tool_choice": None, "parallel_tool_calls": None}  # they are refused without tools
+    if request.service_tier is not None and request.service_tier not in _TIERS:
+        losses.report("service_tier")
+        changes["service_tier"] = None
+    changes["reasoning_effort"] = _effort(request, facts, losses)
+    changes |= _sampling(request, facts, changes["reasoning_effort"], losses)
+    return attrs.evolve(request, **changes), losses
+
+
+def _handled(request: ChatRequest) -> frozenset[str]:
+    """What of other formats' own fields stands in canonical ones as well."""
+    config = request.extra.get("output_config")
+    said = isinstance(config, dict) and config.keys() == {"effort"}
+    return frozenset({"thinking", "output_config"}) if said else frozenset({"thinking"})
+
+
+def _messages(messages: Sequence[Message], losses: Losses) -> Iterable[Message]:
+    for index, message in enumerate(messages):
+        parts = tuple(_parts(message, message.parts, f"messages[{index}]", losses))
+        if parts or not message.parts:
+            yield attrs.evolve(message, parts=parts)
+
+
+def _parts(message: Message, parts: Iterable[Part], path: str, losses: Losses) -> Iterable[Part]:
+    for part in parts:
+        match part:
+            case ToolCallResponse():
+                yield attrs.evolve(part, content=tuple(_parts(message, part.content, path, losses)))
+            case Reasoning() if part.signature or "data" in part.extra:
+                losses.report("messages.thinking")  # the proof binds it to the vendor who thought it
+            case Unknown() if part.format != FORMAT and message.role is Role.ASSISTANT:
+                losses.report("messages.content")  # what another vendor's built-in tools did; the answer is in the text
+            case Unknown() if part.format != FORMAT:
+                losses.refuse(path, f"{path} holds a part that only {part.format} knows: leave it out")
+            case FileRef():
+                losses.refuse(path, f"{path} names a file that another vendor keeps: send the file itself")
+            case _:
+                if getattr(part, "extra", {}).get("cache_control"):
+                    losses.report("cache_control")
+                yield part
+
+
+def _effort(request: ChatRequest, facts: ModelFacts, losses: Losses) -> str | None:
+    effort = request.reasoning_effort
+    active = facts.reasons if effort is None else effort != "none"
+    if request.tools and active and not facts.reasons_with_tools and "none" in (facts.efforts or ()):
+        if effort is not None:
+            losses.adjust("reasoning_effort")
+        return "none"
+    if effort is None or facts.efforts is None:
+        return None if effort == "none" else effort
+    nearest = nearest_effort(effort, facts.efforts)
+    if nearest != effort and not (effort == "none" and nearest is None):
+        losses.adjust("reasoning_effort") if nearest else losses.report("reasoning_effort")
+    return nearest
+
+
+def _sampling(request: ChatRequest, facts: ModelFacts, effort: str | None, losses: Losses) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    reasons = facts.reasons if effort is None else effort != "none"
+    if not facts.sampling and reasons:
+        for name, default in (("temperature", 1), ("top_p", 1), ("stop_sequences", ())):
+            if getattr(request, name) not in (None, default):
+                losses.report(name)
+            changes[name] = () if name == "stop_sequences" else None
+    elif len(request.stop_sequences) > _MOST_STOPS:
+        losses.adjust("stop_sequences")
+        changes["stop_sequences"] = tuple(request.stop_sequences)[:_MOST_STOPS]
+    return changes

@@ -1,0 +1,44 @@
+"""Lists of models in the shapes of the vendors' own: the same entries, told apart by who asks.
+
+Sources: OpenAI API reference, "List models"; Anthropic API reference, "List Models", whose pages are one page here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from llmgate.pipeline import ModelEntry
+
+__all__ = ["model_list", "model_value"]
+
+_EPOCH: Final = "1970-01-01T00:00:00Z"
+"""What the API says of models whose release date is not known."""
+
+
+def model_list(entries: Sequence[ModelEntry], *, anthropic: bool) -> dict[str, Any]:
+    """The list of models.
+
+    Args:
+        entries: What the caller may call.
+        anthropic: Whether the caller speaks Anthropic's format.
+    """
+    data = [model_value(entry, anthropic=anthropic) for entry in entries]
+    if not anthropic:
+        return {"object": "list", "data": data}
+    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+    return {"data": data, "has_more": False, "first_id": first, "last_id": last}
+
+
+def model_value(entry: ModelEntry, *, anthropic: bool) -> dict[str, Any]:
+    """One model."""
+    if not anthropic:
+        return {"id": entry.id, "object": "model", "created": 0, "owned_by": entry.owned_by}
+    return {
+        "type": "model",
+        "id": entry.id,
+        "display_name": entry.id.rpartition("/")[2],
+        "created_at": _EPOCH,
+        "lifecycle": "active",
+    }

@@ -1,0 +1,143 @@
+"""The direct relay ``/{provider}/{path}``: a provider's own API under the gateway's credential, limits and record.
+
+What the path leads to that the gateway understands (chat, completions, embeddings) is served as that, by that provider
+alone; everything else goes up and comes down as it is. The address is the operator's and no part of it the caller's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from llmgate.catalogue import provider_row
+from llmgate.catalogue.relaying import RelayPath, map_path, model_in_path, without_credentials
+from llmgate.codecs.jsons import JSONError, top
+from llmgate.formats import get_format
+from llmgate.host.calls import Call
+from llmgate.host.errors import RefusedError
+from llmgate.host.headers import Headers, header_value, relayed_request_headers, upstream_headers
+from llmgate.host.reading import declares_json
+from llmgate.spec import GatewayRequest, Operation, PermissionDeniedError, Provider, RelayTarget
+
+from .openai import THREAD_BYTES, answer
+
+__all__ = ["METHODS", "SURFACE", "find_provider", "relay"]
+
+SURFACE: Final = "relay"
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+OWN_HEADERS: Final = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"sandbox"),
+)
+"""A provider's answer may be anything, HTML included: a browser must run none of it in the gateway's name."""
+
+
+def find_provider(call: Call) -> tuple[Provider, str] | None:
+    """The provider that a path begins with, by its configured name or another spelling of it, and the rest of the path.
+
+    Returns:
+        None when the path names no configured provider, or nothing behind it.
+    """
+    name, _, rest = call.raw_path.removeprefix("/").removesuffix("/").partition("/")
+    providers = call.desk.pipeline.snapshot.providers
+    provider = providers.get(name)
+    if provider is None and (row := provider_row(name)) is not None:
+        provider = providers.get(row.name)
+    return (provider, rest) if provider is not None and rest else None
+
+
+async def relay(call: Call, provider: Provider, rest: str) -> None:
+    """Serve a request for a path of a provider.
+
+    Args:
+        call: The request.
+        provider: Whose path it is.
+        rest: The path behind the provider's name, as it was sent.
+    """
+    if call.method not in METHODS:
+        allowed = ", ".join(METHODS)
+        raise RefusedError(
+            405,
+            f"{call.method[:32]} is not relayed: use {allowed}",
+            code="method_not_allowed",
+            headers={"allow": allowed},
+        )
+    call.desk.guard.keep_simple_requests_out(call.method, call.headers)
+    try:
+        target, query = map_path(provider, call.method, rest), without_credentials(call.query)
+    except ValueError as error:
+        raise RefusedError(400, f"{error}: write it plainly", code="invalid_path", close=True) from None
+    if target.format is not None and declares_json(call.headers):
+        call.wire_format = get_format(target.format)
+        await answer(call, surface=SURFACE, provider=provider.name)
+    else:
+        await _relay(call, provider, target, query)
+
+
+async def _relay(call: Call, provider: Provider, target: RelayPath, query: str) -> None:
+    async with call.exchange(Operation.RELAY, SURFACE) as exchange:
+        _permit(provider, call.method, target)
+        with call:
+            body = await call.read()
+            call.watch()
+            request = GatewayRequest(
+                operation=Operation.RELAY,
+                format="",
+                body=body,
+                model=await _model(call, target, body),
+                stream=False,
+                headers=relayed_request_headers(call.headers),
+                relay=RelayTarget(call.method, f"{target.path}?{query}" if query else target.path),
+            )
+            call.opaque = True
+            upstream = await exchange.relay(provider.name, request)
+            headers = call.answer_headers(_own_headers(upstream.headers.get("content-type")))
+            headers += call.provenance(exchange.exchange)
+            headers += upstream_headers(upstream.headers)
+            await call.reply.begin(headers, upstream.status)
+            async for piece in upstream:
+                if piece:
+                    await call.reply.piece(piece)
+            await call.reply.end()
+
+
+def _permit(provider: Provider, method: str, target: RelayPath) -> None:
+    """Refuse what is no inference, unless the operator allows everything.
+
+    Raises:
+        PermissionDeniedError: naming the setting.
+    """
+    if not target.inference and not provider.passthrough:
+        raise PermissionDeniedError(
+            f"{method} {target.path[:200]} is none of the inference paths of provider {provider.name!r}: the operator "
+            f"can allow all of its paths with `passthrough: all` under providers.{provider.name}",
+            code="path_not_allowed",
+        )
+
+
+async def _model(call: Call, target: RelayPath, body: bytes) -> str:
+    """The model that a request asks for, by its body or its path; ``""`` where neither says, or both and differently.
+
+    Who may not call every model is refused then: nobody gets further by hiding the name.
+    """
+    said = {model_in_path(call.method, target.path)}
+    if body and declares_json(call.headers):
+        said.add(_model_in(body) if len(body) < THREAD_BYTES else await asyncio.to_thread(_model_in, body))
+    said.discard(None)
+    return str(said.pop()) if len(said) == 1 else ""
+
+
+def _model_in(body: bytes) -> str | None:
+    try:
+        model = top(body).get("model")
+    except JSONError:
+        return ""
+    return model if isinstance(model, str) else None
+
+
+def _own_headers(content_type: str | None) -> Headers:
+    own = [(b"content-type", header_value(content_type))] if content_type else []
+    return [*own, *OWN_HEADERS]
