@@ -144,6 +144,7 @@ async def test_workers_that_die_as_soon_as_they_are_ready_are_given_up_too(capsy
 
 async def test_one_that_cannot_live_does_not_take_down_those_that_serve(monkeypatch, seen):
     monkeypatch.setattr(module, "STABLE_SECONDS", 0.0)
+    monkeypatch.setattr(module, "LONGEST_PAUSE", 0.05)
     script = 'if number == 2 and os.path.exists("broken"): sys.exit(3)' + SERVE
     async with Run(script) as run:
         await run.until_ready()

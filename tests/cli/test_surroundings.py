@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from llmgate.cli.surroundings import find_dotenv, key_variable, read_environment
+from llmgate.cli.surroundings import expect_dotenv, find_dotenv, key_variable, read_environment
 from llmgate.spec import ConfigError, ProviderRow
 
 ROW = ProviderRow(name="x", title="X", base_url="https://x.example/v1", key_variables=("X_KEY", "Y_KEY"))
@@ -15,6 +15,15 @@ def test_there_may_be_no_dotenv(here, monkeypatch):
     monkeypatch.setenv("SOME", "thing")
     assert find_dotenv() is None
     assert read_environment()["SOME"] == "thing"
+
+
+def test_a_dotenv_may_come_later_unless_something_else_is_called_so(here):
+    assert expect_dotenv() is not None
+    (here / ".env").write_text("A=b\n")
+    assert expect_dotenv() == find_dotenv()
+    (here / ".env").unlink()
+    (here / ".env").mkdir()
+    assert expect_dotenv() is None
 
 
 def test_dotenv_fills_gaps_and_a_set_variable_wins(here, monkeypatch):

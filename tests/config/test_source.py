@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from llmgate.config import load
 from llmgate.config.problems import Problems
-from llmgate.config.source import MAX_BYTES, MAX_NODES, parse_yaml, read_file, read_mapping
+from llmgate.config.source import MAX_BYTES, MAX_NODES, ConfigText, parse_yaml, read_file, read_mapping
 from llmgate.config.tree import ListNode, MapNode, plain
-from llmgate.spec import SecretRef
+from llmgate.spec import ConfigError, SecretRef
 
 
 def read(text: str) -> tuple[Any, list[str]]:
@@ -168,3 +169,31 @@ class TestMappings:
         problems = Problems()
         read_mapping(loop, problems)
         assert len(problems)
+
+
+def test_a_text_that_was_read_is_taken_as_the_file(tmp_path: Path, loader: Any) -> None:
+    path = tmp_path / "conf.yaml"
+    path.write_text("\ufeffserver:\n  port: 1\n  prt: 2\n", encoding="utf-8")
+    text = ConfigText.read(path)
+    path.unlink()
+    problems = Problems()
+    assert plain(parse_yaml(text.text, "f", problems)) == {"server": {"port": 1, "prt": 2}}
+    with pytest.raises(ConfigError, match=rf"{path}:3:3: "):
+        load(text, environment={}, find=loader.find, names=loader.names)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", b"#" * (MAX_BYTES + 1)])
+def test_a_text_that_cannot_be_read_is_a_problem_like_a_file(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "conf.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    problems = Problems()
+    read_file(path, problems)
+    with pytest.raises(ConfigError) as caught:
+        ConfigText.read(path)
+    assert list(caught.value.problems) == problems.lines()
+
+
+def test_a_text_does_not_show_itself() -> None:
+    """There may be headers in it that somebody should not have written there."""
+    assert "sk-" not in repr(ConfigText(Path("x"), "headers: {authorization: sk-1}"))

@@ -42,6 +42,7 @@ class Row:
         kind: ``whole`` or ``stream`` for a row about one of the two, else ``""``.
         fails_over: Whether another deployment is asked, as long as nothing has been sent.
         wait: Which bound ends it, where nothing but a bound does.
+        shown: The status over HTTP, where the caller's wire format has no such status.
     """
 
     fault: str
@@ -51,6 +52,7 @@ class Row:
     kind: str = ""
     fails_over: bool = True
     wait: str = ""
+    shown: int | None = None
 
     @property
     def harmless(self) -> bool:
@@ -107,7 +109,8 @@ ROWS: Final = (
     Row("status-302", (HEAD,), 502, PROTOCOL),
     *(Row(f"status-{status}", (HEAD,), status, None, fails_over=False) for status in (400, 413, 422)),
     *(Row(f"status-{status}", (HEAD,), 502, "provider_authentication_failed") for status in (401, 403)),
-    *(Row(f"status-{status}", (HEAD,), status, None) for status in (404, 408, 409, 429, 500, 502, 503, 504, 529)),
+    *(Row(f"status-{status}", (HEAD,), status, None) for status in (404, 408, 409, 429, 500, 502, 503, 504)),
+    Row("status-529", (HEAD,), 529, None, shown=503),
 )
 
 
@@ -134,12 +137,12 @@ class Cell:
             return {"connect": "5s", "first-byte": "10s", "idle": "10s"}
         # A head that comes in drips is bounded by both together.
         drips = self.row.fault in {"endless", "interim"}
-        return {"connect": "500ms" if drips else "5s", "first-byte": "500ms", "idle": "500ms"}
+        return {"connect": "500ms" if drips else "5s", "first-byte": "300ms", "idle": "300ms"}
 
     @property
     def total(self) -> float:
         """Seconds that the request may take."""
-        return 1.0 if self.row.wait == "total" else 15.0
+        return 0.7 if self.row.wait == "total" else 15.0
 
     async def befall(self, upstream: FakeUpstream, *, times: int) -> dict[str, Any]:
         """Have it happen to the next requests; returns what the configuration says of the provider."""
@@ -191,7 +194,8 @@ def table() -> str:
         elif too_late:
             got = f"an error event, `{row.code}`"
         elif row.code is None:
-            got = f"{row.status} with the provider's own body"
+            got = f"{row.shown or row.status} with the provider's own body"
+            got += f", in process {row.status}" if row.shown else ""
         else:
             got = f"{row.status} `{row.code}`"
         bound = f" (`timeouts.{row.wait}`)" if row.wait else ""

@@ -41,10 +41,16 @@ def chat(one: Gateway, path: str = "/v1/chat/completions") -> int:
     return ask(f"{one.url}{path}", CHAT)
 
 
-def workers(one: Gateway) -> dict[int, int]:
+def workers(one: Gateway, count: int = 2) -> dict[int, int]:
     """The process of each worker, by number, as the log says last."""
-    found = [re.search(r"worker (\d+) is ready \(process (\d+)\)", line) for line in one.errors]
-    return {int(match[1]): int(match[2]) for match in found if match}
+    deadline = time.monotonic() + 10
+    while True:
+        found = [re.search(r"worker (\d+) is ready \(process (\d+)\)", line) for line in one.errors]
+        processes = {int(match[1]): int(match[2]) for match in found if match}
+        if len(processes) == count:
+            return processes
+        assert time.monotonic() < deadline, one.errors
+        time.sleep(0.01)
 
 
 def is_alive(process: int) -> bool:

@@ -13,6 +13,7 @@ from starlette.routing import Mount
 
 from host.stand_ins import ANSWER, CHAT, StandInPipeline, serving
 from llmgate.host.app import create_app
+from llmgate.host.errors import RefusedError
 
 
 async def call(app, path="/v1/chat/completions", *, body=CHAT, scope=None):
@@ -191,3 +192,13 @@ async def test_routes_and_middleware_of_an_embedder_work_as_in_any_starlette_app
     assert await call(app, "/teapot", body=b"") == (418, b"short and stout")
     assert await call(app, "/marked", body=b"") == (200, b"seen")
     assert await call(app, "/zero", body=b"") == (422, b"by zero")
+
+
+async def test_foreign_pages_are_kept_out_as_the_configuration_of_the_moment_wants():
+    pipeline = StandInPipeline()
+    app = create_app(pipeline, owns_pipeline=False)
+    guard = app.state.desk.guard
+    with pytest.raises(RefusedError):
+        guard.keep_foreign_pages_out({"host": "evil.example"})
+    pipeline.config = StandInPipeline(keys=["sk"]).config
+    guard.keep_foreign_pages_out({"host": "evil.example"})

@@ -237,3 +237,13 @@ def test_anonymous_is_no_login(uses, answer):
 @pytest.mark.parametrize(("host", "answer"), [("::1", True), ("0.0.0.0", False), ("::", False), ("example.com", False)])
 def test_loopback(host, answer):
     assert is_loopback(host) is answer
+
+
+def test_whether_anybody_must_log_in_is_asked_each_time():
+    """A reload may put a login in, or take it away."""
+    trusting = [True]
+    guard = Guard(ServerConfig(), trusting=lambda: trusting[-1])
+    with pytest.raises(RefusedError):
+        guard.keep_foreign_pages_out({"host": "evil.example"})
+    trusting.append(False)
+    guard.keep_foreign_pages_out({"host": "evil.example"})

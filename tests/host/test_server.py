@@ -10,7 +10,8 @@ import pytest
 
 from host.stand_ins import CHAT, DONE, STREAM, Reply, StandInPipeline, Stream, event, serving, until
 from llmgate.config.model import ServerConfig
-from llmgate.host.server import bind, settings_of
+from llmgate.host.app import create_app
+from llmgate.host.server import bind, serve, settings_of
 from llmgate.spec import GatewayClosedError
 
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -140,3 +141,29 @@ async def test_the_pipeline_is_closed_after_the_last_request():
         order.append("answered")
         await served.task
     assert order == ["answered", "closed"]
+
+
+async def test_processes_that_share_an_address_both_take_of_a_rush():
+    """Here two servers in one loop: were one to take all that waits, the other would get nothing."""
+    (bound,) = bind("127.0.0.1", 0)
+    pipelines = [StandInPipeline(), StandInPipeline()]
+    stop = asyncio.Event()
+    servers = [
+        asyncio.create_task(serve(create_app(pipeline), [bound.dup()], stop=stop, shared=True))
+        for pipeline in pipelines
+    ]
+    await until(lambda: all(pipeline.ready for pipeline in pipelines))
+
+    async def ask() -> bytes:
+        reader, writer = await asyncio.open_connection(*bound.getsockname())
+        writer.write(request(CHAT).replace(b"Host:", b"Connection: close\r\nHost:"))
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    answers = await asyncio.gather(*(ask() for _ in range(40)))
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+    assert all(len(pipeline.frames) > 5 for pipeline in pipelines)
+    stop.set()
+    await asyncio.gather(*servers)
+    bound.close()

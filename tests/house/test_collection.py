@@ -7,24 +7,28 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
-def names(seed: str) -> list[str]:
-    collected = subprocess.run(
+def collecting(seed: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests"],
         cwd=ROOT,
         env={**os.environ, "PYTHONHASHSEED": seed, "PYTEST_ADDOPTS": ""},
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=55,
-        check=False,
     )
-    assert collected.returncode == 0, collected.stdout[-2000:]
-    return [line for line in collected.stdout.splitlines() if "::" in line]
 
 
+@pytest.mark.timeout(180)
 def test_collecting_twice_gives_the_same_tests_in_the_same_order() -> None:
-    first, second = names("1"), names("2")
+    names = []
+    for process in [collecting("1"), collecting("2")]:
+        output, _ = process.communicate(timeout=170)
+        assert process.returncode == 0, output[-2000:]
+        names.append([line for line in output.splitlines() if "::" in line])
+    first, second = names
     assert len(first) > 1000
     assert first == second

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmgate.spec import GatewayError
+from llmgate.spec import ConfigError, GatewayError
 
 from .subparsers import Subparsers
 
@@ -72,8 +72,12 @@ def run(args: argparse.Namespace) -> int:
         source = job.read()
         serving = Serving(job, source)
         serving.start_logging()
-        serving.refuse_unsafe()
         server = serving.server
+        try:
+            serving.refuse_unsafe()
+        except ConfigError as refusal:
+            print(f"llmgate: {refusal}", file=sys.stderr)
+            return 2
         try:
             sockets = bind(server.address, server.port)
         except OSError as error:

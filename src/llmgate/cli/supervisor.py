@@ -27,7 +27,7 @@ from .channel import Channel
 from .job import Job, pack
 from .serving import Serving, log_problems, problems_of
 
-__all__ = ["Supervisor", "worker_command"]
+__all__ = ["StartFailedError", "Supervisor", "worker_command"]
 
 log = logging.getLogger("llmgate.workers")
 

@@ -198,6 +198,8 @@ def origin_of(base_url: str) -> str:
 
 def _formats_of(name: str) -> Mapping[str, str]:
     """What a server that no row knows is taken to speak: an OpenAI-compatible one has more than chat, or says 404."""
+    if name == "anthropic-messages":
+        return {name: "/messages"}
     if name != "openai-chat":
         return {name: "/chat/completions"}
     return {

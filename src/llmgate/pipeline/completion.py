@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +13,7 @@ from llmgate.codecs import jsons
 from llmgate.formats.openai_embeddings import vectors_in
 from llmgate.spec import (
     ChatResponse,
+    Exchange,
     FinishReason,
     GatewayChunk,
     GatewayRequest,
@@ -23,6 +25,7 @@ from llmgate.spec import (
 )
 
 from .frame import ExchangeFrame
+from .settling import make_record
 from .streaming import GatewayStream
 
 __all__ = ["Completion", "CompletionStream", "Embeddings"]
@@ -34,11 +37,16 @@ class Completion:
 
     Args:
         response: The answer as it travelled.
-        exchange: The account of the exchange: attempts, times, usage.
+        settled: The exchange, settled.
     """
 
     response: GatewayResponse = attrs.field(repr=False)
-    exchange: Record = attrs.field(repr=False)
+    _settled: Exchange = attrs.field(repr=False)
+
+    @functools.cached_property
+    def exchange(self) -> Record:
+        """The account of the exchange: attempts, times, usage; made when it is first asked for."""
+        return make_record(self._settled)
 
     @property
     def chat(self) -> ChatResponse:

@@ -30,6 +30,7 @@ from llmgate.spec import (
     Record,
     RoutingStrategy,
 )
+from llmgate.wire.alarm import Alarm
 
 from .attempt import Try, answer
 from .candidates import find_route, is_served, relay_candidates
@@ -155,7 +156,7 @@ class ExchangeFrame:
 
         self._begin(request)
         try:
-            async with asyncio.timeout(self.remaining()):
+            with Alarm(self.remaining()):
                 prepared = await self.chain.before_request(self.view, request, self._entered)
                 if isinstance(prepared, GatewayRequest):
                     self.exchange.request = prepared
@@ -194,7 +195,7 @@ class ExchangeFrame:
         self._begin(request)
         source: StreamSource
         try:
-            async with asyncio.timeout(self.remaining()):
+            with Alarm(self.remaining()):
                 prepared = await self.chain.before_request(self.view, request, self._entered)
                 if isinstance(prepared, GatewayRequest):
                     request = self.exchange.request = prepared
@@ -223,7 +224,7 @@ class ExchangeFrame:
         self._begin(request)
         upstream, response = None, None
         try:
-            async with asyncio.timeout(self.remaining()):
+            with Alarm(self.remaining()):
                 prepared = await self.chain.before_request(self.view, request, self._entered)
                 if isinstance(prepared, GatewayRequest):
                     self.exchange.request = prepared

@@ -254,7 +254,7 @@ class Pipeline:
         async with frame:
             chat = self._request(request, fields, router, timeout, metadata, max_retries, stream=False)
             response = await frame.send(chat)
-        return Completion(response, frame.record)
+        return Completion(response, frame.exchange)
 
     def stream(
         self,

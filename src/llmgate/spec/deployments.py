@@ -63,8 +63,8 @@ class ProviderRow:
             the model list; ``*`` matches slashes too. With a slash in front they stand at the provider's host, without
             one below ``base_url``; they are for POST unless a method stands before them (``GET models/*``, HEAD
             included). They are inference; what administers an account is not among them.
-        relay_credential: How the credential is presented on paths of the direct relay that belong to none of
-            ``formats``; None for the same as ``credential``.
+        relay_credential: How the credential is presented in the vendor's own formats and on its own paths, those that
+            are not OpenAI's; None for the same as ``credential``.
         closed: Whether it serves the models listed and no other.
         source: The document that the row was taken from.
     """

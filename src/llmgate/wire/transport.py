@@ -16,6 +16,7 @@ from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
 
 from llmgate.spec import ProviderConnectionError, ProviderError, ProviderRequest, ProviderResponse, Timeouts
 
+from .alarm import Alarm
 from .body import AiohttpStream
 from .connector import GuardedConnector
 from .decoding import DecodingError, Inflater, inflater_for
@@ -94,7 +95,7 @@ class AiohttpTransport:
         stream: AiohttpStream | None = None
         failure: ProviderError
         try:
-            async with asyncio.timeout(_head_deadline(request)):
+            with Alarm(_head_deadline(request)):
                 response = await pool.session.request(
                     request.method,
                     url,

@@ -7,16 +7,20 @@ import json
 import attrs
 import pytest
 
+from llmgate.pipeline.links import StageLink
 from llmgate.spec import (
     Aspect,
     ChatRequest,
+    ConfigError,
     FinishReason,
     GatewayChunk,
     InvalidRequestError,
     Operation,
     PermissionDeniedError,
+    StageContext,
 )
 from llmgate.stages.interceptors.request_rules import RequestRules, RequestRulesConfig
+from llmgate.testing.clock import FakeClock
 from llmgate.testing.samples import (
     sample_attempt,
     sample_chunk,
@@ -26,6 +30,7 @@ from llmgate.testing.samples import (
     sample_response,
     sample_view,
 )
+from llmgate.testing.transport import ScriptedTransport
 
 
 def rules(**config):
@@ -196,3 +201,42 @@ class TestOutput:
     async def test_an_error_answer_is_left_alone(self):
         response = sample_response(status=429)
         assert await rules(max_output_characters=1).after_response(sample_view(), response) is response
+
+
+class TestWorkers:
+    """Several processes divide the limit among them."""
+
+    async def opened(self, limit, workers):
+        stage = rules(max_concurrent_attempts=limit)
+        link = StageLink()
+        await stage.open(
+            StageContext(
+                id="interceptors[0]",
+                clock=FakeClock(),
+                transport=ScriptedTransport(),
+                fetch_secret=link.fetch_secret,
+                state=link.state,
+                workers=workers,
+            )
+        )
+        return stage
+
+    async def places(self, stage):
+        """How many attempts may run at once."""
+        taken = 0
+        while await stage.before_attempt(sample_view(), attrs.evolve(sample_attempt(), index=taken)):
+            taken += 1
+        return taken
+
+    @pytest.mark.parametrize(("limit", "workers", "share"), [(4, 1, 4), (4, 2, 2), (5, 2, 2), (2, 2, 1)])
+    async def test_each_grants_its_share(self, limit, workers, share):
+        assert await self.places(await self.opened(limit, workers)) == share
+
+    async def test_a_limit_below_the_number_of_workers_is_refused(self):
+        with pytest.raises(ConfigError, match="attempts: 1 cannot be divided among 2 workers: raise it to 2"):
+            await self.opened(1, 2)
+
+    def test_only_a_limit_is_a_promise_that_workers_must_share(self):
+        assert rules(max_concurrent_attempts=1).strict_state
+        assert not rules(max_output_tokens=1).strict_state
+        assert not RequestRules.strict_state

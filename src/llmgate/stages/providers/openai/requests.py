@@ -25,8 +25,8 @@ __all__ = ["build_request", "origin_of"]
 def build_request(call: AttemptCall) -> ProviderRequest:
     """The HTTP request for a call; the same call gives the same bytes.
 
-    What the client may add comes first, so that nothing of it replaces a header of the vendor, the operator or the
-    gateway itself.
+    The row's headers are defaults that the client's own, allowed by the format, replace (a vendor's API version belongs
+    with the body that was written for it); nothing replaces what the operator or the gateway itself sends.
 
     Raises:
         NoDeploymentError: the provider needs a credential and none was found, or it cannot be sent.
@@ -43,12 +43,14 @@ def build_request(call: AttemptCall) -> ProviderRequest:
         method="POST",
         url=provider.base_url + path,
         headers={
-            **call.headers,
             **_lower(provider.row.headers),
+            **call.headers,
             **_lower(provider.headers),
             "content-type": call.format.media_type,
             "accept": call.format.stream_media_type if call.stream else call.format.media_type,
-            **_credential(provider, call.secret),
+            **_credential(
+                provider, call.secret, None if _is_openais(call.format.name) else provider.row.relay_credential
+            ),
         },
         body=_body(call),
         provider_name=provider.name,
@@ -85,7 +87,12 @@ def _is_native(provider: Provider, target: RelayTarget) -> bool:
     """Whether a path is none of the OpenAI-compatible ones below the provider's address."""
     path = target.path.partition("?")[0]
     base = urlsplit(provider.base_url).path
-    return path not in {base + own for own in provider.row.formats.values()}
+    return path not in {base + own for name, own in provider.row.formats.items() if _is_openais(name)}
+
+
+def _is_openais(wire_format: str) -> bool:
+    """Whether a wire format is OpenAI's, so that the credential goes as OpenAI's clients send it."""
+    return wire_format.startswith("openai-")
 
 
 def origin_of(url: str) -> str:
