@@ -18,14 +18,16 @@ from llmgate.spec import (
     InvalidRequestError,
     PluginError,
     Provider,
+    ProviderError,
     ProviderRequest,
+    ProviderResponse,
     RelayBody,
     Secret,
 )
 
 from .snapshot import ProviderRuntime
 
-__all__ = ["Try", "answer", "build_try", "note_head"]
+__all__ = ["Try", "answer", "build_try", "note_head", "read_error"]
 
 
 @attrs.frozen(eq=False)
@@ -94,7 +96,7 @@ async def answer(tried: Try, inbound: str) -> GatewayResponse:
     response = await tried.runtime.transport.send(tried.request)
     note_head(attempt, response.status, response.headers)
     if not 200 <= response.status < 300:
-        raise adapter.parse_error(call, response)
+        raise read_error(tried, response)
     result = adapter.parse_response(call, response)
     attempt.outcome = result.outcome
     return result if result.format == inbound else _translated(result, get_format(inbound), call.now)
@@ -111,6 +113,14 @@ def _translated(response: GatewayResponse, client_format: Format, now: float) ->
         decode=client_format.decode_response,
         headers={},
     )
+
+
+def read_error(tried: Try, response: ProviderResponse) -> ProviderError:
+    """The error behind an answer; its body is shown only to a caller who speaks the provider's wire format."""
+    error = tried.runtime.adapter.parse_error(tried.call, response)
+    if not tried.relay:
+        error.withhold()
+    return error
 
 
 def note_head(attempt: Attempt, status: int, headers: Mapping[str, str]) -> None:

@@ -28,7 +28,7 @@ from llmgate.spec import (
     ToolCallDelta,
 )
 
-from .attempt import Try
+from .attempt import Try, read_error
 
 __all__ = ["CannedStream", "LiveStream", "StreamSource"]
 
@@ -187,9 +187,7 @@ class LiveStream:
         body = {"message": detail.message, "type": detail.type, "param": detail.param, "code": detail.code}
         data = dumps({"error": body}) if detail.body is None else detail.body
         response = ProviderResponse(status, {"content-type": "application/json"}, data)
-        error = self._tried.runtime.adapter.parse_error(self._tried.call, response)
-        if not self.relay:
-            error.withhold()
+        error = read_error(self._tried, response)
         error.retry_after = detail.retry_after if error.retry_after is None else error.retry_after
         return error
 

@@ -14,7 +14,7 @@ from llmgate.spec import (
     ProviderStream,
 )
 
-from .attempt import Try, note_head
+from .attempt import Try, note_head, read_error
 from .deadline import Deadline
 from .live import LiveStream, StreamSource
 
@@ -51,7 +51,7 @@ async def _refuse_other_than_stream(tried: Try, upstream: ProviderStream) -> Non
     adapter, call = tried.runtime.adapter, tried.call
     if not 200 <= upstream.status < 300:
         body = await upstream.read()
-        raise adapter.parse_error(call, ProviderResponse(upstream.status, upstream.headers, body))
+        raise read_error(tried, ProviderResponse(upstream.status, upstream.headers, body))
     kind = upstream.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in {"application/json", "text/html"}:
         return

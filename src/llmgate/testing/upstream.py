@@ -362,7 +362,7 @@ class FakeUpstream:
 
     def _bound(self) -> socket.socket:
         """A socket on our port that does not listen: connecting to it is refused."""
-        sock = socket.socket()
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # so that asyncio sets TCP_NODELAY
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("127.0.0.1", self.port))
         return sock
