@@ -129,7 +129,8 @@ def test_reserved_names(loader: Loader, name: str) -> None:
         ("x: {base-url: ftp://x}", "provider 'x': base-url must start with http:// or https://"),
         ("azure: {}", NO_ADDRESS),
         ("x: {base-url: 'http://x', format: openai}",
-         "llmgate does not speak the format 'openai': there is openai-chat (did you mean 'openai-chat'?)"),
+         "llmgate does not speak the format 'openai': there is anthropic-messages, openai-chat " \
+         "(did you mean 'openai-chat'?)"),
         ("openai: {format: gemini}", "OpenAI does not speak the format 'gemini': there is openai-chat"),
         ("openai: {version: v2}", "'version' is for anthropic only: write version-path for the path of an address"),
         ("openai: {keyless: true, secret: env:X}", "'keyless' and 'secret' exclude each other: keep one"),

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from llmgate import ConfigError, Pipeline, PluginError
-from llmgate.spec import Interceptor, ProviderRequest, hookimpl
-from scripted import MESSAGES, OpenBench, completion
+from llmgate.spec import GatewayTimeoutError, Interceptor, ProviderRequest, hookimpl
+from llmgate.testing.transport import stream_answer
+from scripted import MESSAGES, OpenBench, completion, failure
 
 
 async def test_stages_open_in_order_secrets_first_loggers_last(bench: OpenBench) -> None:
@@ -104,3 +106,26 @@ async def test_an_adapter_cannot_send_a_credential_elsewhere(bench: OpenBench) -
 def test_a_provider_that_needs_an_address_says_so() -> None:
     with pytest.raises(ConfigError, match="azure"):
         Pipeline.from_config({"providers": {"azure": {}}}, environment={"AZURE_API_KEY": "k"})
+
+
+async def test_a_router_may_wait_shorter_than_the_gateway_and_a_providers_own_word_wins(bench: OpenBench) -> None:
+    providers = {
+        "alpha": {"base-url": "https://alpha.test/v1"},
+        "beta": {"base-url": "https://beta.test/v1", "timeouts": {"idle": "7s"}},
+    }
+    balance = {"chat": {"strategy": "priority", "providers": ["alpha", "beta"]}}
+    routers = {"quick": {"load-balance": balance, "timeouts": {"first-byte": "3s", "total": "20s"}}}
+    async with bench(failure(500), completion(), completion(), providers=providers, routers=routers) as b:
+        answer = await b.pipeline.complete(router="quick", model="m", messages=MESSAGES)
+        assert answer.text == "hi"
+        await b.pipeline.complete(model="alpha/m", messages=MESSAGES)
+        waits = [request.timeouts for request in b.transport.requests]
+        assert [(one.first_byte, one.idle) for one in waits] == [(3.0, 120.0), (120.0, 7.0), (120.0, 120.0)]
+
+
+async def test_a_routers_total_bounds_its_requests(bench: OpenBench) -> None:
+    balance = {"chat": {"strategy": "priority", "providers": ["alpha"]}}
+    routers = {"quick": {"load-balance": balance, "timeouts": {"total": "50ms"}}}
+    async with bench(stream_answer(asyncio.Event()), routers=routers) as b:
+        with pytest.raises(GatewayTimeoutError):
+            await b.pipeline.complete(router="quick", model="m", messages=MESSAGES)

@@ -116,6 +116,7 @@ _TABLE: Final = (
     ("routers.<router>.model-mappings", "names", "", "The router's own model mapping, in place of the default one"),
     ("routers.<router>.model-mappings.<model>", "list", "", "What to ask for instead, as provider/model"),
     ("routers.<router>.interceptors", "stages:interceptors", "", "The router's own interceptors, after the gateway's"),
+    ("routers.<router>.timeouts", "section", "", "How long its requests wait; what is left out is the gateway's"),
     ("routers.<router>.providers", "names", "", "Providers as this router sees them"),
     ("routers.<router>.providers.<provider>", "section", "", "Settings that win over the gateway's for this provider"),
     ("models", "names", "", "Names of your own that callers may ask for; one * in a name stands for any text"),
@@ -232,6 +233,7 @@ def _keys() -> Iterator[Key]:
         yield from _below(provider, _RETRIES)
         yield from _fields(f"{provider}.timeouts", Timeouts, "the gateway's")
     yield from _fields("timeouts", Timeouts)
+    yield from _fields("routers.<router>.timeouts", Timeouts, "the gateway's")
     yield from _fields("stream", StreamConfig)
     yield from _fields("server", ServerConfig)
 

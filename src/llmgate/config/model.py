@@ -126,6 +126,7 @@ class RouterConfig:
         model_mappings: For a model asked for, ``provider/model`` to ask for instead; None for the gateway's default.
         providers: Providers with settings of this router's own, by name; they shadow the gateway's.
         retries: Its own retries; None for the gateway's.
+        timeouts: How long its requests wait, for providers that say nothing themselves; None for the gateway's.
         interceptors: Its own interceptors, after the gateway's.
     """
 
@@ -134,6 +135,7 @@ class RouterConfig:
     model_mappings: Mapping[str, Sequence[str]] | None = None
     providers: Mapping[str, ProviderConfig] = attrs.field(factory=dict)
     retries: RetryConfig | None = None
+    timeouts: Timeouts | None = None
     interceptors: Sequence[StageConfig] = ()
 
 

@@ -152,7 +152,7 @@ class ProviderReader:
             secret=secret,
             models=section.get("models", ()),
             headers=self._headers(row, section),
-            timeouts=self._timeouts(section),
+            timeouts=self.read_timeouts(section),
             retries=read_retries(self.stages, section),
             version_path=section.get("version-path"),
             keyless=keyless,
@@ -296,7 +296,8 @@ class ProviderReader:
             raise self.decoder.refuse(entry.where, f"header {name!r} looks like a key: name it under secret")
         return entry.node.text
 
-    def _timeouts(self, section: Section) -> Timeouts | None:
+    def read_timeouts(self, section: Section) -> Timeouts | None:
+        """A ``timeouts`` section laid over the gateway's; None when there is none."""
         node = section.nodes.get("timeouts")
         if node is None:
             return None

@@ -73,7 +73,7 @@ class RouterReader:
             entry.node,
             _PATH,
             label,
-            raw=("load-balance", "model-mappings", "providers", "cache", "rate-limit", "interceptors"),
+            raw=("load-balance", "model-mappings", "providers", "cache", "rate-limit", "interceptors", "timeouts"),
         )
         providers = self.reader.overridden(section.nodes.get("providers"), f"{label}.providers")
         written = section.nodes.get("providers")
@@ -86,6 +86,7 @@ class RouterReader:
             model_mappings=read_mapping_of_models(self.stages, section, "model-mappings", known),
             providers=providers,
             retries=read_retries(self.stages, section),
+            timeouts=self.reader.read_timeouts(section),
             interceptors=(
                 *read_policies(self.stages, section, _PATH, label),
                 *self.stages.listed("interceptors", section.nodes.get("interceptors"), f"{label}.interceptors"),

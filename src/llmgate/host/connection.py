@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from itertools import chain
 from typing import Any, Final, cast
 
@@ -18,7 +19,7 @@ import h11
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.events import Request
+from hypercorn.protocol.events import Event as StreamEvent, Request, Response
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ConnectionState
@@ -360,6 +361,18 @@ class _Http(H11Protocol):
         super().__init__(*args)
         self.connection = _StrictParser(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
 
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Send a piece of an answer."""
+        if not isinstance(event, Response) or event.status_code < 200:
+            await super().stream_send(event)
+            return
+        headers = [*event.headers, *self.config.response_headers("h11")]
+        if self.keep_alive_requests >= self.config.keep_alive_max_requests:
+            headers.append((b"connection", b"close"))
+        await self._send_h11_event(
+            h11.Response(status_code=event.status_code, headers=headers, _parsed=_are_plain(headers))
+        )
+
     @property
     def unread(self) -> bool:
         """Whether the client may be sending bytes that nobody takes."""
@@ -408,6 +421,19 @@ class _Http(H11Protocol):
         await self._send_h11_event(h11.Data(data=body))
         await self._send_h11_event(h11.EndOfMessage())
 
+
+def _are_plain(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether h11 would find nothing to say against headers; it looks at each by itself, and that takes its time."""
+    names, values = b"\n".join([name for name, _ in headers]), b"\n".join([value for _, value in headers])
+    return (
+        names.count(b"\n") == values.count(b"\n") == len(headers) - 1
+        and NAMES.fullmatch(names) is not None
+        and VALUES.fullmatch(values) is not None
+    )
+
+
+NAMES: Final = re.compile(rb"[a-z0-9-]+(?:\n[a-z0-9-]+)*")
+VALUES: Final = re.compile(rb"[!-~](?:[ -~]*[!-~])?(?:\n[!-~](?:[ -~]*[!-~])?)*")
 
 STATUS_MESSAGES: Final = {
     431: "the head of the request is too large",

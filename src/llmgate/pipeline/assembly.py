@@ -21,6 +21,7 @@ from llmgate.spec import (
     ProviderRow,
     Stage,
     StageContext,
+    Timeouts,
 )
 
 from .chain import Chain
@@ -153,6 +154,8 @@ class Assembly:
     ) -> Route:
         own = [self._stage("interceptors", one) for one in entry.interceptors]
         seen = {**providers, **{name: self._provider(one) for name, one in entry.providers.items()}}
+        if entry.timeouts is not None:
+            seen = {name: self._waiting(name, one, entry, entry.timeouts) for name, one in seen.items()}
         balances = {Operation(name): self._balance(entry, one, seen) for name, one in entry.balances.items()}
         return Route(
             id=entry.id,
@@ -162,7 +165,18 @@ class Assembly:
             chain=Chain([*shared, *own]),
             retries=entry.retries or self._config.retries,
             providers=seen,
+            total=entry.timeouts.total if entry.timeouts is not None else None,
         )
+
+    def _waiting(self, name: str, provider: Provider, router: RouterConfig, timeouts: Timeouts) -> Provider:
+        """The provider as a router with time-outs of its own sees it; those of the provider itself win."""
+        written = router.providers.get(name) or self._config.providers[name]
+        if written.timeouts is not None:
+            return provider
+        made = attrs.evolve(self._runtimes[provider], provider=attrs.evolve(provider, timeouts=timeouts))
+        runtime = self._inheritance.runtime(made)
+        self._runtimes[runtime.provider] = runtime
+        return runtime.provider
 
     def _balance(self, router: RouterConfig, entry: BalanceConfig, providers: Mapping[str, Provider]) -> Balance:
         missing = [one.provider for one in entry.members if one.provider not in providers]

@@ -340,9 +340,11 @@ class ExchangeFrame:
             raise RuntimeError("an exchange carries one request: open another exchange for the next one")
         self.exchange.request = request
         self.exchange.operation = request.operation
+        route = find_route(self.snapshot, request.router, request.model)
+        if route is not None and route.total is not None:
+            self._deadline = self.exchange.started + route.total
         if request.deadline is not None:
             self._deadline = min(self._deadline, request.deadline)
-        route = find_route(self.snapshot, request.router, request.model)
         self.exchange.router = route.id if route is not None else request.router
         self.chain = route.chain if route is not None else self.snapshot.unified.chain
 

@@ -98,6 +98,7 @@ class Route:
         chain: The interceptors.
         retries: How often a round over the candidates is repeated; None for never.
         providers: Providers as this route sees them, by name.
+        total: Seconds that one of its requests may take in all; None for the gateway's.
         aliases: Names of the operator's own, and what serves each in order of trial; of the unified API.
     """
 
@@ -108,6 +109,7 @@ class Route:
     chain: Chain
     retries: RetryConfig | None
     providers: Mapping[str, Provider]
+    total: float | None = None
     aliases: ModelMapping = ModelMapping()
 
 

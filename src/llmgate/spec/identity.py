@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -102,7 +103,7 @@ class Secret:
         """The secret text itself."""
         return self._value
 
-    @property
+    @functools.cached_property
     def fingerprint(self) -> str:
         """Eight hex digits of a SHA-256, to tell versions apart in records without showing any of the value."""
         return hashlib.sha256(b"llmgate-secret:" + self._value.encode()).hexdigest()[:8]

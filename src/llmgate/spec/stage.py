@@ -41,8 +41,8 @@ class StageContext:
         directory: What relative paths in the configuration are relative to.
         dotenv: The ``.env`` file in use, None when there is none.
         workers: How many processes serve this configuration at once. Where that is more than one, a stage with
-            ``strict_state`` is there only because the operator allowed it (``server.local-share``), and grants its share
-            of a limit, one part in ``workers``.
+            ``strict_state`` is there only because the operator allowed it (``server.local-share``), and grants one part
+            in ``workers`` of its limit.
     """
 
     id: str

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from llmgate.formats.anthropic_messages.models import DEFAULT_MAX_TOKENS, facts_of
-from llmgate.formats.openai_chat.models import facts_of as openai_facts, nearest_effort
 
 
 @pytest.mark.parametrize(
@@ -25,28 +24,3 @@ def test_facts_by_name(model, thinking, sampling):
     facts = facts_of(model)
     assert (facts.thinking, facts.sampling) == (thinking, sampling)
     assert facts.max_output is None or facts.max_output >= DEFAULT_MAX_TOKENS
-
-
-@pytest.mark.parametrize(
-    ("model", "efforts"),
-    [
-        ("gpt-4o", ()),
-        ("openai/gpt-4.1-mini", ()),
-        ("o4-mini", ("low", "medium", "high")),
-        ("gpt-5", ("minimal", "low", "medium", "high")),
-        ("gpt-5-mini", ("minimal", "low", "medium", "high")),
-        ("gpt-5.1", ("none", "low", "medium", "high")),
-        ("gpt-5.6-sol", ("none", "low", "medium", "high", "xhigh")),
-        ("llama-4", None),
-    ],
-)
-def test_efforts_of_openais_models(model, efforts):
-    assert openai_facts(model).efforts == efforts
-
-
-def test_the_nearest_effort():
-    assert nearest_effort("max", ("low", "high")) == "high"
-    assert nearest_effort("none", ("low", "high")) == "low"
-    assert nearest_effort("minimal", ("none", "low")) == "none"
-    assert nearest_effort("high", ()) is None
-    assert nearest_effort("odd", ("low",)) is None

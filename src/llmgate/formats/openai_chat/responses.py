@@ -126,7 +126,11 @@ def observe_response(body: bytes) -> Outcome:
 
 def answer_text(value: Any) -> bool:
     """Whether a message or a delta carries text, reasoning, a refusal, a tool call or audio."""
-    return isinstance(value, dict) and any(value.get(name) for name in _CONTENT_FIELDS)
+    if isinstance(value, dict):
+        for name in _CONTENT_FIELDS:
+            if value.get(name):
+                return True
+    return False
 
 
 _CONTENT_FIELDS: Final = ("content", "tool_calls", "reasoning_content", "reasoning", "refusal", "function_call",

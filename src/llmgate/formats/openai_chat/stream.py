@@ -7,9 +7,8 @@ nobody can tell the two apart.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from itertools import repeat
-from operator import contains
 from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
@@ -36,9 +35,9 @@ _DONE: Final = b"[DONE]"
 _TERMINAL: Final = b"data: [DONE]\n\n"
 _OPENS: Final = b"data: {"
 _CLOSES: Final = b"}\n\n"
-_NULL: Final = (b":null", b": null")
 _NOT_PLAIN: Final = (b'"error', b"\ndata: [")
-_LEARNED: Final = (b'"finish_reason"', b'"usage"')
+_FINISH: Final = re.compile(rb'"finish_reason"(?!: ?null)')
+_USAGE: Final = re.compile(rb'"usage"(?!: ?null)')
 _BURST: Final = 4
 """From how many events in one piece on they are looked at together."""
 
@@ -245,11 +244,11 @@ def _is_plain(raw: bytes) -> bool:
     Every test is a search for bytes. A name stands unescaped in quotes only as a name or a whole value, so that text
     which speaks of errors or usage is not mistaken; what merely might matter is read.
     """
-    if not raw.startswith(b"data: {") or b'"error' in raw:
+    if not raw.startswith(_OPENS) or b'"error' in raw:
         return False
-    if not (raw.find(b"\n") == len(raw) - 2 and raw.endswith(b"}\n\n") and b"\r" not in raw):
+    if not (raw.find(b"\n") == len(raw) - 2 and raw.endswith(_CLOSES) and b"\r" not in raw):
         return False
-    return _is_null(raw, b'"finish_reason"') and _is_null(raw, b'"usage"')
+    return _FINISH.search(raw) is None and _USAGE.search(raw) is None
 
 
 def _count_plain(events: Sequence[bytes], start: int) -> int:
@@ -262,8 +261,9 @@ def _count_plain(events: Sequence[bytes], start: int) -> int:
     text = b"".join(events[start:] if start else events)
     for sign in _NOT_PLAIN:
         text = _up_to_event(text, text.find(sign))
-    for name in _LEARNED:
-        text = _up_to_event(text, _find_learned(text, name))
+    for telling in (_FINISH, _USAGE):
+        found = telling.search(text)
+        text = _up_to_event(text, found.start() if found is not None else -1)
     whole = text.startswith(_OPENS) and text.endswith(_CLOSES) and b"\r" not in text
     count = text.count(_CLOSES + _OPENS) + 1
     return count if whole and text.count(b"\n") == 2 * count else 0
@@ -275,24 +275,6 @@ def _up_to_event(text: bytes, place: int) -> bytes:
         return text
     end = text.rfind(b"\n\n", 0, place + 1)
     return text[: end + 2] if end >= 0 else b""
-
-
-def _find_learned(text: bytes, name: bytes) -> int:
-    """Where a member of that name first stands that is not null, or not the only one in its event; -1 for nowhere."""
-    before, *parts = text.split(name)
-    null = [*map(bytes.startswith, parts, repeat(_NULL)), False]
-    alone = [*map(contains, parts[:-1], repeat(b"\n")), True, False]
-    good = min(null.index(False), alone.index(False))
-    return len(before) + sum(map(len, parts[:good])) + good * len(name) if good < len(parts) else -1
-
-
-def _is_null(raw: bytes, name: bytes) -> bool:
-    """Whether a member is absent, or there once and null."""
-    place = raw.find(name)
-    if place < 0:
-        return True
-    behind = place + len(name)
-    return raw.startswith(_NULL, behind) and raw.find(name, behind) < 0
 
 
 def _broken(reason: str) -> ProviderProtocolError:

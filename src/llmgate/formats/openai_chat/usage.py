@@ -7,11 +7,13 @@ Source: OpenAI API reference, "The chat completion object", ``usage``; ``prompt_
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from llmgate.spec import Usage
 
 __all__ = ["decode_usage", "encode_usage"]
+
+_NOTHING: Final = Usage()
 
 
 def decode_usage(value: Any) -> Usage | None:
@@ -24,13 +26,13 @@ def decode_usage(value: Any) -> Usage | None:
     usage = Usage(
         input_tokens=_count(value.get("prompt_tokens")),
         output_tokens=_count(value.get("completion_tokens")),
-        cache_read=next((_count(count) for count in cached if _count(count) is not None), None),
+        cache_read=next(filter(_is_count, cached), None),
         cache_write_5m=_count(prompt.get("cache_write_tokens")),
         reasoning=_count(completion.get("reasoning_tokens")),
         audio_input=_count(prompt.get("audio_tokens")),
         audio_output=_count(completion.get("audio_tokens")),
     )
-    return None if usage == Usage() else usage
+    return None if usage == _NOTHING else usage
 
 
 def encode_usage(usage: Usage) -> dict[str, Any]:
@@ -58,7 +60,11 @@ def _details(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if _is_count(value) else None
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _known(**counts: int | None) -> dict[str, Any]:
