@@ -8,6 +8,7 @@ from config.fakes import STAGES, Loader
 from llmgate.catalogue import RESERVED_NAMES, provider_rows
 from llmgate.spec import SecretRef, Timeouts
 
+SPOKEN = "anthropic-messages, openai-chat"
 NO_ADDRESS = (
     "provider 'azure': azure has no address that all customers share: set its base-url, "
     "https://{resource}.openai.azure.com/openai/v1"
@@ -129,8 +130,7 @@ def test_reserved_names(loader: Loader, name: str) -> None:
         ("x: {base-url: ftp://x}", "provider 'x': base-url must start with http:// or https://"),
         ("azure: {}", NO_ADDRESS),
         ("x: {base-url: 'http://x', format: openai}",
-         "llmgate does not speak the format 'openai': there is anthropic-messages, openai-chat " \
-         "(did you mean 'openai-chat'?)"),
+         f"llmgate does not speak the format 'openai': there is {SPOKEN} (did you mean 'openai-chat'?)"),
         ("openai: {format: gemini}", "OpenAI does not speak the format 'gemini': there is openai-chat"),
         ("openai: {version: v2}", "'version' is for anthropic only: write version-path for the path of an address"),
         ("openai: {keyless: true, secret: env:X}", "'keyless' and 'secret' exclude each other: keep one"),

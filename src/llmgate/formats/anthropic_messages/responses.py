@@ -89,7 +89,9 @@ def decode_response(body: bytes) -> ChatResponse:
         stop, sequence = optional(source, "stop_reason", as_text), source.get("stop_sequence")
         message = Message(Role.ASSISTANT, decode_content(as_list(source.get("content"), "content"), "content"))
         reason = decode_stop(stop)
-        more = {} if reason is None or stop == _STOPS[reason] else {"stop_reason": stop}
+        calls = any(isinstance(part, ToolCall) for part in message.parts)
+        usual = encode_stop(reason, calls=calls, refused=False)
+        more = {} if reason is None or stop == usual else {"stop_reason": stop}
         choice = ChatChoice(0, message, reason, extra=more if sequence is None else {**more, "stop_sequence": sequence})
         usage = source.get("usage")
         counts = rest(usage, USAGE_KNOWN) if isinstance(usage, dict) else {}
