@@ -47,6 +47,7 @@ def test_the_first_page_does_what_it_says(walk: Walk) -> None:
 @pytest.mark.slow
 def test_the_second_page_ends_with_a_working_failover(walk: Walk) -> None:
     walk.through(text_of("failover.md"))
+    walk.stop()
     assert len(walk.ran) == 6
     assert "fail: 503" in (walk.directory / "llmgate.yaml").read_text(encoding="utf-8")
     assert (walk.directory / "records.jsonl").read_text(encoding="utf-8").count("\n") == 3

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
@@ -24,6 +25,8 @@ FILE_NAME = re.compile(r"`([\w-]+\.(?:yaml|py))`")
 ADDRESS = "127.0.0.1:8080"
 NOT_RUN = ("pip install ", "git clone ", "make ", "docker ", "kubectl ")
 """What a test does not do: fetch packages, build environments, drive engines that are not there."""
+RECORD_SECONDS = 10.0
+"""How long a record may take to reach its file: loggers write after the answer."""
 
 
 @attrs.frozen
@@ -105,7 +108,7 @@ class Walk:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop()
+        self.stop()
 
     def through(self, page: str) -> None:
         """Do everything that a page says."""
@@ -128,6 +131,12 @@ class Walk:
             assert self._gateway is not None
             self._compare(command, "\n".join(self._gateway.lines))
         else:
+            self._shell(command, line)
+
+    def _shell(self, command: Command, line: str) -> None:
+        """Run a line and look for its output; what is written a moment after an answer is looked for again."""
+        patience = time.monotonic() + (RECORD_SECONDS if line.startswith("tail ") else 0)
+        while True:
             done = subprocess.run(
                 ["sh", "-c", line],
                 cwd=self.directory,
@@ -137,15 +146,21 @@ class Walk:
                 timeout=40,
                 check=False,
             )
-            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-            self._compare(command, done.stdout)
+            try:
+                assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+                return self._compare(command, done.stdout)
+            except AssertionError:
+                if time.monotonic() > patience:
+                    raise
+                time.sleep(0.05)
 
     def _serve(self, arguments: list[str]) -> None:
-        self._stop()
+        self.stop()
         port = [] if "--port" in arguments else ["--port", str(self._port)]
         self._gateway = Gateway(self.directory, *arguments, *port, environment=self._environment).wait_ready()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End the gateway that the page has started, in order."""
         gateway, self._gateway = self._gateway, None
         if gateway is not None:
             gateway.signal()

@@ -6,10 +6,13 @@ import asyncio
 import json
 
 import anthropic
+import openai
 import pytest
 
 from end_to_end.gateways import gateway
 from end_to_end.loopback import loopback
+from llmgate.formats.tool_names import shortened
+from llmgate.spec import ChatRequest, ToolDefinition
 from llmgate.testing.upstream import FakeUpstream, chat_events
 
 MESSAGES = [{"role": "user", "content": "Hello there, gateway"}]
@@ -84,7 +87,12 @@ async def test_a_whole_answer_is_relayed_as_it_is(both, path):
             model="claude-sonnet-5",
             max_tokens=64,
             messages=MESSAGES,
-            extra_headers={"anthropic-beta": "new-2027", "anthropic-future": "1", "anthropic-workspace-id": "theirs"},
+            extra_headers={
+                "anthropic-version": "2026-10-21",
+                "anthropic-beta": "new-2027",
+                "anthropic-future": "1",
+                "anthropic-workspace-id": "theirs",
+            },
             extra_body={"future_field": [1]},
             extra_query={"beta": "true"},
         )
@@ -94,8 +102,9 @@ async def test_a_whole_answer_is_relayed_as_it_is(both, path):
     assert "llmgate-dropped-params" not in raw.headers
     received = native.requests[0]
     assert received.path == "/v1/messages"
-    assert received.headers["authorization"] == "Bearer secret-of-anthropic"
-    assert received.headers["anthropic-version"] == "2023-06-01"
+    assert received.headers["x-api-key"] == "secret-of-anthropic"
+    assert "authorization" not in received.headers
+    assert received.headers["anthropic-version"] == "2026-10-21"
     assert (received.headers["anthropic-beta"], received.headers["anthropic-future"]) == ("new-2027", "1")
     assert "anthropic-workspace-id" not in received.headers
     assert json.loads(received.body)["future_field"] == [1]
@@ -116,7 +125,7 @@ async def test_a_stream_is_relayed_byte_for_byte(both):
 
 @pytest.mark.parametrize("model", ["claude-sonnet-5", "openai/gpt-4o-mini"])
 async def test_the_stream_helper(both, model):
-    one, native, chat = both
+    one, native, _ = both
     native.stream(message_events(TEXT), end="eof")
     said = "Hello wörld \u2028"
     async with (
@@ -153,6 +162,66 @@ async def test_a_whole_answer_is_translated(both):
     assert (sent["max_completion_tokens"], sent["stop"], sent["user"]) == (64, ["END"], "u1")
     assert chat.requests[0].headers["authorization"] == "Bearer secret-of-openai"
     assert not any(name.startswith("anthropic-") for name in chat.requests[0].headers)
+    (record,) = await one.recorded()
+    assert set(record.metadata["llmgate.dropped-params"].split(", ")) == {"top_k", "cache_control"}
+    assert (record.surface, record.provider_name) == ("anthropic", "openai")
+    assert record.usage.input_tokens == message.usage.input_tokens
+
+
+async def test_long_names_of_tools_are_shortened_and_restored(both):
+    one, _, chat = both
+    name = "mcp__" + "server" * 12 + "__tool"
+    tools = [{**TOOLS[0], "name": name}]
+    short = shortened(ChatRequest("m", (), tools=(ToolDefinition(name),)), 64)[0].tools[0].name
+    call = {"index": 0, "id": "a", "type": "function", "function": {"name": short, "arguments": "{}"}}
+    said = {"role": "assistant", "content": None, "tool_calls": [call]}
+
+    def answer(kind: str) -> dict:
+        return {"id": "c", "model": "m", "choices": [{"index": 0, kind: said, "finish_reason": "tool_calls"}]}
+
+    chat.answer(200, json=answer("message"))
+    chat.stream([answer("delta")])
+    asked = {"model": "openai/gpt-4o-mini", "max_tokens": 64, "tools": tools, "messages": MESSAGES}
+    async with client_of(one) as client:
+        assert (await client.messages.create(**asked)).content[0].name == name
+        async with client.messages.stream(**asked) as stream:
+            assert (await stream.get_final_message()).content[0].name == name
+    for received in chat.requests:
+        assert json.loads(received.body)["tools"][0]["function"]["name"] == short
+    assert len(short) <= 64
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_clients_of_chat_reach_a_provider_that_speaks_messages_only(streamed):
+    async with FakeUpstream() as native:
+        settings = {"providers": {"copy": {"base-url": native.base_url, "format": "anthropic-messages"}}}
+        async with loopback(settings) as one:
+            url = f"http://127.0.0.1:{one.port}/v1"
+            async with openai.AsyncOpenAI(base_url=url, api_key="mine", max_retries=0, timeout=20) as client:
+                asked = {"model": "copy/claude-sonnet-4-5", "messages": MESSAGES, "seed": 3}
+                if streamed:
+                    native.stream(message_events(THOUGHT, TEXT, CALL, stop="tool_use"), end="eof")
+                    options = {"stream": True, "stream_options": {"include_usage": True}}
+                    chunks = [chunk async for chunk in await client.chat.completions.create(**asked, **options)]
+                    deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
+                    assert "".join(delta.content or "" for delta in deltas) == "Hello wörld \u2028"
+                    calls = [call for delta in deltas for call in delta.tool_calls or ()]
+                    assert "".join(call.function.arguments or "" for call in calls) == '{"city": "Oslo"}'
+                    assert chunks[-1].usage.completion_tokens == 7
+                    assert all(chunk.created > 0 for chunk in chunks)
+                else:
+                    native.answer(200, json=ANSWER)
+                    raw = await client.chat.completions.with_raw_response.create(**asked)
+                    answer = raw.parse()
+                    assert answer.choices[0].message.content == "Hello"
+                    assert (answer.usage.prompt_tokens, answer.created > 0) == (9, True)
+                    assert raw.headers["llmgate-dropped-params"] == "seed"
+                    with pytest.raises(openai.BadRequestError) as refused:
+                        await client.chat.completions.create(**asked, n=2)
+                    assert (refused.value.param, refused.value.code) == ("n", "unsupported_parameter")
+            sent = json.loads(native.requests[0].body)
+            assert (native.requests[0].path, sent["max_tokens"]) == ("/v1/messages", 32000)
+            assert "seed" not in sent
 
 
 def chat_tool_events():

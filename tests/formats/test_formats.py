@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from llmgate.formats import FORMATS, get_format, read_request
@@ -33,3 +34,21 @@ def test_a_request_is_decoded_when_somebody_reads_it():
 def test_a_body_that_is_no_request_is_refused():
     with pytest.raises(InvalidRequestError):
         read_request(get_format("openai-chat"), b"{}")
+
+
+def test_edits_are_patched_into_a_body_that_has_been_read_without_reading_it_anew(monkeypatch):
+    wire_format = get_format("openai-chat")
+    body = b'{"model": "m", "messages": [], "stream": true, "unknown": [1]}'
+    request = read_request(wire_format, body)
+    again = read_request(wire_format, body)
+    monkeypatch.setattr("llmgate.formats.openai_chat.requests.top", None)
+    edits = {"model": "other", "include_usage": True}
+    patch = request.edited(temperature=1).take_patch()
+    assert patch is not None
+    assert patch(edits) == (
+        b'{"model": "other", "messages": [], "stream": true, "unknown": [1],"stream_options":{"include_usage":true}}'
+    )
+    assert request.take_patch() is None, "what has been read of the body is not kept"
+    assert attrs.evolve(again, body=b'{"model": "another"}').take_patch() is None, "it belongs to one body only"
+    monkeypatch.undo()
+    assert wire_format.patch_request(body, edits) == patch(edits)

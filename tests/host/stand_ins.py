@@ -118,8 +118,12 @@ class Frame:
         attempt = Attempt(len(self.exchange.attempts), deployment, 0.0, provider_request_id=request_id)
         self.exchange.attempts.append(attempt)
 
-    async def send(self, request: GatewayRequest) -> GatewayResponse:
+    async def send(
+        self, request: GatewayRequest, *, otherwise: Callable[[GatewayRequest], GatewayResponse] | None = None
+    ) -> GatewayResponse:
         self.request = request
+        if otherwise is not None and self.pipeline.counts_nothing:
+            return otherwise(request)
         return await self.pipeline.answer(self, request)
 
     async def stream(self, request: GatewayRequest) -> Stream:
@@ -211,6 +215,7 @@ class StandInPipeline:
         self.frames: list[Frame] = []
         self.ready = False
         self.problems: list[str] = []
+        self.counts_nothing = False
 
     async def __aenter__(self) -> Self:
         self.ready = True

@@ -90,9 +90,8 @@ def leave_out(request: ChatRequest, carried: Collection[str], handled: Collectio
         if name in carried or value == default or not value:
             continue
         if name == "choice_count":
-            if value == 1:
-                continue
-            losses.refuse(name, "the model gives one answer at a time: ask for one, or several times")
+            if value != 1:
+                losses.refuse(name, "the model gives one answer at a time: ask for one, or several times")
         elif value not in _HARMLESS.get(name, ()):
             losses.report(name)
         empty[name] = default

@@ -134,6 +134,8 @@ class Front:
             desk.leave(call)
             if desk.settings.access_log:
                 write_line(call)
+            scope.pop(CALL_KEY, None)
+            call.reply.release()
 
     async def _answer(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         guard = self._desk.guard

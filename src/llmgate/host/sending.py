@@ -134,6 +134,10 @@ class Reply:
         if self._beating is not None:
             self._beating.cancel()
 
+    def release(self) -> None:
+        """Nothing more will be sent: forget who wanted to know, so that no circle keeps the request in memory."""
+        self._overrun = _nobody
+
     async def _head(self, headers: Headers, status: int = 200) -> None:
         self.streaming = True
         self.status = status
@@ -184,3 +188,7 @@ class Reply:
         beating = self._beating
         if beating is not None:
             await asyncio.wait((beating,))
+
+
+def _nobody() -> None:
+    """Whom a reply calls once its request is over."""

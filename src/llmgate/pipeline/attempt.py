@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from llmgate.formats import get_format
+from llmgate.formats.tool_names import restored_response, shortened
 from llmgate.spec import (
     Attempt,
     AttemptCall,
@@ -40,6 +41,7 @@ class Try:
         call: What the adapter was asked to build.
         request: What it built.
         relay: Whether both sides speak the same wire format.
+        tool_names: Names of tools as the caller gave them, by those sent where they differ.
     """
 
     attempt: Attempt
@@ -47,6 +49,7 @@ class Try:
     call: AttemptCall
     request: ProviderRequest
     relay: bool
+    tool_names: Mapping[str, str] = attrs.field(factory=dict)
 
 
 def build_try(
@@ -72,6 +75,10 @@ def build_try(
     call = (
         _relay_call(request, attempt, secret, now) if request.relay else _call(runtime, request, attempt, secret, now)
     )
+    names: Mapping[str, str] = {}
+    if isinstance(call.body, ChatRequest):
+        chat, names = shortened(call.body, call.format.longest_tool_name)
+        call = attrs.evolve(call, body=chat) if names else call
     built = runtime.adapter.build_request(call)
     if built.origin != runtime.origin:
         # Whatever a plugin does, a credential never leaves for a host that the operator did not name beside it.
@@ -79,7 +86,7 @@ def build_try(
             f"adapter {runtime.adapter.name!r} built a request to {built.origin!r} for provider "
             f"{runtime.provider.name!r}, which is configured elsewhere: the adapter must use provider.base_url"
         )
-    return Try(attempt, runtime, call, built, relay=isinstance(call.body, RelayBody))
+    return Try(attempt, runtime, call, built, relay=isinstance(call.body, RelayBody), tool_names=names)
 
 
 async def answer(tried: Try, inbound: str) -> GatewayResponse:
@@ -99,13 +106,13 @@ async def answer(tried: Try, inbound: str) -> GatewayResponse:
         raise read_error(tried, response)
     result = adapter.parse_response(call, response)
     attempt.outcome = result.outcome
-    return result if result.format == inbound else _translated(result, get_format(inbound), call.now)
+    return result if result.format == inbound else _translated(result, get_format(inbound), tried)
 
 
-def _translated(response: GatewayResponse, client_format: Format, now: float) -> GatewayResponse:
-    chat = response.chat
+def _translated(response: GatewayResponse, client_format: Format, tried: Try) -> GatewayResponse:
+    chat = restored_response(response.chat, tried.tool_names) if tried.tool_names else response.chat
     if chat.created is None:  # formats that tell no time are read where no clock is
-        chat = attrs.evolve(chat, created=int(now))
+        chat = attrs.evolve(chat, created=int(tried.call.now))
     return attrs.evolve(
         response,
         format=client_format.name,

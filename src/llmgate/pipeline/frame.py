@@ -427,4 +427,5 @@ class ExchangeFrame:
             self._record = make_record(self.exchange)
             for queue in self._pin.queues:
                 queue.offer(self._record)
+        self._stream = None  # it knows the frame: a circle would keep the whole exchange in memory for a while
         self._pin.release()

@@ -9,6 +9,7 @@ from typing import Final, Protocol, TypeVar
 import attrs
 
 from llmgate.codecs.jsons import dumps
+from llmgate.formats.tool_names import restored_chunk
 from llmgate.spec import (
     ChatChoice,
     ChoiceDelta,
@@ -139,6 +140,9 @@ class LiveStream:
     async def read_chunks(self) -> Sequence[GatewayChunk]:
         """The next whole events, decoded; see ``read_bytes``."""
         chunks = self._understood(self._reader.decode, await self._read())
+        names = self._tried.tool_names
+        if names:
+            chunks = [restored_chunk(chunk, names) for chunk in chunks]
         return self._checked([chunk for chunk in chunks if chunk.error is None])
 
     async def drain(self) -> None:

@@ -122,6 +122,8 @@ class Format(ABC):
     """What the names of more such headers begin with (lower case)."""
     request_id_header: ClassVar[str] = "x-request-id"
     """The response header in which clients of this format look for the id of their request."""
+    longest_tool_name: ClassVar[int | None] = None
+    """How long a tool's name of ``[a-zA-Z0-9_-]`` may be; None where it may be anything."""
     fields: ClassVar[Mapping[str, str]] = {}
     """The fields of ``ChatRequest`` that this format carries, and what it calls each."""
 

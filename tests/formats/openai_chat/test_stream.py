@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from llmgate.codecs import jsons
 from llmgate.formats.openai_chat import stream as stream_module
@@ -296,3 +298,67 @@ def test_errors_in_the_stream():
     assert data == b"data: " + json.dumps({"error": error}, separators=(",", ":")).encode() + b"\n\n"
     (error,) = encoded(GatewayChunk(error=ErrorDetail("broke", "t", "c", "p")))
     assert error == {"error": {"message": "broke", "type": "t", "param": "p", "code": "c"}}
+
+
+PIECES = st.sampled_from(
+    [
+        'data: {"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":null}]}\n\n',
+        'data: {"choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": null}], "usage": null}\n\n',
+        'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n',
+        'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n',
+        'data: {"choices":[{"delta":{"content":"\\"error\\" and \\"usage\\": 1"},"finish_reason":null}]}\n\n',
+        'data: {"error":{"message":"no"}}\n\n',
+        'data: {"a":1}\ndata: {"b":2}\n\n',
+        "data: [DONE]\n\n",
+        "data: [1]\n\n",
+        ": still here\n\n",
+        "event: x\ndata: {}\n\n",
+        'data: {"choices":[]}\r\n\r\n',
+        'data: {"choices":[]} \n\n',
+        "data: {\n\n",
+        "data: }\n\n",
+        "\n",
+    ]
+).map(str.encode)
+
+
+@given(st.lists(PIECES, max_size=14), st.integers(0, 3))
+def test_a_burst_is_called_plain_only_where_each_of_its_events_is(events, start):
+    count = stream_module._count_plain(events, start)
+    assert all(map(stream_module._is_plain, events[start : start + count]))
+
+
+def test_a_burst_of_plain_events_is_plain_up_to_the_first_that_is_not():
+    plain = HELLO
+    assert stream_module._is_plain(plain)
+    assert stream_module._count_plain([plain] * 50, 0) == 50
+    assert stream_module._count_plain([b": x\n\n", *[plain] * 50, b"data: [DONE]\n\n"], 1) == 50
+    for other in (STOP, USAGE, b'data: {"error":1}\n\n'):
+        assert stream_module._count_plain([*[plain] * 20, other, *[plain] * 20], 0) == 20
+
+
+@settings(max_examples=300)
+@given(st.lists(PIECES, max_size=14), st.data())
+def test_a_relay_in_bursts_says_and_sends_what_a_relay_event_by_event_does(events, data):
+    body = b"".join([HELLO, *events])
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=4)))
+    bursts = [body[start:end] for start, end in itertools.pairwise([0, *cuts, len(body)])]
+    singles = [body[index : index + 1] for index in range(len(body))]
+    assert relayed(bursts) == relayed(singles)
+
+
+def relayed(pieces):
+    """What a client gets of a stream, the error that ends it, and what has been learned."""
+    reader = ChatStreamReader(withhold_usage=True)
+    sent, failure = b"", None
+    for piece in pieces:
+        try:
+            sent += reader.relay(piece)
+        except ProviderProtocolError as error:
+            failure = str(error)
+            break
+    try:
+        reader.finish()
+    except ProviderProtocolError as error:
+        failure = str(error)
+    return sent, failure, reader.outcome, reader.terminal.strip()

@@ -39,6 +39,7 @@ class AnthropicMessagesFormat(Format):
 
     name = FORMAT
     fields = FIELDS
+    longest_tool_name = 128
     heartbeat = PING
     request_id_header = "request-id"
     request_header_prefixes = ("anthropic-",)

@@ -36,6 +36,7 @@ class OpenAIChatFormat(Format):
 
     name = FORMAT
     fields = FIELDS
+    longest_tool_name = 64
     request_headers = frozenset()
     response_headers = frozenset(
         {

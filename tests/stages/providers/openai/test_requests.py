@@ -75,7 +75,7 @@ def test_the_credential_is_presented_as_the_row_says():
 
 
 def test_headers_by_who_has_the_last_word():
-    """Client, vendor, operator, gateway: each replaces what those before it said."""
+    """Vendor, client, operator, gateway: each replaces what those before it said."""
     row = attrs.evolve(ROW, headers={"X-Vendor": "row", "x-both": "row"})
     request = build_request(
         call(
@@ -86,7 +86,7 @@ def test_headers_by_who_has_the_last_word():
     )
     assert request.headers == {
         "x-client": "client",
-        "x-vendor": "row",
+        "x-vendor": "client",
         "x-both": "operator",
         "authorization": "Bearer sk-1",
         "content-type": "application/json",
