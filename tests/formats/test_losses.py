@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from llmgate.formats.losses import Losses, leave_out
-from llmgate.spec import ChatRequest, InvalidRequestError
+from llmgate.formats.losses import Losses, leave_out, with_parts
+from llmgate.spec import ChatRequest, InvalidRequestError, Message, Role, Text
 
 
 def test_each_thing_is_named_once_and_a_refusal_outweighs():
@@ -47,3 +47,9 @@ def test_a_choice_that_the_field_carries_is_left_alone():
     losses = Losses()
     assert leave_out(request, {"choice_count"}, (), losses) is request
     assert losses.found == ()
+
+
+def test_a_message_whose_parts_are_its_own_is_the_same():
+    message = Message(Role.USER, (Text("a"), Text("b")))
+    assert with_parts(message, list(message.parts)) is message
+    assert with_parts(message, message.parts[:1]).text == "a"

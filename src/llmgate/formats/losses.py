@@ -6,14 +6,15 @@ a promise that could not be kept, or an input that could not be carried, refuses
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import operator
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
 
-from llmgate.spec import ChatRequest, InvalidRequestError, Unsupported
+from llmgate.spec import ChatRequest, InvalidRequestError, Message, Part, Unsupported
 
-__all__ = ["Losses", "leave_out"]
+__all__ = ["Losses", "leave_out", "with_parts"]
 
 _REFUSED: Final = frozenset(
     {
@@ -103,6 +104,13 @@ def leave_out(request: ChatRequest, carried: Collection[str], handled: Collectio
         else:
             losses.report(name)
     return attrs.evolve(request, **empty) if empty else request
+
+
+def with_parts(message: Message, parts: Sequence[Part]) -> Message:
+    """The message with these parts; the very same one where they are its own, as they nearly always are."""
+    if len(parts) == len(message.parts) and all(map(operator.is_, parts, message.parts)):
+        return message
+    return attrs.evolve(message, parts=parts)
 
 
 _ABSENT: Final[Mapping[str, Any]] = {

@@ -148,10 +148,11 @@ class GatewayStream:
         if not relay:  # formats that tell no time are read where no clock is
             encoder.encode(GatewayChunk(created=int(self._frame.clock.now())))
         async for chunk in self.chunks():
-            data = chunk.raw if relay and chunk.raw else encoder.encode(chunk)
+            data = encoder.passed(chunk) + chunk.raw if relay and chunk.raw else encoder.encode(chunk)
             if data:
                 yield data
-        yield encoder.encode(GatewayChunk(final=True))
+        end = GatewayChunk(final=True, raw=self._source.terminal if relay else b"")
+        yield encoder.passed(end) + end.raw if end.raw else encoder.encode(end)
         await self.finish()
 
     async def _seal(self) -> None:

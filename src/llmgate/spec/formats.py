@@ -97,6 +97,14 @@ class StreamEncoder(ABC):
     def encode(self, chunk: GatewayChunk) -> bytes:
         """The event's bytes, ``b""`` where the wire format has none for it."""
 
+    def passed(self, chunk: GatewayChunk) -> bytes:
+        """Note that an event of this very format, the terminal marker included, goes down as it came.
+
+        Returns:
+            What must go down before it, because of what has been encoded so far.
+        """
+        return b""
+
     @abstractmethod
     def error(self, error: GatewayError) -> bytes:
         """The wire format's own error event; the stream ends after it, without the terminal marker."""

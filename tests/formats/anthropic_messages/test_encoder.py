@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import json
 
+import attrs
 import pytest
+from anthropic.types import RawMessageStreamEvent
 from hypothesis import given, settings, strategies as st
+from pydantic import TypeAdapter
 
 from formats.anthropic_messages.recorded import ANSWER, STOP
 from formats.anthropic_messages.test_stream import decoded, told
+from llmgate.codecs.sse import EventSplitter, event_data
 from llmgate.formats import get_format
 from llmgate.formats.anthropic_messages.encoder import PING, MessageStreamEncoder
 from llmgate.spec import (
@@ -22,6 +26,7 @@ from llmgate.spec import (
     Usage,
 )
 
+STOP_WRITTEN = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 FINAL = GatewayChunk(final=True)
 
 
@@ -157,6 +162,10 @@ def test_the_heartbeat_is_a_ping():
     assert decoded(PING)[1][0].choices == ()
 
 
+def test_the_terminal_marker_of_another_format_is_never_written():
+    assert MessageStreamEncoder().encode(GatewayChunk(final=True, raw=b"data: [DONE]\n\n")).endswith(STOP_WRITTEN)
+
+
 def through_openai(chunks):
     chat = get_format("openai-chat")
     encoder = chat.stream_encoder(include_usage=True)
@@ -165,7 +174,9 @@ def through_openai(chunks):
 
 def through_messages(chunks):
     encoder = MessageStreamEncoder()
-    return decoded(b"".join(encoder.encode(one) for one in chunks))[1]
+    reader, read = decoded(b"".join(encoder.encode(one) for one in chunks))
+    reader.finish()
+    return read
 
 
 def test_an_answer_survives_both_translations():
@@ -200,3 +211,56 @@ def test_chat_chunks_to_events_and_back_is_the_identity(answer, width, random):
     reason = FinishReason.TOOL_CALLS if calls else finish
     chunks += [chunk(finish=reason), GatewayChunk(usage=Usage(20, 3)), FINAL]
     assert told(through_messages(chunks)) == told(chunks)
+
+
+def relayed(change) -> bytes:
+    """What a client gets of a relayed stream in which a stage changes chunks; a changed one has no bytes of its own."""
+    encoder, data = MessageStreamEncoder(), b""
+    for one in decoded(ANSWER + STOP)[1]:
+        seen = change(one)
+        if one.final or seen is one:
+            data += encoder.passed(one) + one.raw
+        else:
+            data += encoder.encode(seen)
+    return data
+
+
+def test_what_passes_unchanged_stays_byte_for_byte():
+    assert relayed(lambda one: one) == ANSWER + STOP
+
+
+def test_a_changed_chunk_stands_in_the_block_that_is_open():
+    def louder(one):
+        if one.text:
+            return attrs.evolve(one, choices=(ChoiceDelta(parts=(Text(one.text.upper()),)),), raw=b"")
+        calls = [call for choice in one.choices for call in choice.tool_calls if call.arguments]
+        if calls:
+            return attrs.evolve(one, choices=(ChoiceDelta(tool_calls=tuple(calls)),), raw=b"")
+        return one
+
+    plain, loud = told(decoded(ANSWER + STOP)[1]), told(decoded(relayed(louder))[1])
+    assert loud == {**plain, "text": plain["text"].upper()}
+    assert relayed(louder).count(b"event: content_block_start") == ANSWER.count(b"event: content_block_start")
+    assert relayed(louder).count(b"event: content_block_stop") == ANSWER.count(b"event: content_block_stop")
+    assert relayed(louder).count(b"event: message_delta") == 1
+
+
+def test_a_changed_end_is_written_at_the_end():
+    def cut(one):
+        if any(choice.finish_reason for choice in one.choices):
+            return attrs.evolve(one, choices=(ChoiceDelta(finish_reason=FinishReason.LENGTH),), raw=b"")
+        return one
+
+    said = told(decoded(relayed(cut))[1])
+    assert (said["finish"], said["usage"]) == (FinishReason.LENGTH, Usage(15, 20, cache_read=5))
+
+
+def test_the_vendors_own_types_take_what_is_written():
+    answers = TypeAdapter(RawMessageStreamEvent)
+    encoder = MessageStreamEncoder()
+    written_events = b"".join(map(encoder.encode, through_openai(decoded(ANSWER + STOP)[1])))
+    kinds_seen = set()
+    for raw in EventSplitter().feed(written_events):
+        event = answers.validate_python(json.loads(event_data(raw)))
+        kinds_seen.add(event.type)
+    assert {"message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop"} < kinds_seen

@@ -362,3 +362,11 @@ def relayed(pieces):
     except ProviderProtocolError as error:
         failure = str(error)
     return sent, failure, reader.outcome, reader.terminal.strip()
+
+
+def test_usage_that_was_changed_goes_before_a_terminal_marker_that_passes():
+    encoder = ChatStreamEncoder(include_usage=True)
+    assert encoder.passed(GatewayChunk(raw=HELLO)) == b""
+    encoder.encode(GatewayChunk(usage=Usage(1, 2)))
+    assert b'"usage"' in encoder.passed(GatewayChunk(final=True, raw=DONE))
+    assert ChatStreamEncoder().passed(GatewayChunk(final=True, raw=DONE)) == b""

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import attrs
 
-from llmgate.codecs.jsons import dumps
-from llmgate.codecs.sse import encode_event
+from llmgate.codecs.jsons import dumps, loads
+from llmgate.codecs.sse import encode_event, event_data
 from llmgate.spec import (
     ChoiceDelta,
     ErrorDetail,
@@ -59,6 +59,7 @@ class MessageStreamEncoder(StreamEncoder):
         self._id = ""
         self._model = ""
         self._begun = False
+        self._ended = False
         self._next = 0
         self._open: str = ""
         self._writing: _Call | None = None
@@ -84,7 +85,36 @@ class MessageStreamEncoder(StreamEncoder):
             self._choice(choice, pieces)
         if chunk.final:
             self._end(pieces)
+            pieces.append(_TERMINAL)
         return b"".join(pieces)
+
+    def passed(self, chunk: GatewayChunk) -> bytes:
+        """Keep count of the blocks that go down as they came; close the one whose end was changed."""
+        before: list[bytes] = []
+        if chunk.final:
+            self._end(before)
+            return b"".join(before)
+        data = event_data(chunk.raw)
+        value = loads(data) if data else None
+        if not isinstance(value, dict):
+            return b""
+        self._usage = chunk.usage or self._usage
+        index, kind = value.get("index"), value.get("type")
+        if kind == "message_start":
+            self._begun = True
+        elif kind == "message_delta":
+            self._close(before)
+            self._ended = True
+        elif kind == "content_block_stop" and isinstance(index, int):
+            self._open, self._writing, self._next = "", None, index + 1
+        elif kind == "content_block_start" and isinstance(index, int):
+            self._close(before)
+            self._open, self._next = str((value.get("content_block") or {}).get("type")), index
+            for choice in chunk.choices:
+                for call in choice.tool_calls:
+                    self._writing = self._calls[call.index] = _Call(call.id or "", call.name or "")
+                    self._written += 1
+        return b"".join(before)
 
     def error(self, error: GatewayError) -> bytes:
         """The error as an event, in the provider's own words where they may be shown; nothing follows it."""
@@ -197,9 +227,11 @@ class MessageStreamEncoder(StreamEncoder):
                 self._flush(one, pieces)
                 self._close(pieces)
         self._close(pieces)
+        if self._ended:
+            return
         stop = encode_stop(self._finish, calls=self._written > 0, refused=self._refused)
         end = {"delta": {"stop_reason": stop, "stop_sequence": None}, "usage": encode_usage(self._usage)}
-        pieces += (_event("message_delta", end), _TERMINAL)
+        pieces.append(_event("message_delta", end))
 
 
 def _event(kind: str, value: dict[str, Any]) -> bytes:

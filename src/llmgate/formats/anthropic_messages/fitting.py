@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from llmgate.formats.losses import Losses, leave_out
+from llmgate.formats.losses import Losses, leave_out, with_parts
 from llmgate.spec import (
     Blob,
     ChatRequest,
@@ -100,7 +100,7 @@ def _messages(messages: Sequence[Message], losses: Losses) -> tuple[Message, ...
         if message.name is not None:
             losses.report("messages.name")
         parts = tuple(_parts(message.parts, f"messages[{index}]", losses))
-        kept.append(attrs.evolve(message, parts=parts))
+        kept.append(with_parts(message, parts))
     return tuple(kept)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from llmgate.formats.losses import Losses, leave_out
+from llmgate.formats.losses import Losses, leave_out, with_parts
 from llmgate.spec import ChatRequest, FileRef, Message, Part, Reasoning, Role, ToolCallResponse, Unknown
 
 from .models import ModelFacts, facts_of, nearest_effort
@@ -79,7 +79,7 @@ def _messages(messages: Sequence[Message], losses: Losses) -> Iterable[Message]:
     for index, message in enumerate(messages):
         parts = tuple(_parts(message, message.parts, f"messages[{index}]", losses))
         if parts or not message.parts:
-            yield attrs.evolve(message, parts=parts)
+            yield with_parts(message, parts)
 
 
 def _parts(message: Message, parts: Iterable[Part], path: str, losses: Losses) -> Iterable[Part]:

@@ -228,6 +228,10 @@ class ChatStreamEncoder(StreamEncoder):
             return b""
         return encode_event(dumps({**chunk.extra, **self._head, "choices": encode_choices(chunk.choices)}))
 
+    def passed(self, chunk: GatewayChunk) -> bytes:
+        """Chunks stand by themselves; only usage that has been encoded goes before the terminal marker."""
+        return self._usage_event() if chunk.final else b""
+
     def error(self, error: GatewayError) -> bytes:
         """The error as an event; nothing follows it."""
         return encode_event(encode_error(error))
