@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import anthropic
+import attrs
 import openai
 import pytest
 
 from end_to_end.gateways import gateway
 from end_to_end.loopback import loopback
 from llmgate.formats.tool_names import shortened
-from llmgate.spec import ChatRequest, ToolDefinition
+from llmgate.spec import Aspect, ChatRequest, Interceptor, Text, ToolDefinition, hookimpl
 from llmgate.testing.upstream import FakeUpstream, chat_events
 
 MESSAGES = [{"role": "user", "content": "Hello there, gateway"}]
@@ -138,6 +140,46 @@ async def test_the_stream_helper(both, model):
     assert message.stop_reason == "end_turn"
     assert message.usage.output_tokens > 0
     assert message.model
+
+
+class Shouting(Interceptor[Any]):
+    """Changes one word of a stream that it reads."""
+
+    name = "shouting"
+    reads = writes = frozenset({Aspect.STREAM})
+
+    def on_chunk(self, exchange: Any, chunk: Any) -> Any:
+        if chunk.text != "Hel":
+            return chunk
+        (choice,) = chunk.choices
+        return attrs.evolve(chunk, raw=b"", choices=(attrs.evolve(choice, parts=(Text("HEL"),)),))
+
+
+class ShoutingPlugin:
+    @hookimpl
+    def llmgate_register_interceptors(self) -> Any:
+        return Shouting
+
+
+async def test_a_stage_that_changes_a_word_of_a_stream_changes_nothing_else():
+    async with FakeUpstream() as native:
+        settings = {
+            "providers": {"anthropic": {"base-url": native.base_url}},
+            "interceptors": [{"use": "shouting"}],
+        }
+        async with loopback(settings, plugins=[ShoutingPlugin()]) as one, client_of(one) as client:
+            events = message_events(THOUGHT, TEXT, CALL, stop="tool_use")
+            native.stream(events, end="eof")
+            async with client.messages.with_streaming_response.create(
+                model="claude-sonnet-5", max_tokens=64, messages=MESSAGES, stream=True
+            ) as raw:
+                got = b"".join([piece async for piece in raw.iter_bytes()])
+    place = next(index for index, one in enumerate(events) if b'"Hel"' in one)
+    events[place] = (
+        b"event: content_block_delta\n"
+        b'data: {"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"HEL"}}\n\n'
+    )
+    assert got == b"".join(events)
 
 
 async def test_a_whole_answer_is_translated(both):

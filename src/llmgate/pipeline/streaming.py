@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import attrs
+
 from llmgate.formats import get_format
 from llmgate.spec import (
     GatewayChunk,
@@ -106,13 +108,20 @@ class GatewayStream:
                     return
                 if source.withhold_usage and chunk.usage is not None and not chunk.choices:
                     continue
-                seen = frame.chain.on_chunk(frame.view, chunk) if frame.chain.reads_stream else chunk
+                seen = self._seen(chunk) if frame.chain.reads_stream else chunk
                 if seen is not None:
                     yield seen
             if source.outcome.complete:
                 await self._seal()
                 return
             pending = await self._deadline.read(source.read_chunks)
+
+    def _seen(self, chunk: GatewayChunk) -> GatewayChunk | None:
+        """The chunk as the interceptors leave it; one that they changed no longer goes down as the bytes that came."""
+        seen = self._frame.chain.on_chunk(self._frame.view, chunk)
+        if seen is None or seen is chunk or seen.raw is not chunk.raw:
+            return seen
+        return attrs.evolve(seen, raw=b"")
 
     async def finish(self) -> None:
         """Let the upstream end by itself for a moment, then close it. Idempotent."""
