@@ -69,7 +69,7 @@ class PluginWalk(Walk):
                 time.sleep(0.05)
 
     def _serve(self, arguments: list[str]) -> None:
-        self._stop()
+        self.stop()
         self._gateway = Gateway(
             self.directory,
             *arguments,

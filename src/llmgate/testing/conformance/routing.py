@@ -108,7 +108,9 @@ class RoutingConformance(StageConformance):
         drawn = await self._drawn(context, given, views)
         if not self.weighs:
             even = [sample_deployment(one.id) for one in given]
-            assert drawn == await self._drawn(context, even, views), "weights count here: set `weighs`"
+            # Compared apart from the assertion: two thousand rankings make no readable difference, only a slow one.
+            alike = drawn == await self._drawn(context, even, views)
+            assert alike, "weights count here: set `weighs`"
             return
         first = Counter(float(ids[0].rpartition("/")[0].rpartition("-")[2]) for ids in drawn)
         for weight in (1, 2, 5):
