@@ -4,7 +4,7 @@ import attrs
 import pytest
 
 from llmgate.formats import FORMATS, get_format, read_request
-from llmgate.spec import Format, InvalidRequestError
+from llmgate.spec import UNKNOWN_MODEL, Format, InvalidRequestError, RequestHead
 from llmgate.testing.corpus import chat_corpus
 
 
@@ -45,10 +45,29 @@ def test_edits_are_patched_into_a_body_that_has_been_read_without_reading_it_ane
     edits = {"model": "other", "include_usage": True}
     patch = request.edited(temperature=1).take_patch()
     assert patch is not None
-    assert patch(edits) == (
+    assert patch(edits, UNKNOWN_MODEL) == (
         b'{"model": "other", "messages": [], "stream": true, "unknown": [1],"stream_options":{"include_usage":true}}'
     )
     assert request.take_patch() is None, "what has been read of the body is not kept"
     assert attrs.evolve(again, body=b'{"model": "another"}').take_patch() is None, "it belongs to one body only"
     monkeypatch.undo()
-    assert wire_format.patch_request(body, edits) == patch(edits)
+    assert wire_format.patch_request(body, edits) == patch(edits, UNKNOWN_MODEL)
+
+
+class Addressed(type(get_format("openai-chat"))):
+    """OpenAI's chat as it would be if its addresses said the model and whether to stream."""
+
+    name = "addressed"
+    addressed = True
+
+    def peek(self, body: bytes) -> RequestHead:
+        return RequestHead("")
+
+
+def test_an_address_says_the_model_and_whether_to_stream():
+    body = b'{"model": "of the body", "messages": []}'
+    request = read_request(Addressed(), body, model="m", stream=True)
+    assert (request.model, request.stream, request.include_usage) == ("m", True, True)
+    assert (request.chat.model, request.chat.stream, request.chat.include_usage) == ("m", True, True)
+    whole = read_request(Addressed(), body, model="m")
+    assert (whole.model, whole.stream, whole.chat.stream) == ("m", False, False)

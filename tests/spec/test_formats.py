@@ -58,3 +58,15 @@ def test_an_error_has_its_own_status_unless_a_format_says_otherwise() -> None:
 def test_two_heads_are_alike_whatever_would_patch_them() -> None:
     assert RequestHead("m", patch=lambda edits: b"") == RequestHead("m")
     assert "patch" not in repr(RequestHead("m", patch=lambda edits: b""))
+
+
+def test_an_address_holds_the_model_as_one_segment():
+    address = made(Plain).address
+    assert address("/chat", model="a/b", stream=True) == "/chat"
+    assert address("/models/{model}:do", model="a/b c?d", stream=False) == "/models/a%2Fb%20c%3Fd:do"
+
+
+@pytest.mark.parametrize("model", ["", ".", "..", "a\nb"])
+def test_a_model_that_would_lead_to_another_place_is_refused(model):
+    with pytest.raises(InvalidRequestError, match="cannot be part of an address"):
+        made(Plain).address("/models/{model}", model=model, stream=False)

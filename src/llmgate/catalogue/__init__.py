@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .addresses import resolve_base_url
 from .domains import provider_for_domain
+from .facts import facts_of
 from .models import default_model_mapping, family
 from .rows import OPENAI_RELAY_PATHS, RESERVED_NAMES, provider_row, provider_rows
 
@@ -11,6 +12,7 @@ __all__ = [
     "OPENAI_RELAY_PATHS",
     "RESERVED_NAMES",
     "default_model_mapping",
+    "facts_of",
     "family",
     "provider_for_domain",
     "provider_row",

@@ -7,7 +7,9 @@ import importlib
 from collections.abc import Mapping
 from typing import Final
 
-from llmgate.spec import Format, GatewayRequest
+import attrs
+
+from llmgate.spec import ChatRequest, Format, GatewayRequest, RequestHead
 
 __all__ = ["FORMATS", "get_format", "read_request"]
 
@@ -36,6 +38,8 @@ def read_request(
     wire_format: Format,
     body: bytes,
     *,
+    model: str | None = None,
+    stream: bool | None = None,
     router: str | None = None,
     headers: Mapping[str, str] | None = None,
     metadata: Mapping[str, str] | None = None,
@@ -47,6 +51,8 @@ def read_request(
     Args:
         wire_format: The format of the body.
         body: The request body.
+        model: The model, for a format whose requests name it in their address.
+        stream: Whether a streamed answer is wanted, for such a format.
         router: The router addressed.
         headers: The client's headers with lower-case names; those that the format does not allow upstream are left out.
         metadata: Labels for the record.
@@ -56,7 +62,10 @@ def read_request(
     Raises:
         InvalidRequestError: the body is not a request in this format.
     """
-    head = wire_format.peek(body)
+    head, decode = wire_format.peek(body), wire_format.decode_request
+    if wire_format.addressed:
+        head = attrs.evolve(head, model=model or head.model, stream=bool(stream), include_usage=bool(stream))
+        decode = functools.partial(_decode_addressed, wire_format, head)
     allows = wire_format.allows_up
     return GatewayRequest(
         operation=wire_format.operation,
@@ -65,7 +74,7 @@ def read_request(
         model=head.model,
         stream=head.stream,
         include_usage=head.include_usage,
-        decode=wire_format.decode_request,
+        decode=decode,
         router=router,
         headers={name: value for name, value in headers.items() if allows(name)} if headers else {},
         metadata=metadata or {},
@@ -73,3 +82,9 @@ def read_request(
         max_retries=max_retries,
         patches=[(body, head.patch)] if head.patch is not None else [],
     )
+
+
+def _decode_addressed(wire_format: Format, head: RequestHead, body: bytes) -> ChatRequest:
+    """The canonical request of a body, and what its address says."""
+    request = wire_format.decode_request(body)
+    return attrs.evolve(request, model=head.model, stream=head.stream, include_usage=head.include_usage)

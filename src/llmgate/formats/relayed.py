@@ -7,12 +7,14 @@ from typing import Any, ClassVar, Final, NoReturn
 
 from llmgate.codecs.jsons import REMOVE, JSONError, TopLevel, loads, top
 from llmgate.spec import (
+    UNKNOWN_MODEL,
     ChatRequest,
     ChatResponse,
     ErrorDetail,
     Format,
     GatewayError,
     InvalidRequestError,
+    ModelFacts,
     Outcome,
     ProviderProtocolError,
     StreamEncoder,
@@ -47,7 +49,7 @@ class RelayedFormat(Format):
     editable: ClassVar[Mapping[str, str]] = _ALWAYS
     """Canonical fields that can be patched into a body, and what the body calls them."""
 
-    def patch_request(self, body: bytes, edits: Mapping[str, Any]) -> bytes:
+    def patch_request(self, body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNKNOWN_MODEL) -> bytes:  # noqa: ARG002
         """The body with the fields changed that this format has; ``stream`` is left to it.
 
         Raises:
@@ -74,7 +76,7 @@ class RelayedFormat(Format):
         """There is no canonical form."""
         self._refuse()
 
-    def encode_request(self, request: ChatRequest) -> bytes:  # noqa: ARG002 - the interface
+    def encode_request(self, request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> bytes:  # noqa: ARG002 - the interface
         """There is no canonical form."""
         self._refuse()
 

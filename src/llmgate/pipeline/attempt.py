@@ -17,6 +17,7 @@ from llmgate.spec import (
     GatewayRequest,
     GatewayResponse,
     InvalidRequestError,
+    ModelFacts,
     PluginError,
     Provider,
     ProviderError,
@@ -147,11 +148,14 @@ def _call(
     body: RelayBody | ChatRequest
     if not relay:
         body = attrs.evolve(request.chat, **edits)
-        attempt.dropped_params = _losses(wire_format, body, get_format(request.format))
+        attempt.dropped_params = _losses(wire_format, body, attempt.deployment.facts, get_format(request.format))
     elif not edits:
         body = RelayBody(request.body)
     else:
-        body = RelayBody(patch(edits) if patch is not None else wire_format.patch_request(request.body, edits))
+        facts = attempt.deployment.facts
+        body = RelayBody(
+            patch(edits, facts) if patch is not None else wire_format.patch_request(request.body, edits, facts)
+        )
     return AttemptCall(
         operation=request.operation,
         deployment=attempt.deployment,
@@ -165,14 +169,14 @@ def _call(
     )
 
 
-def _losses(wire_format: Format, chat: ChatRequest, inbound: Format) -> Sequence[str]:
+def _losses(wire_format: Format, chat: ChatRequest, facts: ModelFacts, inbound: Format) -> Sequence[str]:
     """What a translation leaves out or changes, as the caller writes it.
 
     Raises:
         InvalidRequestError: something cannot be left out.
     """
     lost = []
-    for one in wire_format.unsupported(chat):
+    for one in wire_format.unsupported(chat, facts):
         name = inbound.fields.get(one.param, one.param)
         if one.kind == "refuse":
             raise InvalidRequestError(one.reason, param=name, code="unsupported_parameter")

@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 
-from llmgate.catalogue import family, provider_row
+from llmgate.catalogue import facts_of, family, provider_row
 from llmgate.formats import get_format
 from llmgate.spec import (
     Deployment,
@@ -303,4 +303,4 @@ def _owns(provider: Provider, model: str) -> bool:
 
 
 def _deployment(provider: Provider, model: str, weight: float = 1.0) -> Deployment:
-    return Deployment(f"{provider.name}/{model}", provider, model, weight)
+    return Deployment(f"{provider.name}/{model}", provider, model, weight, facts_of(model))

@@ -50,6 +50,7 @@ from .messages import (
     Unknown,
     Uri,
 )
+from .models import UNKNOWN_MODEL, ModelFacts
 from .operations import Operation
 from .providers import AttemptCall, ProviderAdapter, RelayBody
 from .requests import EDITABLE_FIELDS, ChatRequest, GatewayRequest, OutputFormat, RelayTarget
@@ -74,6 +75,7 @@ from .usage import Usage
 __all__ = [
     "EDITABLE_FIELDS",
     "KINDS",
+    "UNKNOWN_MODEL",
     "Aspect",
     "Attempt",
     "AttemptCall",
@@ -107,6 +109,7 @@ __all__ = [
     "InvalidRequestError",
     "Logger",
     "Message",
+    "ModelFacts",
     "ModelNotFoundError",
     "NoConfig",
     "NoDeploymentError",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from .identity import SecretRef
+from .models import UNKNOWN_MODEL, ModelFacts
 
 __all__ = ["CredentialHeader", "Deployment", "Provider", "ProviderRow", "Timeouts"]
 
@@ -44,8 +45,8 @@ class ProviderRow:
         name: The id that configurations use, kebab-case.
         title: How people write it.
         base_url: The vendor's address with its version path; None when each customer has one of their own.
-        formats: The wire formats spoken and the path of each below ``base_url``, preferred first; empty for a
-            relay-only row.
+        formats: The wire formats spoken and the path of each below ``base_url``, preferred first, ``{model}`` standing
+            for the model; empty for a relay-only row.
         adapter: The ``ProviderAdapter`` that serves it.
         credential: How the credential is presented; None for a keyless provider.
         key_variables: Environment variables that hold the credential, first found wins.
@@ -127,12 +128,14 @@ class Deployment:
         provider: The provider, as configured.
         model: The model's name at that provider.
         weight: Its share, for strategies that weigh.
+        facts: What is known of the model.
     """
 
     id: str
     provider: Provider = attrs.field(eq=False)
     model: str = attrs.field(eq=False)
     weight: float = attrs.field(default=1.0, eq=False)
+    facts: ModelFacts = attrs.field(default=UNKNOWN_MODEL, eq=False, repr=False)
 
     @property
     def provider_name(self) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
+from urllib.parse import quote
 
 import attrs
 
-from .errors import GatewayError
+from .errors import GatewayError, InvalidRequestError
+from .models import UNKNOWN_MODEL, ModelFacts
 from .operations import Operation
 from .requests import ChatRequest
 from .responses import ChatResponse, ErrorDetail, GatewayChunk, Outcome
@@ -36,7 +38,7 @@ class RequestHead:
     stream: bool = False
     include_usage: bool = False
     user: str | None = None
-    patch: Callable[[Mapping[str, Any]], bytes] | None = attrs.field(default=None, eq=False, repr=False)
+    patch: Callable[[Mapping[str, Any], ModelFacts], bytes] | None = attrs.field(default=None, eq=False, repr=False)
 
 
 @attrs.frozen
@@ -130,6 +132,8 @@ class Format(ABC):
     """What the names of more such headers begin with (lower case)."""
     request_id_header: ClassVar[str] = "x-request-id"
     """The response header in which clients of this format look for the id of their request."""
+    addressed: ClassVar[bool] = False
+    """Whether the model and streaming are said by the address of a request rather than by its body."""
     longest_tool_name: ClassVar[int | None] = None
     """How long a tool's name of ``[a-zA-Z0-9_-]`` may be; None where it may be anything."""
     fields: ClassVar[Mapping[str, str]] = {}
@@ -152,19 +156,28 @@ class Format(ABC):
         """
 
     @abstractmethod
-    def encode_request(self, request: ChatRequest) -> bytes:
-        """The request in this format."""
+    def encode_request(self, request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
+        """The request in this format.
 
-    def unsupported(self, request: ChatRequest) -> Sequence[Unsupported]:
+        Args:
+            request: What is asked.
+            facts: What is known of the model that is asked.
+
+        Raises:
+            InvalidRequestError: something in it that cannot be left out has no counterpart in this format.
+        """
+
+    def unsupported(self, request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> Sequence[Unsupported]:
         """What ``encode_request`` cannot write of a request that came in another format; nothing is dropped silently.
 
         Args:
             request: The request; ``extra_format`` says which format it came in.
+            facts: What is known of the model that is asked.
         """
         return ()
 
     @abstractmethod
-    def patch_request(self, body: bytes, edits: Mapping[str, Any]) -> bytes:
+    def patch_request(self, body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
         """The body with canonical fields changed and every other byte left as it was; no edits, the same object."""
 
     @abstractmethod
@@ -194,6 +207,26 @@ class Format(ABC):
     @abstractmethod
     def encode_error(self, error: GatewayError) -> bytes:
         """An error body in this format."""
+
+    def address(self, path: str, *, model: str, stream: bool) -> str:
+        """Where a request goes, below the provider's address.
+
+        Args:
+            path: What the provider's row says, ``{model}`` standing for the model.
+            model: The model.
+            stream: Whether a streamed answer is wanted.
+
+        Returns:
+            A path, with a query where the format has one; the model is one segment of it, whatever is in its name.
+
+        Raises:
+            InvalidRequestError: the model's name would lead to another place.
+        """
+        if "{model}" not in path:
+            return path
+        if model in ("", ".", "..") or not model.isprintable():
+            raise InvalidRequestError("the model's name cannot be part of an address: write another", param="model")
+        return path.replace("{model}", quote(model, safe=""))
 
     def error_status(self, error: GatewayError) -> int:
         """The HTTP status of an error in this format."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 import attrs
 
 from .messages import Message, ToolChoice, ToolDefinition
+from .models import ModelFacts
 from .operations import Operation
 
 __all__ = ["EDITABLE_FIELDS", "ChatRequest", "GatewayRequest", "OutputFormat", "RelayTarget"]
@@ -135,10 +136,12 @@ class GatewayRequest:
     relay: RelayTarget | None = None
     deadline: float | None = None
     max_retries: int | None = None
-    _patches: list[tuple[bytes, Callable[[Mapping[str, Any]], bytes]]] = attrs.field(factory=list, repr=False)
+    _patches: list[tuple[bytes, Callable[[Mapping[str, Any], ModelFacts], bytes]]] = attrs.field(
+        factory=list, repr=False
+    )
     _decoded: list[ChatRequest] = attrs.field(factory=list, repr=False, init=False)
 
-    def take_patch(self) -> Callable[[Mapping[str, Any]], bytes] | None:
+    def take_patch(self) -> Callable[[Mapping[str, Any], ModelFacts], bytes] | None:
         """What patches edits into the body without reading it anew; None where there is nothing.
 
         Only the first caller gets it: it holds all that has been read of the body, which would otherwise stay in

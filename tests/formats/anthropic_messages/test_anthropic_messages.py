@@ -11,6 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from llmgate.formats import get_format
 from llmgate.spec import (
+    UNKNOWN_MODEL,
     Blob,
     ChatChoice,
     ChatRequest,
@@ -184,7 +185,7 @@ def test_an_edit_is_read_back_and_the_rest_untouched(request, data):
     patched = FORMAT.patch_request(body, edits)
     wanted, got = attrs.evolve(FORMAT.decode_request(body), **edits), FORMAT.decode_request(patched)
     assert attrs.evolve(got, extra={}) == attrs.evolve(wanted, extra={})
-    assert FORMAT.peek(body).patch(edits) == patched
+    assert FORMAT.peek(body).patch(edits, UNKNOWN_MODEL) == patched
     if not edits:
         assert patched is body
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from llmgate.catalogue import facts_of
 from llmgate.formats import get_format
 from llmgate.spec import ChatRequest, Message, Role, Text
 
@@ -14,7 +15,7 @@ MESSAGES, CHAT = get_format("anthropic-messages"), get_format("openai-chat")
 
 def lost(model: str = "claude-sonnet-4-5", **fields) -> dict[str, str]:
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": "q"}], **fields}).encode()
-    return {one.param: one.kind for one in MESSAGES.unsupported(CHAT.decode_request(body))}
+    return {one.param: one.kind for one in MESSAGES.unsupported(CHAT.decode_request(body), facts_of(model))}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from llmgate.formats.anthropic_messages.parts import decode_block, encode_block, tool_input
-from llmgate.formats.openai_chat.fields import ShapeError
+from llmgate.formats.fields import ShapeError
 from llmgate.spec import Blob, FileRef, InvalidRequestError, Reasoning, Refusal, Text, ToolCall, Unknown, Uri
 
 BLOCKS = [

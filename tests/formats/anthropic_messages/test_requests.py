@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from llmgate.catalogue import facts_of
 from llmgate.formats import get_format
 from llmgate.spec import InvalidRequestError
 from llmgate.testing.corpus import chat_corpus
@@ -20,19 +21,20 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "ob
 
 def from_chat(model: str = "claude-sonnet-4-5", **fields) -> dict:
     body = json.dumps({"model": model, "messages": USER, **fields}).encode()
-    return json.loads(MESSAGES.encode_request(CHAT.decode_request(body)))
+    return json.loads(MESSAGES.encode_request(CHAT.decode_request(body), facts_of(model)))
 
 
 def to_chat(model: str = "m", **fields) -> dict:
     body = json.dumps({"model": model, "max_tokens": 4096, "messages": USER, **fields}).encode()
-    return json.loads(CHAT.encode_request(MESSAGES.decode_request(body)))
+    return json.loads(CHAT.encode_request(MESSAGES.decode_request(body), facts_of(model)))
 
 
 @pytest.mark.parametrize("name", [name for name in chat_corpus() if name not in ("full", "media")])
 def test_the_corpus_of_chat_matches_its_golden_file(name, update_golden):
     """Both ways: what chat asks, written for this format, and that written for chat again."""
-    there = MESSAGES.encode_request(CHAT.decode_request(chat_corpus()[name]))
-    back = CHAT.encode_request(MESSAGES.decode_request(there))
+    asked = CHAT.decode_request(chat_corpus()[name])
+    there = MESSAGES.encode_request(asked, facts_of(asked.model))
+    back = CHAT.encode_request(MESSAGES.decode_request(there), facts_of(asked.model))
     text = json.dumps({"there": json.loads(there), "back": json.loads(back)}, indent=2, ensure_ascii=False) + "\n"
     assert_golden(GOLDEN / f"{name}.json", text, update=update_golden)
 
@@ -385,9 +387,9 @@ def test_what_thinking_says_beyond_an_effort_is_kept():
     }
     raw = json.dumps(body).encode()
     assert json.loads(MESSAGES.encode_request(MESSAGES.decode_request(raw))) == body
-    changed = json.loads(MESSAGES.patch_request(raw, {"reasoning_effort": "high"}))
+    changed = json.loads(MESSAGES.patch_request(raw, {"reasoning_effort": "high"}, facts_of("claude-opus-5")))
     assert changed["thinking"] == {"type": "adaptive", "display": "summarized"}
     assert changed["output_config"] == {"effort": "high", "x_more": 1}
-    gone = json.loads(MESSAGES.patch_request(raw, {"reasoning_effort": None}))
+    gone = json.loads(MESSAGES.patch_request(raw, {"reasoning_effort": None}, facts_of("claude-opus-5")))
     assert "thinking" not in gone
     assert gone["output_config"] == {"x_more": 1}

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from llmgate.formats.anthropic_messages.models import facts_of
-from llmgate.formats.anthropic_messages.thinking import decode_effort, encode_effort, nearest_effort
+from llmgate.catalogue import facts_of
+from llmgate.formats.anthropic_messages.thinking import decode_effort, encode_effort
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,3 @@ ADAPTIVE = {"type": "adaptive", "display": "summarized"}
 )
 def test_writes_what_the_model_takes(model, effort, limit, written):
     assert encode_effort(effort, facts_of(model), limit) == written
-
-
-def test_the_nearest_effort():
-    assert nearest_effort("max", facts_of("claude-opus-4-5")) == "high"
-    assert nearest_effort("odd", facts_of("claude-opus-5")) is None
-    assert nearest_effort("low", facts_of("claude-sonnet-4-5")) is None

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from llmgate.catalogue import facts_of
 from llmgate.formats import get_format
 from llmgate.spec import InvalidRequestError
 
@@ -64,10 +65,10 @@ def said(role: str, *blocks) -> dict:
     ],
 )
 def test_what_is_lost(model, fields, found):
-    assert {one.param: one.kind for one in CHAT.unsupported(request(model, **fields))} == found
+    assert {one.param: one.kind for one in CHAT.unsupported(request(model, **fields), facts_of(model))} == found
     if "refuse" in found.values():
         with pytest.raises(InvalidRequestError) as failure:
-            CHAT.encode_request(request(model, **fields))
+            CHAT.encode_request(request(model, **fields), facts_of(model))
         assert failure.value.param in found
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmgate.formats.openai_chat.fields import ShapeError
+from llmgate.formats.fields import ShapeError
 from llmgate.formats.openai_chat.messages import decode_message, encode_messages
 from llmgate.spec import Blob, Message, Reasoning, Role, Text, ToolCall, ToolCallResponse, Unknown
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmgate.formats.openai_chat.fields import ShapeError
+from llmgate.formats.fields import ShapeError
 from llmgate.formats.openai_chat.parts import decode_part, encode_part
 from llmgate.spec import Blob, FileRef, InvalidRequestError, Reasoning, Refusal, Text, ToolCall, Unknown, Uri
 

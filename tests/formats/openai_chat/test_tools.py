@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmgate.formats.openai_chat.fields import ShapeError
+from llmgate.formats.fields import ShapeError
 from llmgate.formats.openai_chat.tools import (
     decode_output_format,
     decode_tool,

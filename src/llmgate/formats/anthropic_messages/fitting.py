@@ -13,12 +13,14 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from llmgate.formats.efforts import effort_above
 from llmgate.formats.losses import Losses, leave_out, with_parts
 from llmgate.spec import (
     Blob,
     ChatRequest,
     FileRef,
     Message,
+    ModelFacts,
     OutputFormat,
     Part,
     Reasoning,
@@ -32,12 +34,13 @@ from llmgate.spec import (
     Uri,
 )
 
-from .models import DEFAULT_MAX_TOKENS, ModelFacts, facts_of
 from .parts import FORMAT
 from .schemas import is_closed, narrowed
-from .thinking import nearest_effort
 
-__all__ = ["DIALECT", "FIELDS", "fitted"]
+__all__ = ["DEFAULT_MAX_TOKENS", "DIALECT", "FIELDS", "fitted"]
+
+DEFAULT_MAX_TOKENS: Final = 32_000
+"""``max_tokens`` for a request that sets no limit, since this format demands one; every listed model takes it."""
 
 FIELDS: Final = {
     "model": "model",
@@ -70,12 +73,11 @@ _TIERS: Final = {"auto": "auto", "default": "standard_only", "standard_only": "s
 _NEVER_WITHOUT: Final = "leave it out or choose another model"
 
 
-def fitted(request: ChatRequest) -> tuple[ChatRequest, Losses]:
+def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses]:
     """The request as this format can say it, and what was lost; one that came in this format is left as it is."""
     losses = Losses()
     if request.extra_format == FORMAT:
         return request, losses
-    facts = facts_of(request.model)
     request = leave_out(request, FIELDS, _handled(request), losses)
     changes: dict[str, Any] = {"messages": _messages(request.messages, losses)}
     changes |= _tools(request, facts, losses)
@@ -217,8 +219,8 @@ def _thinking(request: ChatRequest, facts: ModelFacts, losses: Losses) -> ChatRe
         if facts.thinking == "always":
             losses.adjust("reasoning_effort")
         return request
-    if facts.thinking != "budget":
-        nearest = nearest_effort(effort, facts)
+    if facts.thinking in ("adaptive", "always"):
+        nearest = effort_above(effort, facts.efforts or ())
         if nearest != effort:
             losses.adjust("reasoning_effort")
         return attrs.evolve(request, reasoning_effort=nearest)

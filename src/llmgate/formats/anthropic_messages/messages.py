@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 
-from llmgate.formats.openai_chat.fields import ShapeError, as_object, as_text, rest
+from llmgate.formats.fields import ShapeError, as_object, as_text, rest
 from llmgate.spec import Message, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolCallResponse
 
 from .parts import decode_content, encode_block, encode_blocks

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
-from llmgate.formats.openai_chat.fields import ShapeError, as_boolean, as_object, as_text, optional, rest
+from llmgate.formats.fields import ShapeError, as_boolean, as_object, as_text, optional, rest
 from llmgate.spec import (
     Blob,
     FileRef,

@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 
 from llmgate.codecs.jsons import REMOVE, JSONError, TopLevel, dumps, top
-from llmgate.formats.openai_chat.fields import (
+from llmgate.formats.fields import (
     ShapeError,
     as_integer,
     as_list,
@@ -22,11 +22,18 @@ from llmgate.formats.openai_chat.fields import (
     optional,
     rest,
 )
-from llmgate.spec import EDITABLE_FIELDS, ChatRequest, InvalidRequestError, OutputFormat, RequestHead
+from llmgate.spec import (
+    EDITABLE_FIELDS,
+    UNKNOWN_MODEL,
+    ChatRequest,
+    InvalidRequestError,
+    ModelFacts,
+    OutputFormat,
+    RequestHead,
+)
 
-from .fitting import DIALECT, fitted
+from .fitting import DEFAULT_MAX_TOKENS, DIALECT, fitted
 from .messages import decode_message, decode_system, encode_conversation
-from .models import DEFAULT_MAX_TOKENS, facts_of
 from .parts import FORMAT
 from .thinking import decode_effort, encode_effort
 from .tools import decode_tool, decode_tool_choice, encode_tool_choice, encode_tools
@@ -76,16 +83,15 @@ def decode_request(body: bytes) -> ChatRequest:
         raise InvalidRequestError(str(error), param=error.path) from None
 
 
-def encode_request(request: ChatRequest) -> bytes:
+def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
     """The request in this format.
 
     Raises:
         InvalidRequestError: something in it that cannot be left out has no counterpart in this format.
     """
     own = request.extra_format in ("", FORMAT)
-    request, losses = fitted(request)
+    request, losses = fitted(request, facts)
     losses.check()
-    facts = facts_of(request.model)
     system, turns = encode_conversation(
         request.messages, own=own, system_turns=facts.system_turns, prefill=facts.prefill
     )
@@ -98,7 +104,7 @@ def encode_request(request: ChatRequest) -> bytes:
     value |= {"stop_sequences": list(request.stop_sequences)} if request.stop_sequences else {}
     value |= {} if request.user is None else {"metadata": {"user_id": request.user}}
     value |= {"stream": True} if request.stream else {}
-    value |= _encode_thinking(request, value["max_tokens"])
+    value |= _encode_thinking(request, facts, value["max_tokens"])
     value |= _encode_output(request.output_format, value.get("output_config", {}))
     value["messages"] = turns
     try:
@@ -107,7 +113,7 @@ def encode_request(request: ChatRequest) -> bytes:
         raise InvalidRequestError(f"the request {error}") from None
 
 
-def patch_request(body: bytes, edits: Mapping[str, Any]) -> bytes:
+def patch_request(body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
     """The body with canonical fields changed and every other byte left as it was.
 
     An edit of a field that this format does not have changes nothing.
@@ -116,10 +122,10 @@ def patch_request(body: bytes, edits: Mapping[str, Any]) -> bytes:
         TypeError: an edit names a field that may not be edited.
         InvalidRequestError: the body is not a request, or an edit has no counterpart in this format.
     """
-    return _patched(_top(body), edits) if edits.keys() - _UNSAID else body
+    return _patched(_top(body), edits, facts) if edits.keys() - _UNSAID else body
 
 
-def _patched(read: TopLevel, edits: Mapping[str, Any]) -> bytes:
+def _patched(read: TopLevel, edits: Mapping[str, Any], facts: ModelFacts) -> bytes:
     unknown = edits.keys() - EDITABLE_FIELDS
     if unknown:
         raise TypeError(f"{', '.join(sorted(unknown))}: not a field of a chat request that may be edited")
@@ -131,7 +137,7 @@ def _patched(read: TopLevel, edits: Mapping[str, Any]) -> bytes:
         absent = DEFAULT_MAX_TOKENS if name == "max_output_tokens" else REMOVE
         changes[wire] = absent if value is None else list(value) if name == "stop_sequences" else value
     if said & _TOGETHER.keys():
-        changes |= _patch_together(read, edits, said)
+        changes |= _patch_together(read, edits, facts, said)
     try:
         return read.patched(changes)
     except JSONError as error:
@@ -150,12 +156,14 @@ _TOGETHER: Final[Mapping[str, tuple[str, ...]]] = {
 """Canonical fields that share a field of the format with others, or stand in several: these are written anew."""
 
 
-def _patch_together(read: TopLevel, edits: Mapping[str, Any], said: frozenset[str] | set[str]) -> dict[str, Any]:
+def _patch_together(
+    read: TopLevel, edits: Mapping[str, Any], facts: ModelFacts, said: frozenset[str] | set[str]
+) -> dict[str, Any]:
     empty: Mapping[str, Any] = {"messages": (), "tools": ()}
     chosen: dict[str, Any] = {
         name: empty.get(name) if edits[name] is None else edits[name] for name in said & _TOGETHER.keys()
     }
-    written = top(encode_request(attrs.evolve(decode_request(read.body), **chosen)))
+    written = top(encode_request(attrs.evolve(decode_request(read.body), **chosen), facts))
     names = dict.fromkeys(wire for name in sorted(chosen) for wire in _TOGETHER[name])
     return {name: written.get(name, REMOVE) for name in names if read.has(name) or written.has(name)}
 
@@ -178,7 +186,7 @@ def _head(read: TopLevel) -> RequestHead:
     metadata = read.get("metadata")
     user = metadata.get("user_id") if isinstance(metadata, dict) else None
     user = user if isinstance(user, str) else None
-    return RequestHead(model, bool(stream), bool(stream), user, patch=lambda edits: _patched(read, edits))
+    return RequestHead(model, bool(stream), bool(stream), user, patch=lambda edits, facts: _patched(read, edits, facts))
 
 
 def _decode(source: dict[str, Any], head: RequestHead) -> ChatRequest:
@@ -237,7 +245,7 @@ def _encode_tools(request: ChatRequest, *, own: bool) -> dict[str, Any]:
     return value if choice is None else {**value, "tool_choice": choice}
 
 
-def _encode_thinking(request: ChatRequest, max_tokens: int) -> dict[str, Any]:
+def _encode_thinking(request: ChatRequest, facts: ModelFacts, max_tokens: int) -> dict[str, Any]:
     """``thinking`` and ``output_config.effort``: as they came while they still say the same, else anew."""
     thinking, config, effort = (
         request.extra.get("thinking"),
@@ -252,7 +260,7 @@ def _encode_thinking(request: ChatRequest, max_tokens: int) -> dict[str, Any]:
         return {**value, "output_config": kept} if kept else value
     if effort is None:
         return {}
-    asked, word = encode_effort(effort, facts_of(request.model), max_tokens)
+    asked, word = encode_effort(effort, facts, max_tokens)
     value = {} if asked is None else {"thinking": asked}
     return value if word is None else {**value, "output_config": {"effort": word}}
 

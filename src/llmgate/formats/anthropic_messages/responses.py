@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
-from llmgate.formats.openai_chat.fields import ShapeError, as_list, as_text, merged, optional, rest
+from llmgate.formats.fields import ShapeError, as_list, as_text, merged, optional, rest
 from llmgate.spec import (
     Blob,
     ChatChoice,

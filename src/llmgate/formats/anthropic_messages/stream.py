@@ -5,14 +5,15 @@ Source: Anthropic documentation, "Streaming messages". A stream is complete with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
 
 from llmgate.codecs.jsons import JSONError, loads
 from llmgate.codecs.sse import EventSplitter, event_data, event_name
-from llmgate.spec import ChoiceDelta, ErrorDetail, GatewayChunk, Outcome, ProviderProtocolError, StreamReader
+from llmgate.formats.reading import FrameReader
+from llmgate.spec import ChoiceDelta, ErrorDetail, GatewayChunk
 
 from .errors import error_in
 from .events import DELTAS, BlockReader, Counts, stop_of
@@ -24,87 +25,13 @@ _PLAIN: Final = b"event: content_block_delta\ndata: {"
 _STOP: Final = "message_stop"
 
 
-class MessageStreamReader(StreamReader):
+class MessageStreamReader(FrameReader):
     """Reads one stream of message events. Usage is part of every stream, so that nothing is withheld."""
 
     def __init__(self) -> None:
-        self.outcome = Outcome()
-        self._splitter = EventSplitter()
+        super().__init__(EventSplitter(), "message events")
         self._counts = Counts()
         self._blocks = BlockReader()
-        self._terminal = b""
-        self._broken: ProviderProtocolError | None = None
-
-    @property
-    def terminal(self) -> bytes:
-        """The terminal marker's own bytes."""
-        return self._terminal
-
-    def relay(self, data: bytes) -> bytes:
-        """The bytes of every whole event, less the terminal marker and error events."""
-        held = self._splitter.pending
-        events = self._split(data)
-        kept: list[bytes] = []
-        content = self.outcome.content
-        for raw in events:
-            if content and _is_plain(raw):
-                kept.append(raw)
-                continue
-            if self._ended:
-                break
-            if self._guarded(self._observe, raw, kept):
-                kept.append(raw)
-            content = self.outcome.content and not self._ended
-        if len(kept) == len(events) and not held and not self._splitter.pending and len(data) == sum(map(len, kept)):
-            return data  # nothing is held back: the very bytes go on
-        return b"".join(kept)
-
-    def decode(self, data: bytes) -> Sequence[GatewayChunk]:
-        """A chunk for every whole event, pings and the terminal marker included."""
-        chunks: list[GatewayChunk] = []
-        for raw in self._split(data):
-            if self._ended:
-                break
-            chunk = self._guarded(self._decode, raw, chunks)
-            if chunk is not None:
-                chunks.append(chunk)
-        return chunks
-
-    def finish(self) -> None:
-        """Say that the upstream has closed."""
-        if self._broken is None and not self._ended and self._splitter.pending:
-            # The terminal marker lacks only the blank line behind it: some servers close too soon.
-            for raw in self._splitter.feed(b"\n\n"):
-                if _names_stop(raw):
-                    self._note_terminal(raw)
-        if self._broken is not None:
-            raise self._broken
-        if not self.outcome.complete:
-            message = "the stream ended before its terminal marker"
-            raise ProviderProtocolError(message, code="incomplete_stream", retryable=True)
-
-    @property
-    def _ended(self) -> bool:
-        return self.outcome.complete or self.outcome.error is not None or self._broken is not None
-
-    def _split(self, data: bytes) -> list[bytes]:
-        if self._broken is not None:
-            raise self._broken
-        try:
-            return [] if self._ended else self._splitter.feed(data)
-        except ValueError as error:
-            self._broken = _broken(str(error))
-            raise self._broken from None
-
-    def _guarded(self, step: Callable[[bytes], Any], raw: bytes, before: Sequence[Any]) -> Any:
-        """One event; when it is broken, what came before it goes out first and the error comes with the next call."""
-        try:
-            return step(raw)
-        except ProviderProtocolError as error:
-            self._broken = error
-            if not before:
-                raise
-            return None
 
     def _observe(self, raw: bytes) -> bool:
         """Look at an event; whether it goes down to the client."""
@@ -146,9 +73,9 @@ class MessageStreamReader(StreamReader):
             if name == "error":
                 self.outcome.error = ErrorDetail("the provider sent an error that is not JSON")
                 return None
-            raise _broken(f"an event is {error}") from None
+            raise self._broken(f"an event is {error}") from None
         if not isinstance(value, dict):
-            raise _broken("an event is not a JSON object")
+            raise self._broken("an event is not a JSON object")
         kind = value.get("type")
         kind = kind if isinstance(kind, str) else name
         if kind == "error" or name == "error":
@@ -161,9 +88,11 @@ class MessageStreamReader(StreamReader):
             return None
         return kind, value
 
-    def _note_terminal(self, raw: bytes) -> None:
-        self._terminal = raw
-        self.outcome.complete = True
+    def _is_plain(self, raw: bytes) -> bool:
+        return _is_plain(raw)
+
+    def _ends(self, raw: bytes) -> bool:
+        return _names_stop(raw)
 
     def _note(self, kind: str, value: Mapping[str, Any]) -> Any:
         """Keep what an event tells; the usage so far where it tells any."""
@@ -215,7 +144,3 @@ def _names_stop(raw: bytes) -> bool:
     except JSONError:
         return False
     return isinstance(value, dict) and value.get("type", (event_name(raw) or b"").decode("utf-8", "replace")) == _STOP
-
-
-def _broken(reason: str) -> ProviderProtocolError:
-    return ProviderProtocolError(f"the stream is not one of message events: {reason}", retryable=True)

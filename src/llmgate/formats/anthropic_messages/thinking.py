@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from .models import ModelFacts
+from llmgate.formats.efforts import EFFORTS, effort_above
+from llmgate.spec import ModelFacts
 
-__all__ = ["decode_effort", "encode_effort", "nearest_effort"]
+__all__ = ["decode_effort", "encode_effort"]
 
 _BUDGETS: Final = {"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16384}
 _LEAST: Final = 1024
-_ORDER: Final = ("minimal", "low", "medium", "high", "xhigh", "max")
 
 
 def decode_effort(thinking: Any, output_config: Any) -> str | None:
     """The canonical effort that both fields together ask for; None where they ask for none."""
     effort = output_config.get("effort") if isinstance(output_config, Mapping) else None
-    effort = effort if isinstance(effort, str) and effort in _ORDER else None
+    effort = effort if isinstance(effort, str) and effort in EFFORTS[1:] else None
     if not isinstance(thinking, Mapping):
         return effort
     match thinking.get("type"):
@@ -47,18 +47,10 @@ def encode_effort(effort: str, facts: ModelFacts, max_tokens: int) -> tuple[dict
         if facts.thinking == "always":
             return None, facts.efforts[0] if facts.efforts else None
         return {"type": "disabled"}, None
-    if facts.thinking != "budget":
-        return {"type": "adaptive", "display": "summarized"}, nearest_effort(effort, facts)
+    if facts.thinking in ("adaptive", "always"):
+        return {"type": "adaptive", "display": "summarized"}, effort_above(effort, facts.efforts or ())
     budget = min(_BUDGETS.get(effort, _BUDGETS["high"]), max_tokens - 1)
     return (None if budget < _LEAST else {"type": "enabled", "budget_tokens": budget}), None
-
-
-def nearest_effort(effort: str, facts: ModelFacts) -> str | None:
-    """The model's own word for an effort: the same, else the next above, else the highest it has."""
-    if not facts.efforts or effort in facts.efforts or effort not in _ORDER:
-        return effort if effort in facts.efforts else None
-    above = [one for one in _ORDER[_ORDER.index(effort) :] if one in facts.efforts]
-    return above[0] if above else facts.efforts[-1]
 
 
 def _effort_of(budget: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from llmgate.formats.openai_chat.fields import as_boolean, as_object, as_text, optional, rest
+from llmgate.formats.fields import as_boolean, as_object, as_text, optional, rest
 from llmgate.spec import InvalidRequestError, ToolChoice, ToolDefinition
 
 __all__ = ["decode_tool", "decode_tool_choice", "encode_tool_choice", "encode_tools"]

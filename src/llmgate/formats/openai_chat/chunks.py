@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from llmgate.codecs.jsons import dumps
+from llmgate.formats.fields import rest
 from llmgate.spec import ChoiceDelta, GatewayChunk, Reasoning, Text, ToolCallDelta, Usage
 
-from .fields import rest
 from .messages import decode_reasoning, encode_reasoning
 from .responses import decode_finish
 from .usage import decode_usage

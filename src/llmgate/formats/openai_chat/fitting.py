@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import attrs
 
+from llmgate.formats.efforts import effort_below
 from llmgate.formats.losses import Losses, leave_out, with_parts
-from llmgate.spec import ChatRequest, FileRef, Message, Part, Reasoning, Role, ToolCallResponse, Unknown
+from llmgate.spec import ChatRequest, FileRef, Message, ModelFacts, Part, Reasoning, Role, ToolCallResponse, Unknown
 
-from .models import ModelFacts, facts_of, nearest_effort
 from .parts import FORMAT
 
 __all__ = ["FIELDS", "fitted"]
@@ -47,12 +47,11 @@ _MOST_STOPS: Final = 4
 _TIERS: Final = frozenset({"auto", "default", "flex", "priority", "scale"})
 
 
-def fitted(request: ChatRequest) -> tuple[ChatRequest, Losses]:
+def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses]:
     """The request as this format can say it, and what was lost; one that came in this format is left as it is."""
     losses = Losses()
     if request.extra_format in ("", FORMAT):
         return request, losses
-    facts = facts_of(request.model)
     request = leave_out(request, _CARRIED, _handled(request), losses)
     for tool in request.tools:
         if "type" in tool.extra:
@@ -110,7 +109,7 @@ def _effort(request: ChatRequest, facts: ModelFacts, losses: Losses) -> str | No
         return "none"
     if effort is None or facts.efforts is None:
         return None if effort == "none" else effort
-    nearest = nearest_effort(effort, facts.efforts)
+    nearest = effort_below(effort, facts.efforts)
     if nearest != effort and not (effort == "none" and nearest is None):
         losses.adjust("reasoning_effort") if nearest else losses.report("reasoning_effort")
     return nearest

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from llmgate.codecs.jsons import dumps
+from llmgate.formats.fields import ShapeError, as_list, as_object, as_text, optional, rest
 from llmgate.spec import Message, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolCallResponse, Unknown
 
-from .fields import ShapeError, as_list, as_object, as_text, optional, rest
 from .parts import FORMAT, decode_part, encode_part
 
 __all__ = ["decode_content", "decode_message", "decode_reasoning", "encode_messages", "encode_reasoning", "encode_turn"]

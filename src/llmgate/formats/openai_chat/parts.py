@@ -11,9 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from llmgate.formats.fields import ShapeError, as_object, as_text, merged, optional, rest
 from llmgate.spec import Blob, FileRef, InvalidRequestError, Part, Reasoning, Refusal, Text, Unknown, Uri
-
-from .fields import ShapeError, as_object, as_text, merged, optional, rest
 
 __all__ = ["FORMAT", "decode_part", "encode_part"]
 

@@ -9,9 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from llmgate.codecs.jsons import REMOVE, JSONError, TopLevel, dumps, top
-from llmgate.spec import EDITABLE_FIELDS, ChatRequest, InvalidRequestError, RequestHead
-
-from .fields import (
+from llmgate.formats.fields import (
     ShapeError,
     as_boolean,
     as_integer,
@@ -23,6 +21,8 @@ from .fields import (
     optional,
     rest,
 )
+from llmgate.spec import EDITABLE_FIELDS, UNKNOWN_MODEL, ChatRequest, InvalidRequestError, ModelFacts, RequestHead
+
 from .fitting import fitted
 from .messages import decode_message, encode_messages
 from .parts import FORMAT
@@ -89,7 +89,7 @@ def _head(read: TopLevel) -> RequestHead:
     user = read.get("user")
     if user is not None and not isinstance(user, str):
         raise InvalidRequestError("user must be a string", param="user")
-    return RequestHead(model, bool(stream), bool(include_usage), user, patch=lambda edits: _patched(read, edits))
+    return RequestHead(model, bool(stream), bool(include_usage), user, patch=lambda edits, _: _patched(read, edits))
 
 
 def decode_request(body: bytes) -> ChatRequest:
@@ -106,14 +106,14 @@ def decode_request(body: bytes) -> ChatRequest:
         raise InvalidRequestError(str(error), param=error.path) from None
 
 
-def encode_request(request: ChatRequest) -> bytes:
+def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
     """The request in this format.
 
     Raises:
         InvalidRequestError: something in it has no counterpart in this format.
     """
     own = request.extra_format in ("", FORMAT)
-    request, losses = fitted(request)
+    request, losses = fitted(request, facts)
     losses.check()
     value: dict[str, Any] = {}
     for name in _ENCODED:
@@ -132,12 +132,17 @@ def encode_request(request: ChatRequest) -> bytes:
         raise InvalidRequestError(f"the request {error}") from None
 
 
-def patch_request(body: bytes, edits: Mapping[str, Any]) -> bytes:
+def patch_request(
+    body: bytes,
+    edits: Mapping[str, Any],
+    facts: ModelFacts = UNKNOWN_MODEL,  # noqa: ARG001 - a field is written as the caller says it
+) -> bytes:
     """The body with canonical fields changed and every other byte left as it was.
 
     Args:
         body: The request as it came.
         edits: Fields of ``ChatRequest`` and their new values; None takes a field out.
+        facts: What is known of the model.
 
     Raises:
         InvalidRequestError: the body is not a JSON object.

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
+from llmgate.formats.fields import ShapeError, as_integer, as_list, as_object, as_text, merged, optional, rest
 from llmgate.spec import (
     Blob,
     ChatChoice,
@@ -27,7 +28,6 @@ from llmgate.spec import (
 )
 
 from .errors import error_in
-from .fields import ShapeError, as_integer, as_list, as_object, as_text, merged, optional, rest
 from .messages import decode_message, encode_turn
 from .parts import FORMAT, encode_part
 from .usage import decode_usage, encode_usage

@@ -8,19 +8,17 @@ nobody can tell the two apart.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.codecs.sse import EventSplitter, encode_event, event_data, event_name
+from llmgate.formats.reading import FrameReader
 from llmgate.spec import (
     ErrorDetail,
     GatewayChunk,
     GatewayError,
-    Outcome,
-    ProviderProtocolError,
     StreamEncoder,
-    StreamReader,
     Usage,
 )
 
@@ -42,7 +40,7 @@ _BURST: Final = 4
 """From how many events in one piece on they are looked at together."""
 
 
-class ChatStreamReader(StreamReader):
+class ChatStreamReader(FrameReader):
     """Reads one stream of chat completion chunks.
 
     Args:
@@ -50,96 +48,8 @@ class ChatStreamReader(StreamReader):
     """
 
     def __init__(self, *, withhold_usage: bool = False) -> None:
-        self.outcome = Outcome()
+        super().__init__(EventSplitter(), "chat completion chunks")
         self._withhold_usage = withhold_usage
-        self._splitter = EventSplitter()
-        self._terminal = b""
-        self._broken: ProviderProtocolError | None = None
-
-    @property
-    def terminal(self) -> bytes:
-        """The terminal marker's own bytes."""
-        return self._terminal
-
-    def relay(self, data: bytes) -> bytes:
-        """The bytes of every whole event, less the terminal marker, error events and what is withheld."""
-        held = self._splitter.pending
-        events = self._split(data)
-        kept: list[bytes] = []
-        content, counted, place = self.outcome.content, False, 0
-        while place < len(events):
-            if content and not counted:
-                counted = True
-                plain = _count_plain(events, place)
-                kept += events[place : place + plain]
-                place += plain
-                continue
-            raw = events[place]
-            place += 1
-            if content and _is_plain(raw):
-                kept.append(raw)
-                continue
-            if self._ended:
-                break
-            if self._guarded(self._observe, raw, kept):
-                kept.append(raw)
-            content = self.outcome.content and not self._ended
-        if len(kept) == len(events) and not held and not self._splitter.pending and len(data) == sum(map(len, kept)):
-            return data  # nothing is held back: the very bytes go on
-        return b"".join(kept)
-
-    def decode(self, data: bytes) -> Sequence[GatewayChunk]:
-        """A chunk for every whole event, comments and the terminal marker included.
-
-        The usage-only event that is withheld has no ``raw``: it tells its usage and sends nothing.
-        """
-        chunks: list[GatewayChunk] = []
-        for raw in self._split(data):
-            if self._ended:
-                break
-            chunk = self._guarded(self._decode, raw, chunks)
-            if chunk is not None:
-                chunks.append(chunk)
-        return chunks
-
-    def finish(self) -> None:
-        """Say that the upstream has closed; a terminal marker without its blank line is still one.
-
-        Raises:
-            ProviderProtocolError: the stream ended without its terminal marker.
-        """
-        if self._broken is None and self._splitter.pending:
-            for raw in self._splitter.feed(b"\n\n"):
-                if (event_data(raw) or b"").strip() == _DONE:
-                    self._note_terminal(raw)
-        if self._broken is not None:
-            raise self._broken
-        if not self.outcome.complete:
-            message = "the stream ended before its terminal marker"
-            raise ProviderProtocolError(message, code="incomplete_stream", retryable=True)
-
-    @property
-    def _ended(self) -> bool:
-        return self.outcome.complete or self.outcome.error is not None or self._broken is not None
-
-    def _split(self, data: bytes) -> list[bytes]:
-        if self._broken is not None:
-            raise self._broken
-        try:
-            return [] if self._ended else self._splitter.feed(data)
-        except ValueError as error:
-            self._broken = _broken(str(error))
-            raise self._broken from None
-
-    def _guarded(self, step: Callable[[bytes], Any], raw: bytes, before: Sequence[Any]) -> Any:
-        """One event; when it is broken, what came before it goes out first and the error comes with the next call."""
-        try:
-            return step(raw)
-        except ProviderProtocolError as error:
-            self._broken = error
-            if not before:
-                raise
-            return None
 
     def _observe(self, raw: bytes) -> bool:
         """Look at an event; whether it goes down to the client."""
@@ -169,20 +79,25 @@ class ChatStreamReader(StreamReader):
         try:
             value = loads(data)
         except JSONError as error:
-            raise _broken(f"an event is {error}") from None
+            raise self._broken(f"an event is {error}") from None
         if isinstance(value, list):  # Gemini's compatible endpoint wraps errors in an array
             value = next((one for one in value if isinstance(one, dict) and "error" in one), None)
         if not isinstance(value, dict):
-            raise _broken("an event is not a JSON object")
+            raise self._broken("an event is not a JSON object")
         self.outcome.error = error_in(value)
         if self.outcome.error is None and event_name(raw) == b"error":
             message = value.get("message")
             self.outcome.error = ErrorDetail(message if isinstance(message, str) else "the provider sent an error")
         return value if self.outcome.error is None else None
 
-    def _note_terminal(self, raw: bytes) -> None:
-        self._terminal = raw
-        self.outcome.complete = True
+    def _is_plain(self, raw: bytes) -> bool:
+        return _is_plain(raw)
+
+    def _count_plain(self, frames: Sequence[bytes], start: int) -> int:
+        return _count_plain(frames, start)
+
+    def _ends(self, raw: bytes) -> bool:
+        return (event_data(raw) or b"").strip() == _DONE
 
     def _note(self, value: Mapping[str, Any]) -> None:
         outcome = self.outcome
@@ -279,7 +194,3 @@ def _up_to_event(text: bytes, place: int) -> bytes:
         return text
     end = text.rfind(b"\n\n", 0, place + 1)
     return text[: end + 2] if end >= 0 else b""
-
-
-def _broken(reason: str) -> ProviderProtocolError:
-    return ProviderProtocolError(f"the stream is not one of chat completion chunks: {reason}", retryable=True)

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from llmgate.formats.fields import as_boolean, as_object, as_text, merged, optional, rest
 from llmgate.spec import InvalidRequestError, OutputFormat, ToolChoice, ToolDefinition
-
-from .fields import as_boolean, as_object, as_text, merged, optional, rest
 
 __all__ = [
     "decode_output_format",

@@ -12,7 +12,16 @@ from llmgate.formats.openai_chat.responses import decode_finish
 from llmgate.formats.openai_chat.stream import ChatStreamEncoder, ChatStreamReader
 from llmgate.formats.openai_chat.usage import decode_usage
 from llmgate.formats.relayed import RelayedFormat, read_top
-from llmgate.spec import InvalidRequestError, Operation, Outcome, RequestHead, StreamEncoder, StreamReader
+from llmgate.spec import (
+    UNKNOWN_MODEL,
+    InvalidRequestError,
+    ModelFacts,
+    Operation,
+    Outcome,
+    RequestHead,
+    StreamEncoder,
+    StreamReader,
+)
 
 __all__ = ["CompletionStreamReader", "OpenAICompletionsFormat"]
 
@@ -51,13 +60,13 @@ class OpenAICompletionsFormat(RelayedFormat):
         user = read.get("user")
         return RequestHead(model, bool(stream), include_usage, user if isinstance(user, str) else None)
 
-    def patch_request(self, body: bytes, edits: Mapping[str, Any]) -> bytes:
+    def patch_request(self, body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
         """The body with fields changed; usage is asked for beside whatever stream options there are."""
         if "include_usage" in edits:
             given = read_top(body).get("stream_options")
             options = {**(given if isinstance(given, dict) else {}), "include_usage": bool(edits["include_usage"])}
             edits = {**edits, "include_usage": options}
-        return super().patch_request(body, edits)
+        return super().patch_request(body, edits, facts)
 
     def outcome_of(self, value: Mapping[str, Any]) -> Outcome:
         """Usage, model, id and finish reason."""

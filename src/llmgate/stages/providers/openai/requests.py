@@ -41,7 +41,7 @@ def build_request(call: AttemptCall) -> ProviderRequest:
         raise ConfigError(f"provider {provider.name!r} does not speak {call.format.name}: choose a format of its row")
     return ProviderRequest(
         method="POST",
-        url=provider.base_url + path,
+        url=provider.base_url + call.format.address(path, model=call.deployment.model, stream=call.stream),
         headers={
             **_lower(provider.row.headers),
             **call.headers,
@@ -106,7 +106,7 @@ def _body(call: AttemptCall) -> bytes:
         return call.body.data
     asks_usage = call.stream and (call.body.include_usage or call.withhold_usage)
     request = attrs.evolve(call.body, model=call.deployment.model, stream=call.stream, include_usage=asks_usage)
-    return call.format.encode_request(request)
+    return call.format.encode_request(request, call.deployment.facts)
 
 
 def _credential(provider: Provider, secret: Secret | None, instead: CredentialHeader | None = None) -> dict[str, str]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmgate.formats.openai_chat.fields import (
+from llmgate.formats.fields import (
     ShapeError,
     as_boolean,
     as_integer,

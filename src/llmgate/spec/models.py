@@ -1,0 +1,51 @@
+"""What is known of a model: which parameters it takes, and what it takes instead of those it does not."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+__all__ = ["UNKNOWN_MODEL", "ModelFacts"]
+
+
+@attrs.frozen
+class ModelFacts:
+    """What a model takes, for requests that are translated; a caller who speaks its format knows the model himself.
+
+    The defaults are those of a lenient server of which nothing is known. The catalogue fills in the rest, and formats
+    get it handed in.
+
+    Args:
+        thinking: How reasoning is asked for: ``budget`` (a number of tokens), ``level`` (a word), ``adaptive`` (the
+            model decides how much, within an effort), ``always`` (adaptive, and it cannot be switched off), ``none``.
+        efforts: The words for how much it is to reason, from little to much; None where they are not known, empty
+            where it takes none.
+        budgets: The least and the largest number of tokens that may be asked for as a budget; None where not known.
+        reasons: Whether it reasons unless it is told not to.
+        reasons_with_tools: Whether it takes tools while it reasons.
+        sampling: Whether sampling parameters are taken (while it reasons, for those that need not).
+        one_sampling: Whether ``temperature`` and ``top_p`` exclude each other.
+        prefill: Whether a conversation may end with the assistant's turn.
+        forced_tools: Whether a call of a tool may be demanded.
+        system_turns: Whether the system may speak in the midst of a conversation.
+        max_output: The largest number of output tokens; None where it is not known.
+        context_window: The largest number of input and output tokens together; None where it is not known.
+    """
+
+    thinking: str = "budget"
+    efforts: tuple[str, ...] | None = None
+    budgets: tuple[int, int] | None = None
+    reasons: bool = False
+    reasons_with_tools: bool = True
+    sampling: bool = True
+    one_sampling: bool = False
+    prefill: bool = True
+    forced_tools: bool = True
+    system_turns: bool = False
+    max_output: int | None = None
+    context_window: int | None = None
+
+
+UNKNOWN_MODEL: Final = ModelFacts()
+"""A model of which nothing is known."""
