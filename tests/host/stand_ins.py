@@ -39,6 +39,7 @@ class Entry:
     id: str
     owned_by: str
     created: int = 0
+    listed: None = None
 
 
 def event(text: str) -> bytes:

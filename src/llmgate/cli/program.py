@@ -13,7 +13,7 @@ from typing import Final
 
 from llmgate.spec import ConfigError, GatewayError
 
-from . import check, init, keys, plugins, providers, schema, serve
+from . import check, init, keys, models, plugins, providers, schema, serve
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "check": check,
     "schema": schema,
     "providers": providers,
+    "models": models,
     "plugins": plugins,
     "keys": keys,
 }

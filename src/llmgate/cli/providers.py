@@ -74,7 +74,7 @@ def _entry(row: ProviderRow, environment: Mapping[str, str]) -> _Entry:
 def _missing(row: ProviderRow, environment: Mapping[str, str]) -> str:
     """What a provider that cannot be used as it is still needs."""
     if row.relay_only:
-        return "not a model provider"
+        return f"direct relay only, at /{row.name}/..."
     missing = []
     if row.key_variables and not row.keyless and not any(environment.get(name) for name in row.key_variables):
         missing.append(f"set {row.key_variables[0]}")

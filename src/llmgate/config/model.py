@@ -14,6 +14,7 @@ __all__ = [
     "BalanceConfig",
     "GatewayConfig",
     "MemberConfig",
+    "ModelListsConfig",
     "ProviderConfig",
     "RetryConfig",
     "RouterConfig",
@@ -155,6 +156,19 @@ class StreamConfig:
 
 
 @attrs.frozen
+class ModelListsConfig:
+    """The lists that providers keep of their models.
+
+    Args:
+        refresh: Seconds between two looks at them; 0 for never.
+        file: A file that keeps them from one start to the next, as ``llmgate models sync`` writes it; empty for none.
+    """
+
+    refresh: float = 0.0
+    file: str = ""
+
+
+@attrs.frozen
 class ServerConfig:
     """The host.
 
@@ -220,6 +234,7 @@ class GatewayConfig:
         model_mapping: The default model mapping of the operator; None for the built-in one, empty for none.
         timeouts: How long to wait for providers.
         stream: How streamed answers behave.
+        model_lists: The lists that providers keep of their models.
         server: The host.
         provider_header: Whether answers name the provider.
         provider_request_id_header: Whether answers carry the provider's own request id.
@@ -245,6 +260,7 @@ class GatewayConfig:
     model_mapping: Mapping[str, Sequence[str]] | None = None
     timeouts: Timeouts = Timeouts()
     stream: StreamConfig = StreamConfig()
+    model_lists: ModelListsConfig = ModelListsConfig()
     server: ServerConfig = ServerConfig()
     provider_header: bool = True
     provider_request_id_header: bool = True

@@ -24,7 +24,7 @@ from .dialect import (
     refuse_tls,
     refuse_unsupported,
 )
-from .model import GatewayConfig, ServerConfig, StageConfig, StreamConfig
+from .model import GatewayConfig, ModelListsConfig, ServerConfig, StageConfig, StreamConfig
 from .problems import Problems
 from .providers import ProviderReader
 from .quoting import quoted
@@ -40,7 +40,7 @@ T = TypeVar("T")
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9:_.-]{1,253}")
 _SECRET_STORES: Final = ("env", "file")
 _STATE_STORES: Final = ("memory",)
-_RAW: Final = ("deployment-target", "global", "timeouts", "stream", "server", "unified-api")
+_RAW: Final = ("deployment-target", "global", "timeouts", "stream", "model-lists", "server", "unified-api")
 
 
 def structured(
@@ -81,7 +81,6 @@ def structured(
     providers.update(provider_reader.discovered({*providers, *provider_reader.written}))
     if not providers and not provider_reader.written:
         providers.update(provider_reader.embedded())
-    more_warnings = _refusals(stages, top)
     return GatewayConfig(
         providers=providers,
         routers=routers,
@@ -103,13 +102,14 @@ def structured(
         model_mapping=read_mapping_of_models(stages, top, "default-model-mapping", providers),
         timeouts=timeouts,
         stream=_class(decoder, top, "stream", StreamConfig) or StreamConfig(),
+        model_lists=_class(decoder, top, "model-lists", ModelListsConfig) or ModelListsConfig(),
         server=_server(decoder, top),
         provider_header=top.section("response-headers").get("provider", True),
         provider_request_id_header=top.section("response-headers").get("provider-request-id", True),
         log_level=log_level(problems, top),
         log_format=top.section("telemetry").get("format", "pretty"),
         blocked_plugins=top.section("plugins").get("block", ()),
-        warnings=(*warnings, *more_warnings, *provider_reader.warnings.values()),
+        warnings=(*warnings, *_refusals(stages, top), *provider_reader.warnings.values()),
         directory=directory,
         source=source,
     )

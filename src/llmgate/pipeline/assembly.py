@@ -14,6 +14,7 @@ from llmgate.spec import (
     ConfigError,
     CredentialHeader,
     Interceptor,
+    ListedModel,
     Operation,
     PluginError,
     Provider,
@@ -49,15 +50,22 @@ class Assembly:
         registry: Where stage classes are found.
         context: What stages are opened with; each gets it with an id and links of its own.
         inheritance: What is taken over from the snapshot in force.
+        listed: The models that providers have listed, by the provider's name.
     """
 
     def __init__(
-        self, config: GatewayConfig, registry: StageFinder, context: StageContext, inheritance: Inheritance
+        self,
+        config: GatewayConfig,
+        registry: StageFinder,
+        context: StageContext,
+        inheritance: Inheritance,
+        listed: Mapping[str, Sequence[ListedModel]] | None = None,
     ) -> None:
         self._config = config
         self._registry = registry
         self._context = context
         self._inheritance = inheritance
+        self._listed = listed or {}
         self._placed: list[PlacedStage] = []
         self._runtimes: dict[Provider, ProviderRuntime] = {}
 
@@ -117,7 +125,7 @@ class Assembly:
             raise ConfigError(f"providers.{entry.name}: {failure}") from None
         provider = Provider(
             name=entry.name,
-            row=_row_as_configured(entry, row),
+            row=_with_list(_row_as_configured(entry, row), self._listed.get(entry.name, ())),
             base_url=base_url,
             secret=entry.secret,
             models=entry.models,
@@ -248,3 +256,10 @@ def _row_as_configured(entry: ProviderConfig, row: ProviderRow | None) -> Provid
     if entry.format is not None and entry.format not in row.formats:
         row = attrs.evolve(row, formats={entry.format: "/chat/completions"})
     return row
+
+
+def _with_list(row: ProviderRow, listed: Sequence[ListedModel]) -> ProviderRow:
+    """The row with what its provider says it has; a list does not close a row that takes any model."""
+    if not listed:
+        return row
+    return attrs.evolve(row, listed={one.id: one for one in listed})

@@ -23,6 +23,8 @@ from llmgate.formats import get_format
 from llmgate.spec import (
     Deployment,
     GatewayRequest,
+    ListedModel,
+    ModelFacts,
     ModelNotFoundError,
     NoDeploymentError,
     Operation,
@@ -210,6 +212,7 @@ def _on_alias(route: Route, model: str, targets: Sequence[str], operation: Opera
 def _serving(providers: Sequence[Provider], model: str) -> Sequence[Provider]:
     """The providers that a bare name belongs to: listed, else alike in name, else the only one."""
     listed = [one for one in providers if model in one.models or model in one.row.models]
+    listed = listed or [one for one in providers if not one.models and model in one.row.listed]
     if listed:
         return listed
     alike = [one for one in providers if not one.models and _looks_like(one, model)]
@@ -299,8 +302,23 @@ def _upstream_model(
 
 
 def _owns(provider: Provider, model: str) -> bool:
-    return model in provider.models or model in provider.row.models or _looks_like(provider, model)
+    row = provider.row
+    return model in provider.models or model in row.models or model in row.listed or _looks_like(provider, model)
 
 
 def _deployment(provider: Provider, model: str, weight: float = 1.0) -> Deployment:
-    return Deployment(f"{provider.name}/{model}", provider, model, weight, facts_of(model))
+    facts = facts_of(model)
+    if provider.row.listed:
+        facts = _as_listed(facts, provider.row.listed.get(model))
+    return Deployment(f"{provider.name}/{model}", provider, model, weight, facts)
+
+
+def _as_listed(facts: ModelFacts, listed: ListedModel | None) -> ModelFacts:
+    """What is known of a model, and what its provider says of its size: the provider knows best."""
+    if listed is None or (listed.context_window is None and listed.max_output is None):
+        return facts
+    return attrs.evolve(
+        facts,
+        context_window=listed.context_window or facts.context_window,
+        max_output=listed.max_output or facts.max_output,
+    )

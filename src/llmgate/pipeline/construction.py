@@ -20,6 +20,7 @@ from .assembly import Assembly
 from .credentials import SecretBroker
 from .inheritance import Inheritance
 from .links import StageLink
+from .listing import ModelList, lists_path, load_lists
 from .reloading import Edition
 from .snapshot import Snapshot
 
@@ -94,13 +95,20 @@ class ConfigSource:
             return wrong.problems
         return ()
 
-    def assemble(self, gateway_config: GatewayConfig, context: StageContext, previous: Snapshot | None) -> Edition:
+    def assemble(
+        self,
+        gateway_config: GatewayConfig,
+        context: StageContext,
+        previous: Snapshot | None,
+        lists: Mapping[str, ModelList],
+    ) -> Edition:
         """The edition that a configuration read from here comes to.
 
         Args:
             gateway_config: What was read.
             context: What stages are opened with; id, links and directory are set for each.
             previous: The snapshot in force, whose stages are used where they are the same.
+            lists: The models that providers have listed.
 
         Raises:
             ConfigError: a provider or a balance makes no sense.
@@ -109,7 +117,8 @@ class ConfigSource:
         if previous is not None and previous.config.directory != gateway_config.directory:
             previous = None  # relative paths mean something else now
         context = attrs.evolve(context, directory=gateway_config.directory)
-        assembly = Assembly(gateway_config, self.registry, context, Inheritance(previous, gateway_config))
+        listed = {name: one.models for name, one in lists.items()}
+        assembly = Assembly(gateway_config, self.registry, context, Inheritance(previous, gateway_config), listed)
         snapshot = assembly.snapshot()
         return Edition(snapshot, SecretBroker(snapshot.secrets, context.clock))
 
@@ -148,4 +157,7 @@ def construct(
         dotenv=dotenv,
         workers=workers,
     )
-    return pipeline_class(config_source.assemble(gateway_config, context, None), context=context, source=config_source)
+    path = lists_path(gateway_config)
+    lists = load_lists(path) if path is not None else {}
+    edition = config_source.assemble(gateway_config, context, None, lists)
+    return pipeline_class(edition, context=context, source=config_source, lists=lists)

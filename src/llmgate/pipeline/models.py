@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 import attrs
 
-from llmgate.spec import ModelNotFoundError, Principal, Provider
+from llmgate.spec import ListedModel, ModelNotFoundError, Principal, Provider
 
 from .credentials import SecretBroker
 from .snapshot import Route, Snapshot
@@ -22,10 +22,12 @@ class ModelEntry:
     Args:
         id: What to write as ``model``.
         owned_by: The provider, or ``llmgate`` for a router.
+        listed: What the provider itself says of it; None where it was not asked.
     """
 
     id: str
     owned_by: str
+    listed: ListedModel | None = None
 
 
 def list_models(
@@ -72,8 +74,8 @@ def _of_providers(providers: Sequence[Provider], secrets: SecretBroker) -> Itera
     for provider in providers:
         if secrets.lacks(provider):
             continue
-        for model in provider.models or provider.row.models:
-            yield ModelEntry(f"{provider.name}/{model}", provider.name)
+        for model in provider.models or provider.row.listed or provider.row.models:
+            yield ModelEntry(f"{provider.name}/{model}", provider.name, provider.row.listed.get(model))
 
 
 def _may_call(principal: Principal, entry: ModelEntry) -> bool:

@@ -35,6 +35,7 @@ from llmgate.spec import (
 from .completion import Completion, CompletionStream, Embeddings
 from .credentials import SecretBroker
 from .frame import ExchangeFrame
+from .listing import ModelList, ask_for_models, keep_listing, lists_path
 from .models import ModelEntry
 from .reloading import Edition, Editions, Pin
 from .snapshot import Snapshot
@@ -55,9 +56,17 @@ class Pipeline:
         edition: Everything assembled from the configuration.
         context: What stages are opened with: time and chance, and HTTP out, which is closed with the pipeline.
         source: Where the configuration came from.
+        lists: The models that providers have listed before.
     """
 
-    def __init__(self, edition: Edition, *, context: StageContext, source: ConfigSource) -> None:
+    def __init__(
+        self,
+        edition: Edition,
+        *,
+        context: StageContext,
+        source: ConfigSource,
+        lists: Mapping[str, ModelList] | None = None,
+    ) -> None:
         self.clock: Clock = context.clock
         self.ready = False
         self._editions = Editions(edition, self.own)
@@ -65,6 +74,8 @@ class Pipeline:
         self._source = source
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._lists: Mapping[str, ModelList] = lists or {}
+        self._listing: asyncio.Task[None] | None = None
 
     @classmethod
     def from_config(
@@ -140,6 +151,7 @@ class Pipeline:
             await self._context.transport.aclose()
             raise
         self.ready = True
+        self._renew_listing()
 
     async def reload(
         self, source: Source = None, *, approve: Callable[[Snapshot], Awaitable[None]] | None = None
@@ -164,13 +176,17 @@ class Pipeline:
                 raise GatewayClosedError("the pipeline is not open: there is nothing to reload")
             # In a thread, because a large file takes long enough to be felt in every stream.
             read, config = await asyncio.to_thread(self._source.read_again, source)
-            edition = read.assemble(config, self._context, self.snapshot)
+            edition = read.assemble(config, self._context, self.snapshot, self._lists)
             await self._editions.replace(edition, approve)
             self._source = read
+            self._renew_listing()
 
     async def aclose(self) -> None:
         """Let running settlements end, hand every record over, close every stage in reverse. Idempotent."""
         self.ready = False
+        if self._listing is not None:
+            self._listing.cancel()
+            await asyncio.wait([self._listing])
         async with self._turn:
             while self._tasks:
                 await asyncio.wait(set(self._tasks))
@@ -336,6 +352,39 @@ class Pipeline:
         async with frame:
             return await frame.models(router)
 
+    @property
+    def model_lists(self) -> Mapping[str, ModelList]:
+        """What providers have said they have, by the provider's name, with source and date."""
+        return self._lists
+
+    async def sync_models(self) -> tuple[Mapping[str, ModelList], Mapping[str, str]]:
+        """Ask every provider for the list of its models, and serve new exchanges by what they say.
+
+        A provider that gives no list keeps the one that it gave before.
+
+        Returns:
+            All lists by the provider's name, and for each provider that gave none now, why.
+
+        Raises:
+            GatewayClosedError: the pipeline is not open.
+        """
+        if not self.ready:
+            raise GatewayClosedError("the pipeline is not open: nobody can be asked")
+        pin = self.pin()
+        try:
+            found, failed = await ask_for_models(self.snapshot, self.secrets, self.clock.now())
+        finally:
+            pin.release()
+        async with self._turn:
+            if not self.ready:
+                raise GatewayClosedError("the pipeline was closed meanwhile")
+            before = {name: one.models for name, one in self._lists.items()}
+            self._lists = {**self._lists, **found}
+            if {name: one.models for name, one in self._lists.items()} != before:
+                edition = self._source.assemble(self.config, self._context, self.snapshot, self._lists)
+                await self._editions.replace(edition, None)
+        return self._lists, failed
+
     def validate_router(self, router: Mapping[str, Any]) -> Sequence[str]:
         """What is wrong with the configuration of a router, as it would stand under ``routers``; nothing when empty."""
         problems: Sequence[str] = self._source.problems_of_router(router)
@@ -347,6 +396,15 @@ class Pipeline:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def _renew_listing(self) -> None:
+        """Begin to look at the providers' lists as the configuration in force says."""
+        if self._listing is not None:
+            self._listing.cancel()
+        interval = self.config.model_lists.refresh
+        if interval > 0:
+            work = keep_listing(self, interval=interval, path=lists_path(self.config))
+            self._listing = asyncio.get_running_loop().create_task(work)
 
     def _request(
         self,

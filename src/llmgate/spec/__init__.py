@@ -50,7 +50,7 @@ from .messages import (
     Unknown,
     Uri,
 )
-from .models import UNKNOWN_MODEL, ModelFacts
+from .models import UNKNOWN_MODEL, ListedModel, ModelFacts
 from .operations import Operation
 from .providers import AttemptCall, ProviderAdapter, RelayBody
 from .requests import EDITABLE_FIELDS, ChatRequest, GatewayRequest, OutputFormat, RelayTarget
@@ -107,6 +107,7 @@ __all__ = [
     "GatewayTimeoutError",
     "Interceptor",
     "InvalidRequestError",
+    "ListedModel",
     "Logger",
     "Message",
     "ModelFacts",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from .identity import SecretRef
-from .models import UNKNOWN_MODEL, ModelFacts
+from .models import UNKNOWN_MODEL, ListedModel, ModelFacts
 
 __all__ = ["CredentialHeader", "Deployment", "Provider", "ProviderRow", "Timeouts"]
 
@@ -68,6 +68,7 @@ class ProviderRow:
             are not OpenAI's; None for the same as ``credential``.
         closed: Whether it serves the models listed and no other.
         source: The document that the row was taken from.
+        listed: The models that the provider itself has listed, by name; empty while nobody has asked it.
     """
 
     name: str
@@ -90,6 +91,7 @@ class ProviderRow:
     relay_credential: CredentialHeader | None = None
     closed: bool = False
     source: str = ""
+    listed: Mapping[str, ListedModel] = attrs.field(factory=dict, repr=False)
 
 
 @attrs.frozen(eq=False)

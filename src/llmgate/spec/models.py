@@ -6,7 +6,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["UNKNOWN_MODEL", "ModelFacts"]
+__all__ = ["UNKNOWN_MODEL", "ListedModel", "ModelFacts"]
 
 
 @attrs.frozen
@@ -45,6 +45,25 @@ class ModelFacts:
     system_turns: bool = False
     max_output: int | None = None
     context_window: int | None = None
+
+
+@attrs.frozen
+class ListedModel:
+    """A model as its provider lists it; None where the list does not say.
+
+    Args:
+        id: What to ask the provider for.
+        context_window: The largest number of input and output tokens together.
+        max_output: The largest number of output tokens.
+        modalities: What it reads: text, image, audio, video, document.
+        tools: Whether it calls tools.
+    """
+
+    id: str
+    context_window: int | None = None
+    max_output: int | None = None
+    modalities: tuple[str, ...] | None = None
+    tools: bool | None = None
 
 
 UNKNOWN_MODEL: Final = ModelFacts()

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from llmgate.host.surfaces.model_lists import model_list
+from llmgate.host.surfaces.model_lists import model_list, model_value
 from llmgate.pipeline import ModelEntry
+from llmgate.spec import ListedModel
 
 ENTRIES = [ModelEntry("anthropic/claude-opus-5", "anthropic"), ModelEntry("fast", "llmgate")]
 
@@ -26,3 +27,13 @@ def test_anthropics_shape():
 
 def test_an_empty_list_has_no_ends():
     assert model_list([], anthropic=True) == {"data": [], "has_more": False, "first_id": None, "last_id": None}
+
+
+def test_the_size_of_a_model_in_the_words_that_clients_look_for():
+    entry = ModelEntry("alpha/m", "alpha", ListedModel("m", context_window=9000, max_output=800))
+    openais = model_value(entry, anthropic=False)
+    assert (openais["context_window"], openais["max_completion_tokens"]) == (9000, 800)
+    anthropics = model_value(entry, anthropic=True)
+    assert (anthropics["max_input_tokens"], anthropics["max_tokens"]) == (9000, 800)
+    half = model_value(ModelEntry("alpha/m", "alpha", ListedModel("m", max_output=800)), anthropic=False)
+    assert "context_window" not in half

@@ -32,13 +32,21 @@ def model_list(entries: Sequence[ModelEntry], *, anthropic: bool) -> dict[str, A
 
 
 def model_value(entry: ModelEntry, *, anthropic: bool) -> dict[str, Any]:
-    """One model."""
+    """One model; its size where its provider has told it, in the words that clients of the format look for."""
+    listed = entry.listed
+    window, most = (None, None) if listed is None else (listed.context_window, listed.max_output)
     if not anthropic:
-        return {"id": entry.id, "object": "model", "created": 0, "owned_by": entry.owned_by}
+        value = {"id": entry.id, "object": "model", "created": 0, "owned_by": entry.owned_by}
+        return value | _said(context_window=window, max_completion_tokens=most)
     return {
         "type": "model",
         "id": entry.id,
         "display_name": entry.id.rpartition("/")[2],
         "created_at": _EPOCH,
         "lifecycle": "active",
+        **_said(max_input_tokens=window, max_tokens=most),
     }
+
+
+def _said(**sizes: int | None) -> dict[str, int]:
+    return {name: size for name, size in sizes.items() if size is not None}
