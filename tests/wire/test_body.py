@@ -205,6 +205,21 @@ async def test_a_reader_that_rests_stops_the_provider(
     await upstream.closed(1)
 
 
+async def test_a_reader_that_rests_finds_no_more_than_the_buffer_is_for(
+    transport: AiohttpTransport, upstream: FakeUpstream, ask: Ask
+) -> None:
+    """An event loop reads 256 KiB at once by itself, and all of it would wait in memory for a reader who rests."""
+    total = 8_000_000
+    upstream.raw(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % total + b"x" * total, end="keep")
+    stream = await transport.open_stream(ask())
+    sizes = []
+    async for piece in stream:
+        sizes.append(len(piece))
+        await asyncio.sleep(0)
+    assert sum(sizes) == total
+    assert max(sizes) <= 128 * 1024
+
+
 async def test_a_wait_that_is_cancelled_can_be_taken_up_again(
     transport: AiohttpTransport, upstream: FakeUpstream, ask: Ask
 ) -> None:

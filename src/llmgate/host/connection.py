@@ -223,7 +223,10 @@ class Connection(asyncio.Protocol):
 
     async def _send(self, event: Event) -> None:
         if isinstance(event, RawData):
-            await self._write(event.data)
+            self._write(event.data)
+            if self._room is not None and event.data:
+                del event  # the transport has what is left of it: a slow client must not keep it in memory twice
+                await asyncio.shield(self._room)
         elif isinstance(event, Closed):
             self._close()
         elif isinstance(event, Updated):
@@ -237,7 +240,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._deadline = float("inf")
 
-    async def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> None:
         if self._lost or not data:
             return
         self._outbox.append(data)
@@ -248,8 +251,6 @@ class Connection(asyncio.Protocol):
             # The head, the body and the end of an answer are three calls and become one write.
             self._flush_due = True
             self._loop.call_soon(self._flush)
-        if self._room is not None:
-            await asyncio.shield(self._room)
 
     def _flush(self) -> None:
         self._flush_due = False
@@ -405,6 +406,16 @@ class _Http(H11Protocol):
             )
         )
         self.keep_alive_requests += 1
+
+    async def _send_h11_event(self, event: Any) -> None:
+        """Send the bytes of an event; hypercorn's own holds on to them while it waits for a slow client."""
+        try:
+            sending = self.send(RawData(self.connection.send(event)))
+        except h11.LocalProtocolError:
+            if self.connection.their_state is not h11.ERROR:
+                raise
+        else:
+            await sending
 
     async def _send_error_response(self, status_code: int) -> None:
         message = STATUS_MESSAGES.get(status_code, "the request is not valid HTTP/1.1")

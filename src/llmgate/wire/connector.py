@@ -15,7 +15,7 @@ import asyncio
 import functools
 import select
 import ssl
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.client_proto import ResponseHandler
@@ -27,13 +27,24 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-__all__ = ["GuardedConnector"]
+__all__ = ["RECEIVED_AT_ONCE", "GuardedConnector"]
+
+RECEIVED_AT_ONCE: Final = 64 * 1024
+"""Upper bound of the bytes that are read from a socket at once."""
 
 
 class _Handler(ResponseHandler):
     """The client's end of one connection."""
 
     used = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Read from the socket in pieces that fit what a reader who does not keep up may leave unread."""
+        super().connection_made(transport)
+        # An asyncio transport takes 256 KiB at once; what goes beyond the buffer waits in aiohttp's parser, unbounded
+        # by ``read_bufsize``. Other event loops have no such attribute.
+        if hasattr(transport, "max_size"):
+            transport.max_size = RECEIVED_AT_ONCE
 
     def close(self) -> None:
         """Close the socket now, whatever is still to be sent or said."""
