@@ -13,19 +13,52 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
+
 from benchmarks import report
-from benchmarks.figures import bars, import_figures, load_figures
+from benchmarks.figures import Bar, bars, import_figures, load_figures
 from benchmarks.imports import import_costs
 from benchmarks.load import LoadError, Sample, closed_loop
+from benchmarks.paced import Pace, paced_figures
 from benchmarks.payloads import ANSWER, STREAM, request_bytes
 from benchmarks.processes import ROOT, Cpus, Process, ProcessError
-from benchmarks.targets import NAMES, Target, environment, running, upstream
+from benchmarks.slow_readers import slow_reader_figures
+from benchmarks.targets import BARE, DIRECT, LLMGATE, NAMES, Target, environment, running, upstream
 
 CONCURRENCY: Final = 16
-PARTS: Final = ("import", "requests", "streams", "in-process")
+APART: Final = ("paced", "slow-readers", "in-process", "formats")
+"""The parts that start what they measure themselves."""
+PARTS: Final = ("import", "requests", "streams", *APART)
 
-FULL: Final = {"seconds": 2.0, "repetitions": 12, "imports": 31}
-QUICK: Final = {"seconds": 0.8, "repetitions": 5, "imports": 15}
+PACED_EVENTS: Final = 12
+"""Timed events of each paced stream."""
+FORMAT_REPETITIONS: Final = 6
+"""Repetitions of what is timed without any load for each of the others: they are short."""
+
+
+@attrs.frozen
+class Extent:
+    """How much is measured.
+
+    Args:
+        seconds: Length of a repetition.
+        repetitions: How many there are.
+        imports: Fresh interpreters for each import.
+        streams: Paced streams at once.
+        interval: Milliseconds between two events of each.
+        readers: Clients that stop reading.
+    """
+
+    seconds: float
+    repetitions: int
+    imports: int
+    streams: int
+    interval: int
+    readers: int
+
+
+FULL: Final = Extent(seconds=1.2, repetitions=10, imports=25, streams=1000, interval=1000, readers=200)
+QUICK: Final = Extent(seconds=0.8, repetitions=4, imports=9, streams=200, interval=500, readers=50)
 WARM_UP_SHARE: Final = 0.15
 """Share of a round's time that each target is loaded before it, so that every round finds warm caches."""
 
@@ -37,7 +70,9 @@ def build_parser() -> argparse.ArgumentParser:
         description="Measure llmgate against a bare pass-through, as ratios in one run (about 5 minutes).",
         epilog="Exit status: 0 every bar is kept, 1 one is missed or a target fails, 2 the command line is wrong.",
     )
-    parser.add_argument("--quick", action="store_true", help="about 75 seconds: fewer and shorter repetitions")
+    parser.add_argument(
+        "--quick", action="store_true", help="about 100 seconds: fewer and shorter repetitions, fewer streams"
+    )
     parser.add_argument("--no-bars", action="store_true", help="only print; no figure makes the run fail")
     parser.add_argument(
         "--only", action="append", choices=PARTS, metavar="PART", help=f"one of {', '.join(PARTS)}; may be repeated"
@@ -53,42 +88,94 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON to FILE as well")
     parser.add_argument("--seconds", type=float, metavar="S", help="length of a repetition")
     parser.add_argument("--repetitions", type=int, metavar="N", help="how many there are")
+    parser.add_argument("--streams", type=int, metavar="N", help="paced streams at once")
+    parser.add_argument("--readers", type=int, metavar="N", help="clients that stop reading in mid-stream")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, keep, and judge."""
     args = build_parser().parse_args(argv)
-    defaults = QUICK if args.quick else FULL
-    seconds = args.seconds or defaults["seconds"]
-    repetitions = args.repetitions or int(defaults["repetitions"])
-    imports = int(args.repetitions or defaults["imports"])
-    parts = args.only or PARTS
+    extent = _extent(args)
+    parts, names = args.only or PARTS, args.target or NAMES
     cpus = Cpus.of_this_machine()
-    results: dict[str, Any] = {"made": report.provenance(cpus, seconds=seconds, repetitions=repetitions)}
+    made = report.provenance(cpus, seconds=extent.seconds, repetitions=extent.repetitions)
+    results: dict[str, Any] = {"made": made}
     try:
-        if "import" in parts:
-            _say(f"import: {imports} fresh interpreters of each kind")
-            results["import"] = import_figures(import_costs(imports, cpus))
         with upstream(cpus) as provider:
-            served = [part for part in PARTS if part in parts and part in ("requests", "streams")]
-            if served:
-                with running(args.target or NAMES, provider, cpus) as targets, cpus.pinned(cpus.load):
-                    for part in served:
-                        results[part] = _loaded(part, targets, seconds, repetitions)
-            if "in-process" in parts:
-                results["in-process"] = _in_process(provider, cpus, seconds / 2, repetitions)
+            loaded = [part for part in ("requests", "streams") if part in parts]
+            if "import" in parts:
+                _say(f"import: {extent.imports} fresh interpreters of each kind")
+                results["import"] = import_figures(import_costs(extent.imports, cpus))
+            if loaded:
+                with running(names, provider, cpus) as targets, cpus.pinned(cpus.load):
+                    for part in loaded:
+                        results[part] = _loaded(part, targets, extent.seconds, extent.repetitions)
+            for part in APART:
+                if part in parts:
+                    results |= _measured(part, names, provider, cpus, extent)
     except (LoadError, ProcessError) as failure:
         print(f"benchmarks: {failure}", file=sys.stderr)
         return 1
     judged = bars(results)
     print(report.markdown(results, judged))
-    whole = not (args.quick or args.only or args.target or args.seconds or args.repetitions)
     if args.json:
         args.json.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    whole = extent == FULL and not (args.only or args.target)
     if args.write or (args.write is None and whole):
         report.write(results, judged)
-    return 1 if not args.no_bars and not all(bar.kept for bar in judged) else 0
+    return _verdict(judged, enforced=not args.no_bars)
+
+
+def _extent(args: argparse.Namespace) -> Extent:
+    given = {name: getattr(args, name) for name in ("seconds", "repetitions", "streams", "readers")}
+    extent = attrs.evolve(QUICK if args.quick else FULL, **{name: value for name, value in given.items() if value})
+    if args.repetitions:
+        extent = attrs.evolve(extent, imports=args.repetitions)
+    return attrs.evolve(extent, interval=min(extent.interval, int(extent.seconds * 1e3))) if args.seconds else extent
+
+
+def _verdict(judged: Sequence[Bar], *, enforced: bool) -> int:
+    """Say in a line whether all bars are kept; the exit status."""
+    missed = [bar.what for bar in judged if not bar.kept]
+    if missed:
+        print(f"MISSED {len(missed)} of {len(judged)} bars: {'; '.join(missed)}")
+    else:
+        print(f"all {len(judged)} bars kept")
+    return 1 if missed and enforced else 0
+
+
+def _measured(part: str, names: Sequence[str], provider: Process, cpus: Cpus, extent: Extent) -> Mapping[str, Any]:
+    """The figures of one part, by the name under which they are kept."""
+    if part == "in-process":
+        _say(f"in-process: {extent.repetitions} repetitions")
+        arguments = [provider.port, extent.seconds / 2, extent.repetitions]
+        return {part: _program("benchmarks.in_process", arguments, cpus)}
+    if part == "formats":
+        repetitions = extent.repetitions * FORMAT_REPETITIONS
+        _say(f"formats: {repetitions} repetitions")
+        return _program("benchmarks.translation", [repetitions], cpus)
+    # Servers that have served nothing yet: what they had used before would hide what they use now.
+    taking_part = (DIRECT, BARE, LLMGATE) if part == "paced" else (LLMGATE,)
+    with running([n for n in names if n in taking_part], provider, cpus) as targets, cpus.pinned(cpus.load):
+        return {part: _paced(targets, extent) if part == "paced" else _slow(targets, extent)}
+
+
+def _paced(targets: Sequence[Target], extent: Extent) -> Mapping[str, Any]:
+    figures: dict[str, Any] = {}
+    for target in targets:
+        _say(f"paced: {extent.streams} streams of {target.name}")
+        pace = Pace(extent.streams, PACED_EVENTS, extent.interval)
+        figures[target.name] = paced_figures(target, pace, figures.get(DIRECT))
+    return figures
+
+
+def _slow(targets: Sequence[Target], extent: Extent) -> Mapping[str, Any]:
+    figures = {}
+    for target in targets:
+        _say(f"slow-readers: {extent.readers} clients of {target.name} that stop reading")
+        figures[target.name] = slow_reader_figures(target, extent.readers, steady=extent.seconds)
+    return figures
 
 
 def _loaded(part: str, targets: Sequence[Target], seconds: float, repetitions: int) -> Mapping[str, Any]:
@@ -125,15 +212,14 @@ def _sample(part: str, target: Target, seconds: float) -> Sample:
             )
     except LoadError as failure:
         raise LoadError(f"{part} of {target.name}: {failure}") from failure
-    return sample
+    return attrs.evolve(sample, memory=process.resident_bytes())
 
 
-def _in_process(provider: Process, cpus: Cpus, seconds: float, repetitions: int) -> Mapping[str, Any]:
-    _say(f"in-process: {repetitions} repetitions")
-    arguments = ["-m", "benchmarks.in_process", str(provider.port), str(seconds), str(repetitions)]
+def _program(module: str, arguments: Sequence[object], cpus: Cpus) -> Mapping[str, Any]:
+    """What a module of this package prints that is run as a program, in the server's place."""
     with cpus.pinned(cpus.server):
         result = subprocess.run(
-            [sys.executable, *arguments],
+            [sys.executable, "-m", module, *map(str, arguments)],
             cwd=ROOT,
             env=environment(),
             capture_output=True,
@@ -142,7 +228,7 @@ def _in_process(provider: Process, cpus: Cpus, seconds: float, repetitions: int)
             timeout=900,
         )
     if result.returncode:
-        raise ProcessError(f"the calls in process failed:\n{result.stderr[-2000:]}")
+        raise ProcessError(f"{module} failed:\n{result.stderr[-2000:]}")
     figures: Mapping[str, Any] = json.loads(result.stdout)
     return figures
 

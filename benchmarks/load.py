@@ -36,6 +36,7 @@ class Sample:
         latencies: Of each request, until its last byte.
         first_bytes: Of each request, until the first byte of the body.
         cpu: What the server spent of its CPU meanwhile; None where it cannot be known.
+        memory: Resident bytes of the server afterwards; None where they cannot be known.
     """
 
     requests: int
@@ -43,6 +44,7 @@ class Sample:
     latencies: Sequence[float] = attrs.field(repr=False)
     first_bytes: Sequence[float] = attrs.field(repr=False)
     cpu: float | None = None
+    memory: int | None = None
 
     @property
     def rate(self) -> float:

@@ -5,10 +5,27 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-__all__ = ["ANSWER", "EVENTS", "KEY", "MODEL", "PATH", "STREAM", "USAGE_EVENT", "request_body", "request_bytes"]
+__all__ = [
+    "ANSWER",
+    "EVENTS",
+    "FLOOD_MODEL",
+    "KEY",
+    "MODEL",
+    "PACED_MODEL",
+    "PATH",
+    "STREAM",
+    "USAGE_EVENT",
+    "request_body",
+    "request_bytes",
+    "timed_event",
+]
 
 PATH: Final = "/v1/chat/completions"
 MODEL: Final = "bench-model"
+PACED_MODEL: Final = "bench-paced"
+"""A model that sends ``max_tokens`` events, one every ``seed`` milliseconds, each telling when it was sent."""
+FLOOD_MODEL: Final = "bench-flood"
+"""A model that never ends and sends as fast as it is let."""
 KEY: Final = "sk-llmgate-benchmark-0123456789abcdef0123456789abcdef"
 """The client's and the upstream's key; only ever sent over loopback."""
 
@@ -20,8 +37,8 @@ _TEXT: Final = " and so the answer grows by a few more words"
 _USAGE: Final = {"prompt_tokens": 24, "completion_tokens": 50, "total_tokens": 74}
 
 
-def request_body(*, model: str, stream: bool) -> bytes:
-    """A chat request of about 320 bytes."""
+def request_body(*, model: str, stream: bool, **more: Any) -> bytes:
+    """A chat request of about 320 bytes; ``more`` are further fields of it."""
     body: dict[str, Any] = {
         "model": model,
         "messages": [
@@ -30,15 +47,16 @@ def request_body(*, model: str, stream: bool) -> bytes:
         ],
         "temperature": 0.2,
         "max_tokens": 256,
+        **more,
     }
     if stream:
         body["stream"] = True
     return json.dumps(body).encode()
 
 
-def request_bytes(*, port: int, model: str, stream: bool) -> bytes:
+def request_bytes(*, port: int, model: str, stream: bool, **more: Any) -> bytes:
     """The whole HTTP request, as a client library would write it."""
-    body = request_body(model=model, stream=stream)
+    body = request_body(model=model, stream=stream, **more)
     head = (
         f"POST {PATH} HTTP/1.1\r\n"
         f"Host: 127.0.0.1:{port}\r\n"
@@ -79,6 +97,11 @@ def _event(choices: list[dict[str, Any]], **more: Any) -> bytes:
 
 def _delta(delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
     return _event([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}])
+
+
+def timed_event(now: float) -> bytes:
+    """An event that tells when it was sent: seconds of the monotonic clock, which all processes share."""
+    return _delta({"content": f"{now:.6f}"})
 
 
 ANSWER: Final = _answer()

@@ -25,6 +25,7 @@ PATIENCE: Final = 30.0
 ADDRESS: Final = re.compile(rb"http://127\.0\.0\.1:(\d+)\b")
 
 _TICK: Final = os.sysconf("SC_CLK_TCK")
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class ProcessError(Exception):
@@ -73,8 +74,18 @@ class Process:
 
     def cpu_seconds(self) -> float | None:
         """User and system time of the process and its descendants so far; None where there is no ``/proc``."""
+        family = self._family()
+        return sum(int(fields[11]) + int(fields[12]) for fields in family) / _TICK if family else None
+
+    def resident_bytes(self) -> int | None:
+        """Memory of the process and its descendants that is in use now; None where there is no ``/proc``."""
+        family = self._family()
+        return sum(int(fields[21]) for fields in family) * _PAGE if family else None
+
+    def _family(self) -> Sequence[Sequence[str]]:
+        """What the kernel says of the process and each of its descendants, from the state on; see ``proc(5)``."""
         children: dict[int, list[int]] = {}
-        spent: dict[int, int] = {}
+        known: dict[int, Sequence[str]] = {}
         for path in Path("/proc").glob("[0-9]*/stat"):
             try:
                 fields = path.read_text().rpartition(") ")[2].split()
@@ -82,15 +93,15 @@ class Process:
                 continue  # it has ended, or is not ours to read
             pid = int(path.parent.name)
             children.setdefault(int(fields[1]), []).append(pid)
-            spent[pid] = int(fields[11]) + int(fields[12])
-        if self.pid not in spent:
-            return None
-        todo, ticks = [self.pid], 0
+            known[pid] = fields
+        if self.pid not in known:
+            return []
+        todo, family = [self.pid], []
         while todo:
             pid = todo.pop()
-            ticks += spent[pid]
+            family.append(known[pid])
             todo += children.get(pid, [])
-        return ticks / _TICK
+        return family
 
 
 @contextlib.contextmanager

@@ -27,11 +27,19 @@ TITLES: Final = {
     "import": "Import, fresh interpreters",
     "requests": "Requests over HTTP, 16 at a time",
     "streams": "Streams over HTTP, 16 at a time, 53 events each",
+    "paced": "Paced streams, all at once",
+    "slow-readers": "Clients that stop reading in mid-stream",
     "in-process": "In process",
+    "conversations": "Translation of a request: 50 messages, 20 tools",
+    "events": "One event of a stream",
 }
 COLUMNS: Final[Mapping[str, tuple[str, str]]] = {
-    "ms": ("ms", "{:.1f}"),
+    "ms": ("ms", "{:.2f}"),
+    "us": ("µs", "{:.1f}"),
     "ratio": ("ratio", "{:.2f}"),
+    "of_json": ("of json", "{:.2f}"),
+    "streams": ("streams", "{:,}"),
+    "failed": ("failed", "{:,}"),
     "requests_per_second": ("requests/s", "{:,.0f}"),
     "events_per_second": ("events/s", "{:,.0f}"),
     "calls_per_second": ("calls/s", "{:,.0f}"),
@@ -43,6 +51,15 @@ COLUMNS: Final[Mapping[str, tuple[str, str]]] = {
     "first_byte_p50_ms": ("first byte p50 ms", "{:.2f}"),
     "p50_ms": ("p50 ms", "{:.2f}"),
     "p99_ms": ("p99 ms", "{:.2f}"),
+    "delay_p50_ms": ("delay p50 ms", "{:.2f}"),
+    "delay_p99_ms": ("p99 ms", "{:.2f}"),
+    "added_p50_ms": ("added p50 ms", "{:.2f}"),
+    "added_p99_ms": ("p99 ms", "{:.2f}"),
+    "gap_p50_ms": ("gap p50 ms", "{:.1f}"),
+    "gap_p99_ms": ("p99 ms", "{:.1f}"),
+    "memory_mb": ("MB", "{:.0f}"),
+    "memory_of_bare": ("MB of bare", "{:.2f}"),
+    "kb_per_stream": ("kB/stream", "{:.0f}"),
 }
 PACKAGES: Final = ("llmgate", "aiohttp", "hypercorn", "h11", "starlette")
 

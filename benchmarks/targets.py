@@ -9,17 +9,20 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import attrs
 
 from benchmarks.payloads import KEY, MODEL
 from benchmarks.processes import ROOT, Cpus, Process, started
 
-__all__ = ["BARE", "DIRECT", "LLMGATE", "NAMES", "Target", "running", "upstream"]
+__all__ = ["BARE", "DIRECT", "FAILOVER", "LLMGATE", "NAMES", "Target", "running", "upstream"]
 
 DIRECT, BARE, LLMGATE = "direct", "bare", "llmgate"
+FAILOVER = "llmgate, failover over 3"
 
-PROVIDER = "bench"
+PROVIDER, ROUTER = "bench", "balanced"
+DEPLOYMENTS = 3
 
 
 @attrs.frozen
@@ -29,12 +32,21 @@ class Target:
     Args:
         name: What tables call it.
         process: Where it runs.
-        model: The model to ask it for.
+        prefix: What models of the upstream's are called by here: a provider, or a router, and a slash.
     """
 
     name: str
     process: Process
-    model: str = MODEL
+    prefix: str = ""
+
+    def asks(self, model: str) -> str:
+        """What a model of the upstream's is called here."""
+        return self.prefix + model
+
+    @property
+    def model(self) -> str:
+        """The model to ask it for where any will do."""
+        return self.asks(MODEL)
 
 
 def configuration(upstream_port: int) -> dict[str, object]:
@@ -55,10 +67,26 @@ def with_keys(plain: dict[str, object]) -> dict[str, object]:
     return {**plain, "auth": [{"use": "static-keys", "keys": [{"name": "load", "hash": f"sha256:{digest}"}]}]}
 
 
+def with_failover(plain: dict[str, object]) -> dict[str, object]:
+    """The same upstream as three deployments of a router, with failover between them and repeats at each."""
+    (provider,) = cast("Mapping[str, object]", plain["providers"]).values()
+    names = [f"{PROVIDER}-{number}" for number in range(1, DEPLOYMENTS + 1)]
+    return {
+        "providers": dict.fromkeys(names, provider),
+        "routers": {
+            ROUTER: {
+                "load-balance": {"chat": {"strategy": "latency", "providers": names}},
+                "retries": {"strategy": "exponential", "max-retries": 2},
+            }
+        },
+    }
+
+
 VARIANTS: Mapping[str, Callable[[dict[str, object]], dict[str, object]]] = {
     LLMGATE: lambda plain: plain,
     "llmgate, no access log": without_access_log,
     "llmgate, static keys": with_keys,
+    FAILOVER: with_failover,
 }
 
 NAMES: Sequence[str] = (DIRECT, BARE, *VARIANTS)
@@ -112,7 +140,7 @@ def running(
             if name == DIRECT:
                 targets.append(Target(name, provider))
                 continue
-            model = MODEL if name == BARE else f"{PROVIDER}/{MODEL}"
+            prefix = {BARE: "", FAILOVER: f"{ROUTER}/"}.get(name, f"{PROVIDER}/")
             process = exits.enter_context(
                 started(
                     ["-m", *sampler, *_program(name, provider.port, directory)],
@@ -121,7 +149,7 @@ def running(
                     directory=directory,
                 )
             )
-            targets.append(Target(name, process, model))
+            targets.append(Target(name, process, prefix))
         yield targets
 
 

@@ -1,17 +1,20 @@
 """A fake provider on loopback that is never the bottleneck: one ``asyncio.Protocol``, every answer built beforehand.
 
-Run as a program it prints its address and serves until its standard input closes, so that it never outlives its parent.
+The model asked for chooses how it answers: at once, at a steady pace, or without end. Run as a program it prints its
+address and serves until its standard input closes, so that it never outlives its parent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import re
 import sys
+import time
 from collections.abc import Sequence
 
-from benchmarks.payloads import ANSWER, STREAM, USAGE_EVENT
+from benchmarks.payloads import ANSWER, FLOOD_MODEL, PACED_MODEL, STREAM, USAGE_EVENT, timed_event
 
 __all__ = ["Upstream"]
 
@@ -26,15 +29,16 @@ def _whole(body: bytes) -> bytes:
     return head.encode() + body
 
 
-def _chunked(events: Sequence[bytes]) -> bytes:
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-    chunks = b"".join(b"%x\r\n%b\r\n" % (len(event), event) for event in events)
-    return head + chunks + b"0\r\n\r\n"
+def _chunks(events: Sequence[bytes]) -> bytes:
+    return b"".join(b"%x\r\n%b\r\n" % (len(event), event) for event in events)
 
 
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+STREAM_END = b"0\r\n\r\n"
 WHOLE = _whole(ANSWER)
-STREAMED = _chunked(STREAM)
-STREAMED_WITH_USAGE = _chunked([*STREAM[:-1], USAGE_EVENT, STREAM[-1]])
+STREAMED = STREAM_HEAD + _chunks(STREAM) + STREAM_END
+STREAMED_WITH_USAGE = STREAM_HEAD + _chunks([*STREAM[:-1], USAGE_EVENT, STREAM[-1]]) + STREAM_END
+FLOOD = _chunks(STREAM[1:2]) * 200
 REFUSED = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -42,12 +46,28 @@ class Upstream(asyncio.Protocol):
     """One connection: answers each chat request as soon as its last byte is there."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
+        self._flooding = False
+        self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A gateway has connected."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+
+    def connection_lost(self, failure: Exception | None) -> None:
+        """The gateway has had enough."""
+        self._flooding = False
+
+    def pause_writing(self) -> None:
+        """The gateway does not keep up."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """The gateway has caught up."""
+        self._paused = False
+        self._flood()
 
     def data_received(self, data: bytes) -> None:
         """Answer if the request is whole."""
@@ -67,19 +87,45 @@ class Upstream(asyncio.Protocol):
                 return
             body = bytes(buffer[head + 4 : end])
             del buffer[:end]
-            self._transport.write(self._answer(body))
+            self._answer(body)
 
-    def _answer(self, body: bytes) -> bytes:
+    def _answer(self, body: bytes) -> None:
         compact = body.replace(b'": ', b'":')
         if b'"stream":true' not in compact:
-            return WHOLE
-        return STREAMED_WITH_USAGE if b'"include_usage":true' in compact else STREAMED
+            self._transport.write(WHOLE)
+        elif PACED_MODEL.encode() in body:
+            asked = json.loads(body)
+            self._transport.write(STREAM_HEAD + _chunks(STREAM[:1]))
+            self._pace(time.monotonic(), asked["seed"] / 1e3, asked["max_tokens"])
+        elif FLOOD_MODEL.encode() in body:
+            self._transport.write(STREAM_HEAD + _chunks(STREAM[:1]))
+            self._flooding = True
+            self._flood()
+        else:
+            self._transport.write(STREAMED_WITH_USAGE if b'"include_usage":true' in compact else STREAMED)
+
+    def _pace(self, due: float, interval: float, left: int) -> None:
+        """Send an event at a time counted from the first, so that a late one does not make all that follow late."""
+        if self._transport.is_closing():
+            return
+        if not left:
+            self._transport.write(_chunks(STREAM[-2:]) + STREAM_END)
+            return
+        self._transport.write(_chunks([timed_event(time.monotonic())]))
+        due += interval
+        self._loop.call_at(due, self._pace, due, interval, left - 1)
+
+    def _flood(self) -> None:
+        """Send until the gateway does not take any more."""
+        if self._flooding and not self._paused:
+            self._transport.write(FLOOD)
+            self._loop.call_soon(self._flood)
 
 
 async def _serve() -> None:
     loop = asyncio.get_running_loop()
     parent_left = asyncio.Event()
-    server = await loop.create_server(Upstream, "127.0.0.1", 0, backlog=1024)
+    server = await loop.create_server(Upstream, "127.0.0.1", 0, backlog=4096)
     loop.add_reader(sys.stdin.fileno(), parent_left.set)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await parent_left.wait()

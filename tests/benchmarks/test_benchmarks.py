@@ -16,8 +16,10 @@ sys.path.append(str(Path(__file__).parents[2]))  # the benchmarks are no install
 from benchmarks.figures import Bar, bars
 from benchmarks.imports import STATEMENTS, ImportCost
 from benchmarks.load import LoadError, closed_loop
-from benchmarks.payloads import ANSWER, EVENTS, MODEL, STREAM, USAGE_EVENT, request_body, request_bytes
-from benchmarks.targets import BARE, DIRECT, LLMGATE
+from benchmarks.paced import Listener, Seen
+from benchmarks.payloads import ANSWER, EVENTS, MODEL, PACED_MODEL, STREAM, USAGE_EVENT, request_body, request_bytes
+from benchmarks.targets import BARE, DIRECT, FAILOVER, LLMGATE
+from benchmarks.translation import chat_formats, conversation
 from benchmarks.upstream import Upstream
 
 from benchmarks import __main__ as program, report
@@ -38,28 +40,50 @@ async def load(port, *, stream=False, expected=ANSWER):
     return await closed_loop(port, request, expected, seconds=0.05, concurrency=4)
 
 
-def test_everything_is_measured_from_end_to_end(tmp_path):
-    """All parts at tiny counts: the servers start, answer rightly under load, and every figure is there."""
+def run(tmp_path, *arguments):
+    """A run at tiny counts; what it printed and what it measured."""
     kept = report.PAGE.read_bytes()
+    file = tmp_path / "figures.json"
+    always = ["--no-bars", "--seconds", "0.1", "--repetitions", "1", "--json", str(file)]
     result = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--no-bars", "--seconds", "0.1", "--repetitions", "1"]
-        + [f"--target={name}" for name in (DIRECT, BARE, LLMGATE)]
-        + ["--json", str(tmp_path / "figures.json")],
+        [sys.executable, "-m", "benchmarks", *always, *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=100,
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert report.PAGE.read_bytes() == kept, "a partial run is not published"
+    return result.stdout, json.loads(file.read_text())
+
+
+def test_what_is_loaded_is_measured_from_end_to_end(tmp_path):
+    """The servers start, answer rightly under load, and every figure is there."""
+    targets = [f"--target={name}" for name in (DIRECT, BARE, FAILOVER)]
+    parts = [f"--only={part}" for part in ("import", "requests", "streams", "in-process")]
+    printed, figures = run(tmp_path, *targets, *parts)
     assert figures["import"].keys() == STATEMENTS.keys()
-    assert figures["requests"][LLMGATE]["requests_per_second"] > 0
-    assert figures["streams"][LLMGATE]["events_per_second"] > 0
+    assert figures["requests"][FAILOVER]["requests_per_second"] > 0
+    assert figures["streams"][FAILOVER]["events_per_second"] > 0
+    assert figures["streams"][FAILOVER]["memory_of_bare"] > 0
     assert figures["requests"][BARE]["of_bare"] == figures["streams"][BARE]["of_bare"] == 1
     assert any(name.startswith("llmgate") for name in figures["in-process"])
-    assert "| llmgate" in result.stdout
-    assert report.PAGE.read_bytes() == kept, "a partial run is not published"
+    assert f"| {FAILOVER}" in printed
+
+
+def test_what_is_held_and_translated_is_measured_from_end_to_end(tmp_path):
+    targets = [f"--target={name}" for name in (DIRECT, LLMGATE)]
+    parts = [f"--only={part}" for part in ("paced", "slow-readers", "formats")]
+    printed, figures = run(tmp_path, *targets, *parts, "--streams=4", "--readers=3")
+    assert [row["failed"] for row in figures["paced"].values()] == [0, 0]
+    assert figures["paced"][LLMGATE].keys() >= {"added_p50_ms", "added_p99_ms", "gap_p99_ms"}
+    assert figures["slow-readers"][LLMGATE].keys() >= {"kb_per_stream", "memory_mb"}
+    names = {one.name for one in chat_formats()}
+    pairs = {f"{source} to {target}" for source in names for target in names - {source}}
+    assert figures["conversations"].keys() == pairs
+    assert figures["events"].keys() == pairs | {f"{name}, relayed" for name in names}
+    assert "paced: failed of 4 streams" in printed
 
 
 async def test_whole_answers_and_streams_are_counted(port):
@@ -126,6 +150,56 @@ def test_bare_sets_the_bar_for_llmgate_as_it_is_by_default(part):
     targets = {DIRECT: {"of_bare": 9.0}, BARE: {"of_bare": 1.0}, LLMGATE: {"of_bare": 0.64}}
     missed = [bar for bar in bars({part: targets}) if not bar.kept]
     assert missed == [Bar(f"{part}: throughput / bare", 0.64, 0.65, upper=False)]
+
+
+HELD = {
+    "paced": {LLMGATE: {"streams": 1000, "failed": 1}},
+    "slow-readers": {LLMGATE: {"kb_per_stream": 257.0}},
+    "conversations": {"a to b": {"ms": 1.0}, "b to a": {"ms": 2.1}},
+    "events": {"a, relayed": {"us": 31.0}, "a to b": {"us": 61.0}},
+}
+
+
+@pytest.mark.parametrize(
+    ("part", "missed"),
+    [
+        ("paced", ["paced: failed of 1,000 streams"]),
+        ("slow-readers", ["slow readers: kB a stream"]),
+        ("conversations", ["translation of a conversation, slowest, ms"]),
+        ("events", ["relayed event, slowest format, µs", "translated event, slowest pair, µs"]),
+    ],
+)
+def test_what_is_held_and_translated_has_its_bars(part, missed):
+    assert [bar.what for bar in bars({part: HELD[part]}) if not bar.kept] == missed
+
+
+async def test_paced_events_tell_when_they_were_sent(port):
+    request = request_bytes(port=port, model=PACED_MODEL, stream=True, max_tokens=3, seed=1)
+    seen = Seen()
+    _, listener = await asyncio.get_running_loop().create_connection(
+        lambda: Listener(request, 3, seen), "127.0.0.1", port
+    )
+    await listener.over
+    assert (len(seen.delays), len(seen.gaps), seen.failures) == (3, 2, [])
+
+
+@pytest.mark.parametrize("events", [2, 4])
+async def test_a_paced_stream_of_another_length_is_a_failure(port, events):
+    request = request_bytes(port=port, model=PACED_MODEL, stream=True, max_tokens=3, seed=1)
+    seen = Seen()
+    _, listener = await asyncio.get_running_loop().create_connection(
+        lambda: Listener(request, events, seen), "127.0.0.1", port
+    )
+    await listener.over
+    assert seen.failures == ["events are missing"] * (events == 4) + ["there are too many events"] * (events == 2)
+
+
+def test_the_conversation_is_as_long_as_its_table_says():
+    request = conversation()
+    assert (len(request.messages), len(request.tools)) == (50, 20)
+    for wire_format in chat_formats():
+        again = wire_format.decode_request(wire_format.encode_request(request))
+        assert len(again.tools) == 20
 
 
 def test_a_load_generator_that_is_the_bottleneck_is_found_out():
