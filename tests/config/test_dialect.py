@@ -123,24 +123,6 @@ def test_trace_context_is_a_warning(loader: Loader) -> None:
     assert loader.text("telemetry: {propagate: false}").warnings == ()
 
 
-@pytest.mark.parametrize(
-    ("retries", "problem"),
-    [
-        (
-            "{strategy: constant, min-delay: 1s}",
-            "c.yaml:1:40: 'min-delay' belongs to strategy: exponential, this one is constant",
-        ),
-        ("{delay: 1s}", "c.yaml:1:20: 'delay' belongs to strategy: constant, this one is exponential"),
-        ("{strategy: linear}", "c.yaml:1:30: 'strategy' must be one of exponential, constant, not 'linear'"),
-        ("{max-retries: -1}", "c.yaml:1:20: 'max-retries' must be 0 to 100, not -1"),
-        ("{factor: 0.5}", "c.yaml:1:20: 'factor' must be 1 to 1000, not 0.5"),
-        ("{min-delay: 9s, max-delay: 1s}", "c.yaml:1:35: 'max-delay' must not be less than 'min-delay'"),
-    ],
-)
-def test_wrong_retries(loader: Loader, retries: str, problem: str) -> None:
-    assert loader.problems(f"global: {{retries: {retries}}}")[0] == problem
-
-
 def test_a_limit_and_a_cache_become_interceptors_where_they_are_installed(loader: Loader) -> None:
     extended = {**STAGES["interceptors"], "cache": fake("cache", EverythingConfig), "rate-limit": fake("rate-limit")}
     loader.find = lambda kind, name: (extended if kind == "interceptors" else STAGES[kind]).get(name)

@@ -36,7 +36,7 @@ def test_the_effective_chain_providers_and_strategies(loader: Loader) -> None:
         "  retries: 3, after 1s, growing 2-fold up to 30s",
         "  retries: 2, after 2s",
         "  its own openai: https://eu.example/v1, key env:MY_KEY, adapter openai",
-        "timeouts: connect 5s, first-byte 2m, idle 2m, total 15m",
+        "timeouts: connect 5s, first-byte 2m, idle 2m, total 15m, first-content 10m",
     ):
         assert line in text.splitlines()
     assert "the-value-itself" not in text

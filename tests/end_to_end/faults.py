@@ -75,7 +75,9 @@ ROWS: Final = (
     Row("slow", (HEAD,), 504, FIRST_BYTE, wait="first-byte"),
     Row("slow", BODY, 504, "provider_idle_timeout", wait="idle"),
     Row("endless", (HEAD,), 504, FIRST_BYTE, wait="first-byte"),
-    Row("endless", BODY, 504, "deadline_exceeded", fails_over=False, wait="total"),
+    Row("endless", BODY, 504, "deadline_exceeded", "whole", fails_over=False, wait="total"),
+    Row("endless", (CONTENT,), 504, "provider_first_content_timeout", "stream", wait="first-content"),
+    Row("endless", (MIDDLE, LAST), 504, "deadline_exceeded", "stream", fails_over=False, wait="total"),
     Row("interim", (HEAD,), 504, FIRST_BYTE, wait="first-byte"),
     Row("fin", ANY, 502, LOST),
     Row("rst", ANY, 502, LOST),
@@ -133,6 +135,8 @@ class Cell:
     @property
     def timeouts(self) -> dict[str, Any]:
         """The provider's bounds: short where one of them ends the fault."""
+        if self.row.wait == "first-content":
+            return {"connect": "5s", "first-byte": "10s", "idle": "10s", "first-content": "300ms"}
         if self.row.wait not in {"first-byte", "idle"}:
             return {"connect": "5s", "first-byte": "10s", "idle": "10s"}
         # A head that comes in drips is bounded by both together.

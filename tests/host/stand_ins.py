@@ -15,6 +15,7 @@ from llmgate.catalogue import provider_row, resolve_base_url
 from llmgate.config.model import GatewayConfig, ServerConfig, StageConfig, StreamConfig
 from llmgate.host.app import create_app
 from llmgate.host.server import bind, serve
+from llmgate.pipeline.draining import Drains
 from llmgate.spec import (
     Attempt,
     AuthenticationError,
@@ -215,6 +216,7 @@ class StandInPipeline:
         self.snapshot = Snapshot({one.name: one for one in providers})
         self.frames: list[Frame] = []
         self.ready = False
+        self.drains = Drains()
         self.problems: list[str] = []
         self.counts_nothing = False
 

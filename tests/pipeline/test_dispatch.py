@@ -15,9 +15,10 @@ from llmgate.spec import (
     ProviderTimeoutError,
     hookimpl,
 )
-from scripted import MESSAGES, OpenBench, completion, failure
+from scripted import CONFIG, MESSAGES, Bench, OpenBench, completion, failure
 
 LOST = ProviderConnectionError("alpha cannot be reached", provider_name="alpha", retryable=True)
+GONE = ProviderConnectionError("alpha has hung up", provider_name="alpha", retryable=True, lost=True)
 LATE = ProviderTimeoutError("alpha is silent", provider_name="alpha", retryable=True)
 
 
@@ -186,3 +187,176 @@ async def test_a_provider_may_be_repeated_more_often_than_its_route_says(bench: 
             await b.clock.advance(1.0)
         assert (await asking).text == "third time"
         assert [url.split("/")[2] for url in b.urls] == ["alpha.test", "beta.test", "alpha.test", "alpha.test"]
+
+
+# --- the retry budget -------------------------------------------------------------------------------------------------
+
+
+def repeating(times: int, **budget: Any) -> dict[str, Any]:
+    """Repeats at once, within a budget."""
+    retries = {"strategy": "constant", "delay": "0s", "max-retries": times}
+    return {"global": {"retries": retries, **({"retry-budget": budget} if budget else {})}}
+
+
+async def fail_often(b: Bench, times: int, **call: Any) -> None:
+    for _ in range(times):
+        with pytest.raises(ProviderError):
+            await b.pipeline.complete(messages=MESSAGES, **call)
+
+
+async def test_a_dead_provider_is_not_stormed(bench: OpenBench) -> None:
+    async with bench(*[failure(503)] * 800, **repeating(3)) as b:
+        await fail_often(b, 200, model="alpha/m")
+        assert 200 < len(b.urls) <= 1.2 * 200 + 10
+
+
+async def test_two_dead_providers_are_not_stormed_either(bench: OpenBench) -> None:
+    """Once both are known to fail, asking the other one is no way out any more."""
+    async with bench(*[failure(503)] * 1600, **repeating(3)) as b:
+        await fail_often(b, 200, router="main", model="m")
+        assert len(b.urls) <= 1.2 * 200 + 10 + 1, "the first failover was free"
+
+
+async def test_the_budget_comes_back_with_time(bench: OpenBench) -> None:
+    async with bench(*[failure(503)] * 20, **repeating(3, floor=2, ratio=0, window="10s")) as b:
+        await fail_often(b, 2, model="alpha/m")
+        assert len(b.urls) == 4
+        await b.clock.advance(10)
+        await fail_often(b, 1, model="alpha/m")
+        assert len(b.urls) == 7
+
+
+async def test_failover_to_a_deployment_that_does_well_is_free(bench: OpenBench) -> None:
+    answers = [failure(503), completion()] * 50
+    async with bench(*answers, **repeating(0, floor=0, ratio=0)) as b:
+        for _ in range(50):
+            assert (await b.pipeline.complete(router="main", model="m", messages=MESSAGES)).text == "hi"
+
+
+async def test_failover_to_one_that_failed_a_moment_ago_is_paid_for(bench: OpenBench) -> None:
+    async with bench(*[failure(503)] * 4, completion(), **repeating(0, floor=1, ratio=0)) as b:
+        await fail_often(b, 1, router="main", model="m")
+        assert len(b.urls) == 2, "free: nobody knew of either"
+        await fail_often(b, 1, router="main", model="m")
+        assert len(b.urls) == 4, "paid for"
+        assert (await b.pipeline.complete(router="main", model="m", messages=MESSAGES)).text == "hi"
+
+
+async def test_a_spent_budget_leaves_out_who_fails_and_asks_who_does_well(bench: OpenBench) -> None:
+    providers = {name: {"base-url": f"https://{name}.test/v1", "keyless": True} for name in ("a", "b", "c")}
+    balance = {"chat": {"strategy": "priority", "providers": ["a", "b", "c"]}}
+    config = {"providers": providers, "routers": {"main": {"load-balance": balance}}}
+    answers = [failure(503), failure(503), completion(), failure(503), completion()]
+    async with bench(*answers, **config, **repeating(0, floor=0, ratio=0)) as b:
+        for _ in range(2):
+            await b.pipeline.complete(router="main", model="m", messages=MESSAGES)
+        assert [url[8] for url in b.urls] == ["a", "b", "c", "a", "c"]
+
+
+async def test_a_spent_budget_is_known_before_anybody_waits(bench: OpenBench) -> None:
+    retries = {"strategy": "constant", "delay": "60s", "max-retries": 3}
+    async with bench(failure(503), **{"global": {"retries": retries, "retry-budget": {"floor": 0, "ratio": 0}}}) as b:
+        await fail_often(b, 1, model="alpha/m")
+        assert b.clock.sleeping == 0
+
+
+async def test_a_router_may_have_a_budget_of_its_own(bench: OpenBench) -> None:
+    balance = {"chat": {"strategy": "priority", "providers": ["alpha"]}}
+    routers = {
+        "own": {"load-balance": balance, "retry-budget": {"floor": 0, "ratio": 0}},
+        "one": {"load-balance": balance},
+        "two": {"load-balance": balance},
+    }
+    async with bench(*[failure(503)] * 20, routers=routers, **repeating(3, floor=4, ratio=0)) as b:
+        await fail_often(b, 1, router="own", model="m")
+        assert len(b.urls) == 1
+        await fail_often(b, 1, router="one", model="m")
+        assert len(b.urls) == 1 + 4
+        await fail_often(b, 1, router="two", model="m")
+        assert len(b.urls) == 1 + 4 + 2, "one and two share the gateway's"
+
+
+# --- a credential that is refused -------------------------------------------------------------------------------------
+
+
+async def test_a_key_that_was_exchanged_meanwhile_repairs_the_request(bench: OpenBench) -> None:
+    environment = {"ALPHA_API_KEY": "old", "BETA_API_KEY": "key-of-beta"}
+
+    def refuse(request: Any) -> Any:
+        environment["ALPHA_API_KEY"] = "new"
+        return failure(401)
+
+    async with bench(refuse, completion("from alpha"), environment=environment) as b:
+        answer = await b.pipeline.complete(router="main", model="m", messages=MESSAGES)
+        assert answer.text == "from alpha"
+        assert [request.headers["authorization"] for request in b.transport.requests] == ["Bearer old", "Bearer new"]
+        (record,) = await b.records()
+        old, new = record.attempts
+        assert old.error_code == "provider_authentication_failed"
+        assert old.credential_fingerprint != new.credential_fingerprint
+
+
+async def test_a_new_key_that_is_refused_as_well_is_not_followed_by_a_third(bench: OpenBench) -> None:
+    environment = {"ALPHA_API_KEY": "0"}
+
+    def refuse(request: Any) -> Any:
+        environment["ALPHA_API_KEY"] += "0"
+        return failure(401)
+
+    async with bench(refuse, refuse, environment=environment) as b:
+        await fail_often(b, 1, model="alpha/m", max_retries=5)
+        assert len(b.urls) == 2
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_key_is_left_out_while_another_one_is_usable(bench: OpenBench, status: int) -> None:
+    answers = [failure(status), completion(), completion(), failure(status), completion()]
+    config = {"global": {"credential-cool-down": "30s"}}
+    async with bench(*answers, **config) as b:
+        for _ in range(2):
+            await b.pipeline.complete(router="main", model="m", messages=MESSAGES)
+        await b.clock.advance(31)
+        await b.pipeline.complete(router="main", model="m", messages=MESSAGES)
+        assert [url.split("/")[2][:1] for url in b.urls] == ["a", "b", "b", "a", "b"]
+
+
+async def test_the_only_key_is_tried_again_however_often_it_was_refused(bench: OpenBench) -> None:
+    async with bench(failure(401), failure(401), completion()) as b:
+        await fail_often(b, 2, model="alpha/m")
+        assert (await b.pipeline.complete(model="alpha/m", messages=MESSAGES)).text == "hi"
+
+
+# --- a request that was lost ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("resend", "error", "calls"),
+    [(False, GONE, 1), (False, LOST, 2), (True, GONE, 2), (False, failure(503), 2)],
+    ids=["lost", "never sent", "lost, allowed", "answered"],
+)
+@pytest.mark.parametrize("where", ["global", "router"])
+async def test_a_lost_request_is_sent_again_only_where_that_is_allowed(
+    bench: OpenBench, resend: bool, error: Any, calls: int, where: str
+) -> None:
+    main = CONFIG["routers"]["main"]
+    config: dict[str, Any] = {"global": {"resend-unknown": resend}}
+    if where == "router":
+        config = {
+            "global": {"resend-unknown": not resend},
+            "routers": {"main": {**main, "resend-unknown": resend}},
+        }
+    async with bench(error, completion(), **config) as b:
+        if calls == 1:
+            with pytest.raises(ProviderConnectionError, match="hung up"):
+                await b.pipeline.complete(router="main", model="m", messages=MESSAGES, max_retries=3)
+        else:
+            await b.pipeline.complete(router="main", model="m", messages=MESSAGES, max_retries=3)
+        assert len(b.urls) == calls
+        (record,) = await b.records()
+        assert record.attempts[0].lost is (error is GONE)
+        assert record.attempts[0].error_code is not None
+
+
+async def test_unless_forbidden_a_lost_request_is_sent_again(bench: OpenBench) -> None:
+    async with bench(GONE, completion()) as b:
+        assert (await b.pipeline.complete(router="main", model="m", messages=MESSAGES)).text == "hi"

@@ -169,3 +169,13 @@ async def test_nothing_is_kept_when_relative_paths_mean_something_else(tmp_path:
         await pipeline.reload(second)
         assert kept(before, pipeline.snapshot) == set()
         assert (second.parent / "records.jsonl").exists()
+
+
+async def test_what_a_retry_budget_has_spent_is_remembered_while_it_is_the_same() -> None:
+    tight = {"retry-budget": {"floor": 1}}
+    routers = {"main": {**CONFIG["routers"]["main"], **tight}}
+    before, after = await reloaded({"routers": routers}, {"routers": routers, "global": tight})
+    assert after.routers["main"].budget is before.routers["main"].budget
+    assert after.routers["main"].budget is not after.unified.budget
+    assert after.unified.budget is not before.unified.budget, "it has another rule now"
+    assert after.failing is before.failing

@@ -22,6 +22,7 @@ from llmgate.spec import (
 from llmgate.testing.upstream import FakeUpstream
 from llmgate.wire.transport import AiohttpTransport
 
+NEVER_SENT = {"provider_unreachable", "provider_dns_error", "provider_tls_error", "provider_connect_timeout"}
 Ask = Callable[..., ProviderRequest]
 
 
@@ -40,6 +41,7 @@ async def failure_of(transport: AiohttpTransport, request: ProviderRequest) -> P
     assert error.provider_name == "fake"
     assert "fake" in str(error)
     assert_says_nothing_of(error, "127.0.0.1", "s3cret", request.url)
+    assert error.lost is (error.code not in NEVER_SENT)
     return error
 
 

@@ -9,7 +9,7 @@ import attrs
 
 from llmgate.spec import Timeouts
 
-from .model import RetryConfig, ServerConfig, StreamConfig
+from .model import GatewayConfig, RetryBudgetConfig, RetryConfig, ServerConfig, StreamConfig
 
 __all__ = ["Bounds", "bounds_of"]
 
@@ -47,8 +47,21 @@ _WAIT: Final = Bounds(above=0, maximum=7 * 86400)
 _COUNT: Final = Bounds(minimum=1, maximum=2**40)
 
 _TABLE: Final[Mapping[type[Any], Mapping[str, Bounds]]] = {
-    Timeouts: dict.fromkeys(("connect", "first_byte", "idle", "total"), _WAIT),
-    StreamConfig: {"commit_after": _WAIT, "heartbeat": _WAIT, "max_event_bytes": _COUNT},
+    Timeouts: dict.fromkeys(("connect", "first_byte", "idle", "total", "first_content"), _WAIT),
+    StreamConfig: {
+        "commit_after": _WAIT,
+        "heartbeat": _WAIT,
+        "max_event_bytes": _COUNT,
+        "drain_timeout": Bounds(above=0, maximum=3600),
+        "drain_bytes": _COUNT,
+        "max_drains": Bounds(minimum=0, maximum=100_000),
+    },
+    GatewayConfig: {"credential_cool_down": Bounds(minimum=0, maximum=86400)},
+    RetryBudgetConfig: {
+        "ratio": Bounds(minimum=0, maximum=100),
+        "floor": Bounds(minimum=0, maximum=1_000_000),
+        "window": Bounds(minimum=1, maximum=3600),
+    },
     RetryConfig: {
         "max_retries": Bounds(minimum=0, maximum=100),
         "min_delay": Bounds(minimum=0, maximum=86400),

@@ -10,11 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import attrs
-
-from .bounds import bounds_of
 from .decoder import UnreadableError
-from .model import RetryConfig, StageConfig
+from .model import StageConfig
 from .problems import Problems
 from .quoting import quoted
 from .sections import Section, is_null, read_section
@@ -25,7 +22,6 @@ __all__ = [
     "POLICIES",
     "log_level",
     "read_policies",
-    "read_retries",
     "refuse_deployment",
     "refuse_health",
     "refuse_helicone",
@@ -61,37 +57,6 @@ _LEVELS: Final = {
     "off": "critical",
 }
 _TARGETS: Final = ("ai_gateway", "llmgate")
-
-
-def read_retries(stages: StageReader, section: Section) -> RetryConfig | None:
-    """What a ``retries`` section says; None when there is none."""
-    node = section.nodes.get("retries")
-    if node is None:
-        return None
-    found, decoder = section.section("retries"), stages.decoder
-    constant = found.get("strategy", "exponential") == "constant"
-    foreign = ("min-delay", "max-delay", "factor") if constant else ("delay",)
-    for key in foreign:
-        if key in found.nodes:
-            own, other = ("constant", "exponential") if constant else ("exponential", "constant")
-            decoder.problems.add(found.place(key), f"{key!r} belongs to strategy: {other}, this one is {own}")
-    if constant:
-        delay = found.get("delay", 1.0)
-        values = {"min_delay": delay, "max_delay": delay, "factor": 1.0}
-    else:
-        values = {"min_delay": found.get("min-delay", 1.0), "factor": found.get("factor", 2.0)}
-        values["max_delay"] = found.get("max-delay", max(30.0, values["min_delay"]))
-    values["max_retries"] = found.get("max-retries", 2)
-    fields = attrs.fields_dict(RetryConfig)
-    for name, value in values.items():
-        key = "delay" if constant and name.endswith("delay") else name.replace("_", "-")
-        try:
-            decoder.check(value, bounds_of(RetryConfig, fields[name]), found.place(key), key)
-        except UnreadableError:
-            return None
-    if values["max_delay"] < values["min_delay"]:
-        decoder.problems.add(found.place("max-delay"), "'max-delay' must not be less than 'min-delay'")
-    return RetryConfig(**values)
 
 
 def read_policies(stages: StageReader, section: Section, path: str, label: str) -> Sequence[StageConfig]:

@@ -76,6 +76,14 @@ _RETRIES: Final = (
     ("retries.delay", "duration", "1s", "constant: the wait before each repeat"),
     ("retries.max-retries", "count", "2", "Repeats after the first try of every candidate"),
 )
+_RESILIENCE: Final = (
+    ("retry-budget", "section", "", "How many attempts beyond the first of each request may be made, all together"),
+    ("retry-budget.ratio", "number", "0.2", "Extra attempts for each request that has come within the window"),
+    ("retry-budget.floor", "count", "10", "Extra attempts within the window beside those, for quiet times"),
+    ("retry-budget.window", "duration", "10s", "Time that is looked back"),
+    ("resend-unknown", "switch", "true", "Whether a request that was lost after it was sent may be sent again"),
+    ("on-disconnect", "cancel|drain", "cancel", "What becomes of the provider's answer when the caller leaves"),
+)
 _PROVIDER: Final = (
     ("use", "text", "", "The adapter, or the row of the catalogue, that serves it; not needed for a known name"),
     ("base-url", "text", "", "Its address, with or without version path and trailing slash"),
@@ -124,6 +132,8 @@ _TABLE: Final = (
     ("default-model-mapping", "names", "the catalogue's", "What routers ask each provider for; {} turns it off"),
     ("default-model-mapping.<model>", "list", "", "What to ask for instead, as provider/model"),
     ("global", "section", "", "What holds for every request"),
+    ("global.credential-cool-down", "duration", "1m",
+     "Time for which a credential that a provider refuses is left out, while another is usable"),
     ("unified-api", "section", "", "What holds for /ai and /v1"),
     ("unified-api.interceptors", "stages:interceptors", "", "Interceptors of the unified API, after the gateway's"),
     ("timeouts", "section", "", "How long to wait for providers"),
@@ -226,6 +236,7 @@ def _keys() -> Iterator[Key]:
     yield from (Key(*row, Status.NEVER) for row in _NEVER)
     for scope in _SCOPES:
         yield from _below(scope, _RETRIES)
+        yield from _below(scope, _RESILIENCE)
         yield from _below(scope, (*_CACHE, *_LIMIT), Status.NOT_YET)
     yield from _below("control-plane.retry", [(path[8:], *rest) for path, *rest in _RETRIES[1:]], Status.NOT_YET)
     yield from _below("routers.<router>.load-balance.chat", _BALANCE)

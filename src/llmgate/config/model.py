@@ -16,6 +16,8 @@ __all__ = [
     "MemberConfig",
     "ModelListsConfig",
     "ProviderConfig",
+    "ResilienceConfig",
+    "RetryBudgetConfig",
     "RetryConfig",
     "RouterConfig",
     "ServerConfig",
@@ -54,6 +56,36 @@ class RetryConfig:
     min_delay: float = 1.0
     max_delay: float = 30.0
     factor: float = 2.0
+
+
+@attrs.frozen
+class RetryBudgetConfig:
+    """How many attempts beyond the first of each request may be made, all requests together.
+
+    Args:
+        ratio: Extra attempts for each request that has come within the window; 0.2 is one for five requests.
+        floor: Extra attempts within the window beside those, so that a quiet gateway can repeat, too.
+        window: Seconds that are looked back.
+    """
+
+    ratio: float = 0.2
+    floor: int = 10
+    window: float = 10.0
+
+
+@attrs.frozen
+class ResilienceConfig:
+    """How far a scope goes to get an answer, and for whom; None leaves a question to the scope around it.
+
+    Args:
+        retry_budget: How many extra attempts may be made.
+        resend_unknown: Whether a request may be sent again of which nobody knows whether the provider worked on it.
+        on_disconnect: What becomes of the provider's answer when the caller leaves: ``cancel`` or ``drain``.
+    """
+
+    retry_budget: RetryBudgetConfig | None = None
+    resend_unknown: bool | None = None
+    on_disconnect: str | None = None
 
 
 @attrs.frozen
@@ -129,6 +161,7 @@ class RouterConfig:
         retries: Its own retries; None for the gateway's.
         timeouts: How long its requests wait, for providers that say nothing themselves; None for the gateway's.
         interceptors: Its own interceptors, after the gateway's.
+        resilience: What it says of extra attempts and of callers who leave.
     """
 
     id: str
@@ -138,6 +171,7 @@ class RouterConfig:
     retries: RetryConfig | None = None
     timeouts: Timeouts | None = None
     interceptors: Sequence[StageConfig] = ()
+    resilience: ResilienceConfig = ResilienceConfig()
 
 
 @attrs.frozen
@@ -148,11 +182,18 @@ class StreamConfig:
         commit_after: After how long without content the head of the answer is sent all the same.
         heartbeat: After how long a silent stream gets a sign of life.
         max_event_bytes: Upper bound of one event.
+        drain_timeout: Seconds for which an answer is read on after its caller has left, where ``on-disconnect`` is
+            ``drain``.
+        drain_bytes: Upper bound of what is read on of one answer.
+        max_drains: Upper bound of the answers that are read on at once; beyond it they are cancelled.
     """
 
     commit_after: float = 15.0
     heartbeat: float = 15.0
     max_event_bytes: int = 16 * 1024 * 1024
+    drain_timeout: float = 60.0
+    drain_bytes: int = 16 * 1024 * 1024
+    max_drains: int = 100
 
 
 @attrs.frozen
@@ -231,6 +272,9 @@ class GatewayConfig:
         loggers: Loggers.
         retries: Retries where a router has none of its own; None for no repeats.
         unified_retries: Retries of the unified API; None for ``retries``.
+        resilience: Extra attempts and callers who leave, where a router says nothing.
+        unified_resilience: The same of the unified API.
+        credential_cool_down: Seconds for which a credential that a provider has refused is left out.
         model_mapping: The default model mapping of the operator; None for the built-in one, empty for none.
         timeouts: How long to wait for providers.
         stream: How streamed answers behave.
@@ -257,6 +301,9 @@ class GatewayConfig:
     loggers: Sequence[StageConfig] = ()
     retries: RetryConfig | None = None
     unified_retries: RetryConfig | None = None
+    resilience: ResilienceConfig = ResilienceConfig()
+    unified_resilience: ResilienceConfig = ResilienceConfig()
+    credential_cool_down: float = 60.0
     model_mapping: Mapping[str, Sequence[str]] | None = None
     timeouts: Timeouts = Timeouts()
     stream: StreamConfig = StreamConfig()

@@ -14,12 +14,12 @@ from llmgate.formats import FORMATS, get_format
 from llmgate.spec import Operation, ProviderRow, SecretRef, Timeouts
 
 from .decoder import Decoder, UnreadableError
-from .dialect import read_retries
 from .keys import children
 from .meanings import key_of, settable
 from .model import ProviderConfig, StageConfig
 from .problems import Where
 from .quoting import looks_secret, quoted
+from .retries import read_retries
 from .sections import Section, is_null, read_section
 from .stages import StageReader
 from .suggest import did_you_mean

@@ -14,11 +14,12 @@ from llmgate.spec import Operation
 
 from .balances import read_balance, split_model
 from .decoder import UnreadableError
-from .dialect import read_policies, read_retries
+from .dialect import read_policies
 from .model import BalanceConfig, ProviderConfig, RouterConfig
 from .problems import Where
 from .providers import ProviderReader
 from .quoting import quoted
+from .retries import read_resilience, read_retries
 from .sections import Section, is_null, read_section
 from .stages import StageReader
 from .suggest import did_you_mean
@@ -87,6 +88,7 @@ class RouterReader:
             providers=providers,
             retries=read_retries(self.stages, section),
             timeouts=self.reader.read_timeouts(section),
+            resilience=read_resilience(self.stages, section),
             interceptors=(
                 *read_policies(self.stages, section, _PATH, label),
                 *self.stages.listed("interceptors", section.nodes.get("interceptors"), f"{label}.interceptors"),

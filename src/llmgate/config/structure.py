@@ -16,7 +16,6 @@ from .decoder import Decoder, UnreadableError
 from .dialect import (
     log_level,
     read_policies,
-    read_retries,
     refuse_deployment,
     refuse_health,
     refuse_helicone,
@@ -28,6 +27,7 @@ from .model import GatewayConfig, ModelListsConfig, ServerConfig, StageConfig, S
 from .problems import Problems
 from .providers import ProviderReader
 from .quoting import quoted
+from .retries import read_cool_down, read_resilience, read_retries
 from .routers import RouterReader, read_mapping_of_models
 from .sections import Section, is_null, read_section
 from .stages import Find, Names, StageReader
@@ -97,8 +97,7 @@ def structured(
             *stages.listed("interceptors", scope["unified-api"].nodes.get("interceptors"), "unified-api.interceptors"),
         ),
         loggers=stages.listed("loggers", top.nodes.get("loggers"), "loggers"),
-        retries=read_retries(stages, scope["global"]),
-        unified_retries=read_retries(stages, scope["unified-api"]),
+        **_extra_attempts(stages, scope),
         model_mapping=read_mapping_of_models(stages, top, "default-model-mapping", providers),
         timeouts=timeouts,
         stream=_class(decoder, top, "stream", StreamConfig) or StreamConfig(),
@@ -132,6 +131,17 @@ def _scopes(decoder: Decoder, top: Section) -> Mapping[str, Section]:
     return {
         name: read_section(decoder, top.nodes[name], name, name, raw=raw) if name in top.nodes else Section(top.where)
         for name in ("global", "unified-api")
+    }
+
+
+def _extra_attempts(stages: StageReader, scope: Mapping[str, Section]) -> dict[str, Any]:
+    """The fields that say when a request is sent again, of the gateway and of the unified API."""
+    return {
+        "retries": read_retries(stages, scope["global"]),
+        "unified_retries": read_retries(stages, scope["unified-api"]),
+        "resilience": read_resilience(stages, scope["global"]),
+        "unified_resilience": read_resilience(stages, scope["unified-api"]),
+        "credential_cool_down": read_cool_down(stages, scope["global"]),
     }
 
 

@@ -95,10 +95,12 @@ class Desk:
             How many had to be cut.
         """
         self.draining = True
+        end = asyncio.get_running_loop().time() + timeout
         await self._ended(timeout)
         cut = [call for call in self.calls if call.stop(Stop.SHUTDOWN)]
         if cut:
             await self._ended(SETTLE_SECONDS)
+        await self.pipeline.drains.finish(end - asyncio.get_running_loop().time())
         return len(cut)
 
     async def _ended(self, timeout: float) -> None:

@@ -13,6 +13,7 @@ from llmgate.spec import (
     InvalidRequestError,
     NoDeploymentError,
     ProviderError,
+    ProviderProtocolError,
 )
 
 from .headers import Headers, upstream_headers
@@ -89,4 +90,6 @@ def error_headers(error: GatewayError) -> Headers:
 
 def _spent(error: GatewayError) -> bool:
     """Whether a repeat by the client would only multiply the gateway's own."""
-    return isinstance(error, NoDeploymentError) or (isinstance(error, ProviderError) and error.retryable)
+    if isinstance(error, ProviderError):
+        return error.retryable or isinstance(error, ProviderProtocolError)  # both have been tried elsewhere, too
+    return isinstance(error, NoDeploymentError)

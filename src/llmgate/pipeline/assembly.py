@@ -9,7 +9,15 @@ from urllib.parse import urlsplit
 import attrs
 
 from llmgate.catalogue import OPENAI_RELAY_PATHS, default_model_mapping, provider_row, resolve_base_url
-from llmgate.config.model import BalanceConfig, GatewayConfig, ProviderConfig, RouterConfig, StageConfig
+from llmgate.config.model import (
+    BalanceConfig,
+    GatewayConfig,
+    ProviderConfig,
+    ResilienceConfig,
+    RetryBudgetConfig,
+    RouterConfig,
+    StageConfig,
+)
 from llmgate.spec import (
     ConfigError,
     CredentialHeader,
@@ -29,6 +37,7 @@ from .chain import Chain
 from .inheritance import Inheritance
 from .links import StageLink
 from .naming import ModelMapping
+from .retry_budget import RetryBudget
 from .snapshot import Balance, Member, PlacedStage, ProviderRuntime, Route, Snapshot
 
 __all__ = ["Assembly", "StageFinder", "origin_of"]
@@ -68,6 +77,7 @@ class Assembly:
         self._listed = listed or {}
         self._placed: list[PlacedStage] = []
         self._runtimes: dict[Provider, ProviderRuntime] = {}
+        self._budgets: dict[str, RetryBudget] = {}
 
     def snapshot(self) -> Snapshot:
         """The stages and routes of the configuration; stages stand in the order in which they are to be opened.
@@ -96,6 +106,8 @@ class Assembly:
             providers=providers,
             unified=unified,
             routers=routers,
+            budgets=self._budgets,
+            failing=self._inheritance.failing,
         )
 
     def _stage(self, kind_id: str, entry: StageConfig) -> Any:
@@ -155,6 +167,7 @@ class Assembly:
             retries=config.unified_retries or config.retries,
             providers={name: one for name, one in providers.items() if not one.row.relay_only},
             aliases=ModelMapping(config.models),
+            **self._resilience("unified-api", config.unified_resilience),
         )
 
     def _router(
@@ -174,7 +187,20 @@ class Assembly:
             retries=entry.retries or self._config.retries,
             providers=seen,
             total=entry.timeouts.total if entry.timeouts is not None else None,
+            **self._resilience(f"routers.{entry.id}", entry.resilience),
         )
+
+    def _resilience(self, scope: str, own: ResilienceConfig) -> dict[str, Any]:
+        """The fields of a route that a scope may set and else has from the gateway; one budget for all who share it."""
+        shared = self._config.resilience
+        owner = "global" if own.retry_budget is None else scope
+        budget = self._budgets.get(owner)
+        if budget is None:
+            config = own.retry_budget or shared.retry_budget or RetryBudgetConfig()
+            budget = self._budgets[owner] = self._inheritance.budget(owner, config)
+        resend = shared.resend_unknown if own.resend_unknown is None else own.resend_unknown
+        on_disconnect = own.on_disconnect or shared.on_disconnect
+        return {"budget": budget, "resend_unknown": resend is not False, "drains": on_disconnect == "drain"}
 
     def _waiting(self, name: str, provider: Provider, router: RouterConfig, timeouts: Timeouts) -> Provider:
         """The provider as a router with time-outs of its own sees it; those of the provider itself win."""

@@ -120,7 +120,7 @@ class ConfigSource:
         listed = {name: one.models for name, one in lists.items()}
         assembly = Assembly(gateway_config, self.registry, context, Inheritance(previous, gateway_config), listed)
         snapshot = assembly.snapshot()
-        return Edition(snapshot, SecretBroker(snapshot.secrets, context.clock))
+        return Edition(snapshot, SecretBroker(snapshot.secrets, context.clock, gateway_config.credential_cool_down))
 
     def _load(self, source: Source) -> GatewayConfig:
         return config.load(

@@ -17,13 +17,14 @@ from llmgate.spec import (
     NoDeploymentError,
     ProviderAuthenticationError,
     ProviderError,
-    ProviderProtocolError,
     RoutingContext,
+    Secret,
     SecretNotFoundError,
 )
 
 from .attempt import Try, build_try
 from .candidates import Candidates, find_candidates, permitted
+from .failing import is_its_own_fault
 
 if TYPE_CHECKING:
     from .frame import ExchangeFrame
@@ -36,6 +37,9 @@ T = TypeVar("T")
 NO_RETRIES = RetryConfig(max_retries=0)
 NO_BETTER_LATER: Final = frozenset({"insufficient_quota", "model_not_found"})
 """Codes of errors that another deployment may not have, and that the same one will still have in a second."""
+
+REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+"""Methods that do no more twice than once (RFC 9110, 9.2.2)."""
 
 LONGEST_WAIT: Final = 120.0
 """Seconds that a caller is kept waiting for a repeat; where a provider asks for more, its error is the answer."""
@@ -60,9 +64,10 @@ async def dispatch(
     """
     if candidates is None:
         candidates = find_candidates(frame.snapshot, request.router, request.model, request.operation)
+    candidates.route.budget.request(frame.clock.monotonic())
     ranked = await _rank(frame, candidates, request)
+    walk = _Walk(frame, request, candidates)
     for round_number in itertools.count():
-        walk = _Walk(frame, request, candidates)
         answer = await walk.through(ranked, run)
         if answer is not None:
             return answer
@@ -72,7 +77,7 @@ async def dispatch(
             raise walk.verdict()
         soonest = min(walk.waits[one] for one in ranked)
         delay = max(soonest, _backoff(plans[ranked[0]], round_number, frame.chance()))
-        if delay > LONGEST_WAIT or frame.remaining() <= delay:
+        if delay > LONGEST_WAIT or frame.remaining() <= delay or not walk.pay():
             raise walk.verdict()
         await frame.clock.sleep(delay)
         ranked = [one for one in ranked if walk.waits[one] <= delay]
@@ -88,7 +93,10 @@ def _retries(
 
 
 class _Walk:
-    """One round over the ranked deployments.
+    """The way over the ranked deployments, in as many rounds as it takes.
+
+    What an attempt costs: the first one nothing, nor failover to a deployment that does well. A repeat, and failover to
+    one that failed a moment ago, are paid for from the route's retry budget; where it is spent they are left out.
 
     Args:
         frame: The exchange.
@@ -101,9 +109,11 @@ class _Walk:
         self._request = request
         self._candidates = candidates
         self._missing: list[SecretNotFoundError] = []
+        self._tried: set[Deployment] = set()
+        self._paid = False
         self.last_error: ProviderError | None = None
         self.waits: dict[Deployment, float] = {}
-        """The deployments that may be tried again, and the seconds that each asks us to wait."""
+        """The deployments that failed in the last round and may be tried again, and the seconds that each asks for."""
 
     async def through(self, ranked: Sequence[Deployment], run: Callable[[Try], Awaitable[T]]) -> T | None:
         """Try each deployment once, in order.
@@ -114,31 +124,88 @@ class _Walk:
         Raises:
             GatewayError: a failure that no other deployment would spare the caller.
         """
+        self.waits = {}
         for deployment in ranked:
             try:
                 secret = await self._frame.secrets.for_deployment(deployment)
             except SecretNotFoundError as missing:
                 self._missing.append(missing)
                 continue
-            attempt = self._frame.new_attempt(deployment, self._candidates.strategy)
-            if not await self._frame.start_attempt(attempt):
-                continue
-            tried = None
-            try:
-                runtime = self._frame.snapshot.runtimes[deployment.provider]
-                tried = build_try(runtime, self._request, attempt, secret, self._frame.clock.now())
-                return await run(tried)
-            except ProviderError as error:
-                if tried is not None and not tried.relay:
-                    error.withhold()
-                await self._frame.end_attempt(attempt, error)
-                if not (error.retryable or isinstance(error, ProviderProtocolError)):
-                    raise
-                self._failed(deployment, error)
-            except GatewayError as error:
-                await self._frame.end_attempt(attempt, error)
-                raise
+            answer = await self._at(deployment, secret, run)
+            if answer is not None:
+                return answer
         return None
+
+    def pay(self) -> bool:
+        """Pay for the next attempt that costs something; False where the budget is spent."""
+        self._paid = self._paid or self._candidates.route.budget.withdraw(self._frame.clock.monotonic())
+        return self._paid
+
+    async def _at(self, deployment: Deployment, secret: Secret | None, run: Callable[[Try], Awaitable[T]]) -> T | None:
+        """Try a deployment, and again where its credential was refused and has been exchanged for another."""
+        answer, error = await self._once(deployment, secret, run)
+        if secret is None or not isinstance(error, ProviderAuthenticationError):
+            return answer
+        secrets, status = self._frame.secrets, error.upstream_status
+        other = await secrets.after_refusal(deployment, secret, status)
+        if other is None:
+            return None
+        log.info("%s: the credential of %s has been exchanged", self._frame.id, deployment.provider_name)
+        answer, error = await self._once(deployment, other, run)
+        if isinstance(error, ProviderAuthenticationError):
+            secrets.cool(deployment, other, error.upstream_status)
+        return answer
+
+    async def _once(
+        self, deployment: Deployment, secret: Secret | None, run: Callable[[Try], Awaitable[T]]
+    ) -> tuple[T | None, ProviderError | None]:
+        """One attempt: its answer, or the error that another attempt may not meet; neither when it was left out."""
+        costs = self._costs(deployment)
+        if costs and not self.pay():
+            log.info("%s: the retry budget is spent, %s is left out", self._frame.id, deployment.id)
+            return None, None
+        attempt = self._frame.new_attempt(deployment, self._candidates.strategy)
+        if not await self._frame.start_attempt(attempt):
+            return None, None
+        self._tried.add(deployment)
+        self._paid = self._paid and not costs
+        tried = None
+        try:
+            runtime = self._frame.snapshot.runtimes[deployment.provider]
+            tried = build_try(runtime, self._request, attempt, secret, self._frame.clock.now())
+            return await run(tried), None
+        except ProviderError as error:
+            if tried is not None and not tried.relay:
+                error.withhold()
+            await self._frame.end_attempt(attempt, error)
+            if not is_its_own_fault(error) or not self._may_go_on(deployment, error):
+                raise
+            self._failed(deployment, error)
+            return None, error
+        except GatewayError as error:
+            await self._frame.end_attempt(attempt, error)
+            raise
+
+    def _costs(self, deployment: Deployment) -> bool:
+        """Whether an attempt is paid for from the retry budget."""
+        if not self._tried:
+            return False
+        now = self._frame.clock.monotonic()
+        return deployment in self._tried or self._frame.snapshot.failing.fails(deployment, now)
+
+    def _may_go_on(self, deployment: Deployment, error: ProviderError) -> bool:
+        """Whether the request may be sent once more: somebody waits, and it was not lost where that must not happen."""
+        if self._frame.exchange.disconnected:
+            return False
+        if not error.lost:
+            return True
+        relay = self._request.relay
+        if relay is None:
+            return self._candidates.route.resend_unknown
+        if relay.method in REPEATABLE:
+            return True
+        # Where every path may be called, a POST may make or start something, and nobody knows whether it has.
+        return self._candidates.route.resend_unknown and not deployment.provider.passthrough
 
     def _failed(self, deployment: Deployment, error: ProviderError) -> None:
         log.info("%s: %s failed: %s", self._frame.id, deployment.id, error.message)
@@ -161,7 +228,7 @@ async def _rank(frame: ExchangeFrame, candidates: Candidates, request: GatewayRe
     deployments = permitted(frame.view.principal, candidates.deployments, request.model)
     deployments = await frame.chain.on_route(frame.view, deployments)
     if len(deployments) > 1:
-        deployments = frame.secrets.usable(deployments)
+        deployments = await frame.secrets.usable(deployments)
     if not deployments:
         raise NoDeploymentError(f"no deployment is left for model {request.model!r} after the interceptors")
     context = RoutingContext(now=frame.clock.monotonic(), random=frame.clock.random)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from llmgate.spec import (
     Attempt,
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from .pipeline import Pipeline
 
 __all__ = ["ExchangeFrame"]
+
+T = TypeVar("T")
 
 log = logging.getLogger("llmgate.exchange")
 
@@ -105,6 +107,8 @@ class ExchangeFrame:
         self._passed: dict[int, int] = {}
         self._releases: list[asyncio.Task[None]] = []
         self._stream: GatewayStream | RelayAnswer | None = None
+        self._reads_on = False
+        self._work: asyncio.Task[Any] | None = None
         self._sealed = False
         self._settled = False
         self._record: Record | None = None
@@ -148,13 +152,17 @@ class ExchangeFrame:
         Raises:
             GatewayError: why there is no answer.
         """
+        self._begin(request)
+        return await self._held(self._send(request, otherwise))
 
+    async def _send(
+        self, request: GatewayRequest, otherwise: Callable[[GatewayRequest], GatewayResponse] | None
+    ) -> GatewayResponse:
         async def run(tried: Try) -> GatewayResponse:
             response = await answer(tried, request.format)
             self.note_content(tried.attempt)
             return response
 
-        self._begin(request)
         try:
             with Alarm(self.remaining()):
                 prepared = await self.chain.before_request(self.view, request, self._entered)
@@ -186,13 +194,15 @@ class ExchangeFrame:
         Raises:
             GatewayError: why there is no stream.
         """
+        self._begin(request)
+        return await self._held(self._open_stream(request, decode=decode))
 
+    async def _open_stream(self, request: GatewayRequest, *, decode: bool) -> GatewayStream:
         async def run(tried: Try) -> LiveStream:
             live = await open_stream(tried, decode=decode or self.chain.reads_stream)
             self.note_content(tried.attempt)
             return live
 
-        self._begin(request)
         source: StreamSource
         try:
             with Alarm(self.remaining()):
@@ -300,6 +310,7 @@ class ExchangeFrame:
     def note_content(self, attempt: Attempt) -> None:
         """The first content of a try has come: from here on it is the one that answers."""
         attempt.first_content = self.exchange.first_content = self.clock.monotonic()
+        self.snapshot.failing.answered(attempt.deployment)
         self._tell(attempt, "first_content")
 
     async def end_attempt(self, attempt: Attempt, error: GatewayError | None) -> None:
@@ -308,6 +319,8 @@ class ExchangeFrame:
             return
         attempt.finished = self.clock.monotonic()
         attempt.error = error
+        if error is not None:
+            self.snapshot.failing.failed(attempt.deployment, error, attempt.finished)
         self._tell(attempt, "finished")
         if self.chain.watches_attempts:
             await self._release(attempt, self._passed.get(attempt.index, 0))
@@ -347,6 +360,18 @@ class ExchangeFrame:
             self._deadline = min(self._deadline, request.deadline)
         self.exchange.router = route.id if route is not None else request.router
         self.chain = route.chain if route is not None else self.snapshot.unified.chain
+        self._reads_on = route.drains if route is not None else self.snapshot.unified.drains
+
+    async def _held(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do the work; where answers are read to their end, in a task of its own that the caller's leaving spares."""
+        if not self._reads_on:
+            return await work
+        task = self._pipeline.own(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._work = task
+            raise
 
     async def _authenticate(self) -> Principal:
         if self._given is not None:
@@ -376,7 +401,9 @@ class ExchangeFrame:
             return
         self._settled = True
         self._judge(failure)
-        if self._needs_await():
+        if self._is_to_be_read_on() and self._pipeline.drains.admit(self.snapshot.config.stream.max_drains):
+            self._pipeline.own(self._settle_after_reading())  # in the background: nobody waits for this answer
+        elif self._needs_await():
             await asyncio.shield(self._pipeline.own(self._settle_slowly()))
         else:
             self._settle()
@@ -400,17 +427,41 @@ class ExchangeFrame:
         elif exchange.status is None:
             exchange.status = 200
 
+    def _is_to_be_read_on(self) -> bool:
+        """Whether the caller has left an answer behind that the route wants to be read to its end."""
+        if not (self._reads_on and self.exchange.disconnected):
+            return False
+        stream = self._stream
+        return self._work is not None or (stream is not None and not (stream.finished or stream.closed))
+
+    async def _read_on(self) -> bool:
+        if self._work is not None:
+            await self._work
+        if isinstance(self._stream, GatewayStream):
+            return await self._stream.read_on(self.snapshot.config.stream.drain_bytes)
+        return True
+
+    async def _settle_after_reading(self) -> None:
+        exchange = self.exchange
+        exchange.drained = await self._pipeline.drains.run(self._read_on, self.snapshot.config.stream.drain_timeout)
+        failure, exchange.error = exchange.error, None  # the attempt's, not the caller's, who got none of it
+        exchange.status = CLIENT_CLOSED_REQUEST
+        await self._settle_slowly(failure)
+
     def _needs_await(self) -> bool:
-        if self.chain.settles or (self._stream is not None and not self._stream.closed):
+        if self._work is not None or self.chain.settles or (self._stream is not None and not self._stream.closed):
             return True
         return any(attempt.finished is None for attempt in self.exchange.attempts) or not all(
             releasing.done() for releasing in self._releases
         )
 
-    async def _settle_slowly(self) -> None:
+    async def _settle_slowly(self, late_error: GatewayError | None = None) -> None:
+        if self._work is not None and not self._work.done():
+            self._work.cancel()
+            await asyncio.wait({self._work})
         if self._stream is not None:
             await self._stream.aclose()
-        error = self.exchange.error
+        error = late_error or self.exchange.error
         for attempt in self.exchange.attempts:
             if attempt.finished is None:
                 attempt.abandoned = self.exchange.disconnected
@@ -427,5 +478,8 @@ class ExchangeFrame:
             self._record = make_record(self.exchange)
             for queue in self._pin.queues:
                 queue.offer(self._record)
-        self._stream = None  # it knows the frame: a circle would keep the whole exchange in memory for a while
+        self._record = self._record if self._pin.queues else None
+        self._stream = self._work = (
+            None  # it knows the frame: a circle would keep the whole exchange in memory for a while
+        )
         self._pin.release()

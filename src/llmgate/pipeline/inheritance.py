@@ -10,9 +10,11 @@ from typing import Any
 
 import attrs
 
-from llmgate.config.model import GatewayConfig, StageConfig
+from llmgate.config.model import GatewayConfig, RetryBudgetConfig, StageConfig
 from llmgate.spec import Provider, ProviderAdapter, Stage, Transport
 
+from .failing import Failing
+from .retry_budget import RetryBudget
 from .snapshot import PlacedStage, ProviderRuntime, Snapshot
 
 __all__ = ["Inheritance"]
@@ -29,6 +31,9 @@ class Inheritance:
     def __init__(self, previous: Snapshot | None, config: GatewayConfig) -> None:
         self._placed: dict[tuple[str, str], list[PlacedStage]] = {}
         self._runtimes: dict[str, list[ProviderRuntime]] = {}
+        self._budgets: Mapping[str, RetryBudget] = {} if previous is None else previous.budgets
+        self.failing = Failing() if previous is None else previous.failing
+        """What is known of deployments that fail."""
         if previous is None:
             return
         for runtime in previous.runtimes.values():
@@ -54,6 +59,11 @@ class Inheritance:
                 if one.adapter is adapter:
                     return one.transport
         return None
+
+    def budget(self, scope: str, config: RetryBudgetConfig) -> RetryBudget:
+        """The retry budget of a scope: with what has been spent of it, where it is the same as before."""
+        known = self._budgets.get(scope)
+        return known if known is not None and known.config == config else RetryBudget(config)
 
     def runtime(self, made: ProviderRuntime) -> ProviderRuntime:
         """The runtime that is like the one just made, with its ``Provider``; the one just made where none is."""

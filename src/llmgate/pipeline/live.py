@@ -65,6 +65,8 @@ class StreamSource(Protocol):
     headers: Mapping[str, str]
     held_bytes: list[bytes]
     held_chunks: list[GatewayChunk]
+    received: int
+    """Bytes that have come from upstream."""
 
     @property
     def terminal(self) -> bytes:
@@ -111,6 +113,7 @@ class LiveStream:
         self._upstream = upstream
         self._pieces = aiter(upstream)
         self._exhausted = False
+        self.received = 0
 
     @property
     def terminal(self) -> bytes:
@@ -165,9 +168,12 @@ class LiveStream:
         if self.outcome.error is not None:
             raise self._stream_error(self.outcome.error)
         try:
-            return await anext(self._pieces)
+            piece = await anext(self._pieces)
         except StopAsyncIteration:
             self._exhausted = True
+        else:
+            self.received += len(piece)
+            return piece
         self._understood(lambda _: self._reader.finish(), b"")
         return b""  # only the blank line behind the terminal marker was missing
 
@@ -177,7 +183,7 @@ class LiveStream:
             return step(data)
         except ProviderProtocolError as error:
             message, code = f"provider {self._provider_name!r}: {error.message}", error.code
-        raise ProviderProtocolError(message, code=code, provider_name=self._provider_name, retryable=True)
+        raise ProviderProtocolError(message, code=code, provider_name=self._provider_name, retryable=True, lost=True)
 
     def _checked(self, pieces: T) -> T:
         """What came before an error event goes out first; the error is raised when nothing did."""
@@ -208,6 +214,7 @@ class CannedStream:
     relay = False
     withhold_usage = False
     terminal = b""
+    received = 0
 
     def __init__(self, response: GatewayResponse, *, include_usage: bool) -> None:
         chat = response.chat

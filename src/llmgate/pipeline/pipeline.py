@@ -12,7 +12,7 @@ import os
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
@@ -34,6 +34,7 @@ from llmgate.spec import (
 
 from .completion import Completion, CompletionStream, Embeddings
 from .credentials import SecretBroker
+from .draining import Drains
 from .frame import ExchangeFrame
 from .listing import ModelList, ask_for_models, keep_listing, lists_path
 from .models import ModelEntry
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from .construction import ConfigSource, Source
 
 __all__ = ["Pipeline"]
+
+T = TypeVar("T")
 
 IN_PROCESS_FORMAT = "openai-chat"
 """The wire format in which in-process callers write their keyword arguments."""
@@ -76,6 +79,7 @@ class Pipeline:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._lists: Mapping[str, ModelList] = lists or {}
         self._listing: asyncio.Task[None] | None = None
+        self.drains = Drains()
 
     @classmethod
     def from_config(
@@ -390,7 +394,7 @@ class Pipeline:
         problems: Sequence[str] = self._source.problems_of_router(router)
         return problems
 
-    def own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def own(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run work that must end even if its caller does not stay; ``aclose`` waits for it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)

@@ -14,6 +14,7 @@ from llmgate.spec import (
     Exchange,
     GatewayError,
     Logger,
+    ProviderError,
     Record,
 )
 
@@ -146,7 +147,7 @@ def _lost(last: Attempt | None) -> dict[str, str]:
 
 def _outcome_word(exchange: Exchange) -> str:
     if exchange.disconnected:
-        return "cancelled"
+        return "disconnected" if exchange.drained else "cancelled"
     if exchange.error is None:
         return "ok" if exchange.status is None or exchange.status < 400 else "error"
     return "incomplete" if exchange.first_content is not None else "error"
@@ -173,4 +174,5 @@ def _attempt_record(attempt: Attempt, origin: float) -> AttemptRecord:
         credential_version=attempt.credential_version,
         credential_fingerprint=attempt.credential_fingerprint,
         abandoned=attempt.abandoned,
+        lost=isinstance(attempt.error, ProviderError) and attempt.error.lost,
     )

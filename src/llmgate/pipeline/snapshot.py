@@ -23,8 +23,10 @@ from llmgate.spec import (
 )
 
 from .chain import Chain
+from .failing import Failing
 from .links import StageLink
 from .naming import ModelMapping
+from .retry_budget import RetryBudget
 
 __all__ = ["Balance", "Member", "PlacedStage", "ProviderRuntime", "Route", "Snapshot"]
 
@@ -100,6 +102,9 @@ class Route:
         providers: Providers as this route sees them, by name.
         total: Seconds that one of its requests may take in all; None for the gateway's.
         aliases: Names of the operator's own, and what serves each in order of trial; of the unified API.
+        budget: How many extra attempts its requests may make, all together.
+        resend_unknown: Whether a request may be sent again that was lost after it had been sent.
+        drains: Whether answers are read to their end when the caller leaves.
     """
 
     id: str | None
@@ -109,13 +114,20 @@ class Route:
     chain: Chain
     retries: RetryConfig | None
     providers: Mapping[str, Provider]
+    budget: RetryBudget
     total: float | None = None
     aliases: ModelMapping = ModelMapping()
+    resend_unknown: bool = True
+    drains: bool = False
 
 
 @attrs.frozen(eq=False)
 class Snapshot:
-    """Everything assembled from one configuration; stages are placed in the order in which they open."""
+    """Everything assembled from one configuration; stages are placed in the order in which they open.
+
+    ``budgets`` are those of the scopes that say something of it, and of the gateway; ``failing`` is the same object in
+    every snapshot of a Pipeline.
+    """
 
     config: GatewayConfig
     placed: Sequence[PlacedStage]
@@ -127,6 +139,8 @@ class Snapshot:
     providers: Mapping[str, Provider]
     unified: Route
     routers: Mapping[str, Route]
+    budgets: Mapping[str, RetryBudget]
+    failing: Failing
 
     @property
     def stages(self) -> Sequence[tuple[str, Stage[Any]]]:

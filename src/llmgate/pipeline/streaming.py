@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING
 
 import attrs
@@ -14,7 +16,9 @@ from llmgate.spec import (
     ProviderProtocolError,
     ProviderResponse,
     ProviderStream,
+    ProviderTimeoutError,
 )
+from llmgate.wire.alarm import Alarm
 
 from .attempt import Try, note_head, read_error
 from .deadline import Deadline
@@ -36,6 +40,23 @@ async def open_stream(tried: Try, *, decode: bool) -> LiveStream:
     Raises:
         ProviderError: the provider failed before any content came, so that another deployment may be tried.
     """
+    bound = tried.call.deployment.provider.timeouts.first_content
+    try:
+        with Alarm(bound if math.isfinite(bound) else None):
+            return await _open(tried, decode=decode)
+    except TimeoutError:
+        pass  # raised anew below, without what led to it
+    name = tried.call.deployment.provider_name
+    raise ProviderTimeoutError(
+        f"provider {name} sent no content within {bound:g} s",
+        provider_name=name,
+        code="provider_first_content_timeout",
+        retryable=True,
+        lost=True,
+    )
+
+
+async def _open(tried: Try, *, decode: bool) -> LiveStream:
     upstream = await tried.runtime.transport.open_stream(tried.request)
     try:
         note_head(tried.attempt, upstream.status, upstream.headers)
@@ -86,6 +107,8 @@ class GatewayStream:
         self._request = request
         self._format = get_format(request.format)
         self._deadline = Deadline(frame)
+        self._pending = deque(source.held_chunks)
+        self._bound = math.inf
         self.finished = False
         self.closed = False
         self.outcome = source.outcome
@@ -100,9 +123,10 @@ class GatewayStream:
     async def chunks(self) -> AsyncIterator[GatewayChunk]:
         """The events, decoded and seen by the interceptors; the usage-only event only where it was asked for."""
         source, frame = self._source, self._frame
-        pending: Sequence[GatewayChunk] = source.held_chunks
+        pending = self._pending  # kept here, so that reading can be taken up where a caller has left
         while True:
-            for chunk in pending:
+            while pending:
+                chunk = pending.popleft()
                 if chunk.final:
                     await self._seal()
                     return
@@ -114,7 +138,36 @@ class GatewayStream:
             if source.outcome.complete:
                 await self._seal()
                 return
-            pending = await self._deadline.read(source.read_chunks)
+            if source.received > self._bound:
+                return
+            pending.extend(await self._deadline.read(source.read_chunks))
+
+    async def read_on(self, most: int) -> bool:
+        """Read what is left for nobody: interceptors see it, and the account is that of a whole answer.
+
+        Args:
+            most: Bytes after which it is given up.
+
+        Returns:
+            Whether it came to its end.
+
+        Raises:
+            GatewayError: the provider failed, or the time of the exchange is over.
+        """
+        source = self._source
+        self._bound = source.received + most
+        if source.decode:
+            async for _ in self.chunks():
+                pass
+        else:
+            while not source.outcome.complete:
+                if source.received > self._bound:
+                    return False
+                await self._deadline.read(source.read_bytes)
+            await self._seal()
+        if self.finished:
+            await self.finish()
+        return self.finished
 
     def _seen(self, chunk: GatewayChunk) -> GatewayChunk | None:
         """The chunk as the interceptors leave it; one that they changed no longer goes down as the bytes that came."""

@@ -29,12 +29,14 @@ class Timeouts:
         first_byte: From the request sent to the first byte of the answer.
         idle: Between two pieces of an answer.
         total: For the whole request with all its attempts.
+        first_content: From the request sent to the first content of a streamed answer, whatever signs of life come.
     """
 
     connect: float = 5.0
     first_byte: float = 120.0
     idle: float = 120.0
     total: float = 900.0
+    first_content: float = 600.0
 
 
 @attrs.frozen

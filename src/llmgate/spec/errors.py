@@ -203,6 +203,8 @@ class ProviderError(GatewayError):
         code: A stable word for programs.
         param: The request field that the provider blames.
         retry_after: Seconds that the provider asks us to wait.
+        lost: Whether the request went out and no whole answer came back, so that nobody knows whether the provider has
+            worked on it.
     """
 
     status_code = 502
@@ -220,8 +222,10 @@ class ProviderError(GatewayError):
         code: str | None = None,
         param: str | None = None,
         retry_after: float | None = None,
+        lost: bool = False,
     ) -> None:
         super().__init__(message, code=code, param=param, retry_after=retry_after)
+        self.lost = lost
         self.provider_name = provider_name
         self.upstream_status = upstream_status
         self.body = body

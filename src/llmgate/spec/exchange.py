@@ -77,6 +77,7 @@ class Exchange:
         first_content: Monotonic time of the first content, None before.
         finished: Monotonic time of the end, None before.
         disconnected: Whether the caller left before the end.
+        drained: Whether the answer was read to its end after the caller had left.
     """
 
     id: str
@@ -96,6 +97,7 @@ class Exchange:
     first_content: float | None = None
     finished: float | None = None
     disconnected: bool = False
+    drained: bool = False
     _notes: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
 
     def notes(self, stage: str) -> dict[str, Any]:
@@ -200,7 +202,10 @@ class ExchangeView:
 
 @attrs.frozen
 class AttemptRecord:
-    """One upstream try as loggers see it; durations in seconds from the start of the exchange."""
+    """One upstream try as loggers see it; durations in seconds from the start of the exchange.
+
+    ``lost`` says that the request went out and no whole answer came back: the provider may have worked on it.
+    """
 
     deployment: str
     provider_name: str
@@ -217,6 +222,7 @@ class AttemptRecord:
     credential_version: str
     credential_fingerprint: str
     abandoned: bool
+    lost: bool = False
 
 
 @attrs.frozen
@@ -230,7 +236,8 @@ class Record:
         started_at: Seconds since the epoch.
         duration: Seconds from start to end.
         first_content: Seconds from start to first content, None when none came.
-        outcome: ``ok``, ``error``, ``cancelled`` (the caller left) or ``incomplete`` (the answer was cut).
+        outcome: ``ok``, ``error``, ``incomplete`` (the answer was cut), ``cancelled`` (the caller left, and the
+            answer was given up) or ``disconnected`` (the caller left, and the answer was read to its end).
         status: The HTTP status answered.
         error_code: The stable word of the error, None when there was none.
         error_message: What the caller was told; for a 401 the true reason.

@@ -20,3 +20,13 @@ class SecretStore(Stage[ConfigT]):
         Raises:
             SecretNotFoundError: it is not there; the message names ``ref`` and what to set.
         """
+
+    async def refresh(self, ref: SecretRef) -> Secret:
+        """The secret as its source has it now, whatever is cached; asked when a provider has refused the last one.
+
+        A store that caches overrides it; the others have nothing to do.
+
+        Raises:
+            SecretNotFoundError: it is not there any more.
+        """
+        return await self.fetch(ref)

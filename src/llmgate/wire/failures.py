@@ -37,13 +37,17 @@ _TRY_LATER: Final = "check that it is running and that its base-url is right"
 def opening_failure(exc: Exception, request: ProviderRequest) -> ProviderError:
     """The error behind an exception that came before the head of the answer.
 
+    Once there is a connection, the request counts as sent: a connection that breaks while it is written may have
+    carried all of it.
+
     Args:
         exc: What was raised.
         request: What was being sent.
     """
     name, timeouts = request.provider_name, request.timeouts
     if isinstance(exc, ConnectionTimeoutError):
-        return _timeout(name, f"did not accept a connection within {timeouts.connect:g} s", "provider_connect_timeout")
+        text = f"did not accept a connection within {timeouts.connect:g} s"
+        return _timeout(name, text, "provider_connect_timeout", lost=False)
     if isinstance(exc, TimeoutError):
         text = f"did not begin to answer within {timeouts.first_byte:g} s"
         return _timeout(name, text, "provider_first_byte_timeout")
@@ -88,6 +92,7 @@ def broken_answer(
         provider_name=request.provider_name,
         upstream_status=status,
         retryable=retryable,
+        lost=True,
     )
 
 
@@ -106,13 +111,13 @@ def _unreachable(exc: ClientConnectorError, name: str) -> ProviderError:
     return _connection(name, f"cannot be reached; {_TRY_LATER}")
 
 
-def _connection(name: str, what: str, code: str | None = None) -> ProviderConnectionError:
-    return ProviderConnectionError(f"provider {name} {what}", provider_name=name, code=code, retryable=True)
+def _connection(name: str, what: str, code: str | None = None, *, lost: bool = False) -> ProviderConnectionError:
+    return ProviderConnectionError(f"provider {name} {what}", provider_name=name, code=code, retryable=True, lost=lost)
 
 
 def _lost(name: str, what: str) -> ProviderConnectionError:
-    return _connection(name, what, "provider_connection_lost")
+    return _connection(name, what, "provider_connection_lost", lost=True)
 
 
-def _timeout(name: str, what: str, code: str) -> ProviderTimeoutError:
-    return ProviderTimeoutError(f"provider {name} {what}", provider_name=name, code=code, retryable=True)
+def _timeout(name: str, what: str, code: str, *, lost: bool = True) -> ProviderTimeoutError:
+    return ProviderTimeoutError(f"provider {name} {what}", provider_name=name, code=code, retryable=True, lost=lost)

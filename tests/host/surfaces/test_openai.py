@@ -256,7 +256,7 @@ async def test_a_401_comes_before_the_body_is_read():
         (ProviderTimeoutError("openai is silent", retryable=True, retry_after=7), 504, {"retry-after": "7"}),
         (ProviderRateLimitError("limited", upstream_status=429, retryable=True), 429, {"x-should-retry": "false"}),
         (ProviderAuthenticationError("openai refuses the key", upstream_status=401), 502, {}),
-        (ProviderProtocolError("garbage", upstream_status=200), 502, {}),
+        (ProviderProtocolError("garbage", upstream_status=200), 502, {"x-should-retry": "false"}),
         (ProviderError("bad request", upstream_status=422), 422, {}),
     ],
 )

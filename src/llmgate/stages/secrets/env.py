@@ -88,6 +88,16 @@ class Env(SecretStore[EnvConfig]):
             raise SecretNotFoundError(f"{ref}: {variable} {state}; set the environment variable {variable}")
         return Secret(value=value, ref=ref, version=version)
 
+    async def refresh(self, ref: SecretRef) -> Secret:
+        """The variable's value, the file looked at now.
+
+        Raises:
+            SecretNotFoundError: it is not set, or empty.
+        """
+        if self._context is not None:
+            self._refresh(self._context)
+        return await self.fetch(ref)
+
     def _refresh(self, context: StageContext) -> None:
         """Read the file if it has changed; a file that cannot be read keeps the values that it had."""
         self._looked = context.clock.monotonic()

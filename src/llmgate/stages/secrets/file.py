@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Final
 
@@ -103,6 +104,17 @@ class File(SecretStore[FileConfig]):
             del self._kept[next(iter(self._kept))]
         self._kept[ref.path] = _Kept(file, secret, now)
         return secret
+
+    async def refresh(self, ref: SecretRef) -> Secret:
+        """The file's content, looked at now.
+
+        Raises:
+            SecretNotFoundError: as for ``fetch``.
+        """
+        kept = self._kept.get(ref.path)
+        if kept is not None:
+            kept.looked = -math.inf
+        return await self.fetch(ref)
 
     def _path(self, ref: SecretRef, context: StageContext) -> Path:
         """The real path of the file behind a reference, every link followed.

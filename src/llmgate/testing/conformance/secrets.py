@@ -117,6 +117,15 @@ class SecretConformance(StageConformance):
             assert after.fingerprint != before.fingerprint
 
     @pytest.mark.asyncio
+    async def test_looks_again_when_it_is_told_to(self, context: StageContext) -> None:
+        """After a refusal ``refresh`` gives what the source has now, whatever is cached."""
+        async with self.opened(context) as stage:
+            await stage.fetch(self.ref)
+            self.plant(context, self.path, "another-value")
+            assert (await stage.refresh(self.ref)).reveal() == "another-value"
+            assert (await stage.fetch(self.ref)).reveal() == "another-value"
+
+    @pytest.mark.asyncio
     async def test_notices_that_a_secret_is_gone(self, context: StageContext, clock: FakeClock) -> None:
         """A secret that was taken away works no longer, and works again when it is back."""
         async with self.opened(context) as stage:

@@ -1,0 +1,164 @@
+"""How many extra attempts a provider in trouble gets, and which lost requests are never sent again; over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from end_to_end.loopback import MESSAGES, Reply, loopback, settings_for
+from llmgate.testing.upstream import FakeUpstream
+from llmgate.testing.upstream_faults import Phase
+
+HEAD, CONTENT, MIDDLE, LAST = Phase
+CHAT = {"model": "m", "messages": MESSAGES}
+THREE = {"retries": {"strategy": "constant", "delay": "1ms", "max-retries": 3}}
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["one after the other", "all at once"])
+async def test_two_hundred_requests_do_not_storm_a_dead_provider(at_once: bool) -> None:
+    async with FakeUpstream() as one:
+        one.fault("status-503", times=1000)
+        async with loopback(settings_for(one, **{"global": THREE})) as gateway:
+            if at_once:
+                replies = await asyncio.gather(*(gateway.post(CHAT) for _ in range(200)))
+            else:
+                replies = [await gateway.post(CHAT) for _ in range(200)]
+            records = await gateway.recorded(200)
+    assert {reply.status for reply in replies} == {503}
+    assert {reply.headers.get("x-should-retry") for reply in replies} == {"false"}, "nor do the client's own repeats"
+    # The window may turn once in the middle of it on a slow machine, and give the floor a second time.
+    assert len(one.requests) == sum(len(record.attempts) for record in records) <= 1.2 * 200 + 2 * 10
+
+
+async def test_a_provider_that_says_when_to_come_back_is_quoted() -> None:
+    async with FakeUpstream() as one:
+        one.answer(429, json={"error": {"message": "slow down"}}, headers={"retry-after": "7"}, times=1)
+        nothing = {**THREE, "retry-budget": {"ratio": 0, "floor": 0}}
+        async with loopback(settings_for(one, **{"global": nothing})) as gateway:
+            reply = await gateway.post(CHAT)
+    assert (reply.status, reply.headers["retry-after"], len(one.requests)) == (429, "7", 1)
+    assert "x-should-retry" not in reply.headers
+
+
+async def test_a_spent_budget_does_not_keep_anybody_from_a_healthy_provider() -> None:
+    async with FakeUpstream() as one, FakeUpstream() as two:
+        one.fault("status-503", times=100)
+        nothing = {**THREE, "retry-budget": {"ratio": 0, "floor": 0}}
+        async with loopback(settings_for(one, two, **{"global": nothing})) as gateway:
+            replies = [await gateway.post(CHAT) for _ in range(50)]
+    assert {reply.status for reply in replies} == {200}
+    assert (len(one.requests), len(two.requests)) == (50, 50)
+
+
+LOST = [
+    ("hang", HEAD, False),
+    ("hang", CONTENT, True),
+    ("hang", MIDDLE, False),
+    ("fin", HEAD, False),
+    ("rst", HEAD, True),
+    ("fin", MIDDLE, False),
+    ("fin", CONTENT, True),
+    ("early-end", CONTENT, True),
+    ("bad-chunk", MIDDLE, False),
+    ("cut-gzip", LAST, False),
+    ("not-http", HEAD, False),
+]
+ANSWERED = [
+    ("status-503", HEAD, False),
+    ("status-429", HEAD, True),
+    ("status-401", HEAD, False),
+    ("html-error", HEAD, False),
+    ("error-event", CONTENT, True),
+    ("error-event", CONTENT, False),
+    ("html", CONTENT, True),
+    ("garbage", LAST, False),
+]
+
+
+async def after_a_fault(fault: str, phase: Phase, streamed: bool, **sections: Any) -> tuple[Reply, int, Any]:
+    """What the caller gets, how many requests both providers got in all, and the record."""
+    async with FakeUpstream() as one, FakeUpstream() as two:
+        settings = settings_for(one, two, **sections)
+        settings["providers"]["one"]["timeouts"] = {"first-byte": "150ms", "idle": "150ms"}
+        if fault == "refused":
+            await one.refuse()
+        else:
+            one.fault(fault, phase, times=5)
+        async with loopback(settings) as gateway:
+            reply = await gateway.post({**CHAT, "stream": streamed})
+            (record,) = await gateway.recorded()
+        return reply, len(one.requests) + len(two.requests), record
+
+
+@pytest.mark.parametrize(("fault", "phase", "streamed"), LOST)
+async def test_a_lost_request_is_not_sent_again_where_that_is_forbidden(
+    fault: str, phase: Phase, streamed: bool
+) -> None:
+    forbidden = {"global": {**THREE, "resend-unknown": False}}
+    reply, requests, record = await after_a_fault(fault, phase, streamed, **forbidden)
+    assert reply.status in {502, 504}
+    assert reply.headers["x-should-retry"] == "false"
+    assert requests == 1
+    (attempt,) = record.attempts
+    assert attempt.lost
+    assert attempt.error_code == record.error_code
+
+
+@pytest.mark.parametrize(("fault", "phase", "streamed"), [*ANSWERED, ("refused", HEAD, False)])
+async def test_what_was_answered_or_never_sent_fails_over_all_the_same(
+    fault: str, phase: Phase, streamed: bool
+) -> None:
+    reply, _, record = await after_a_fault(fault, phase, streamed, **{"global": {"resend-unknown": False}})
+    assert reply.status == 200
+    assert [(attempt.provider_name, attempt.lost) for attempt in record.attempts] == [("one", False), ("two", False)]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_key_is_left_alone_while_another_one_is_usable(status: int) -> None:
+    async with FakeUpstream() as one, FakeUpstream() as two:
+        one.fault(f"status-{status}")
+        async with loopback(settings_for(one, two)) as gateway:
+            replies = [await gateway.post(CHAT) for _ in range(3)]
+    assert [reply.headers["helicone-provider"] for reply in replies] == ["two"] * 3
+    assert len(one.requests) == 1
+
+
+async def test_a_key_that_was_exchanged_meanwhile_repairs_the_request(tmp_path: Path) -> None:
+    """The gateway has cached the old key; the provider wants the new one, which is in the file already."""
+    key = tmp_path / "key"
+    key.write_text("old")
+
+    async def wants_new(request: Any, connection: Any) -> None:
+        known = request.headers["authorization"] == "Bearer new"
+        body = b"{}" if known else b'{"error": {"message": "no"}}'
+        key.write_text("new")
+        await connection.write_head(
+            200 if known else 401, {"content-type": "application/json", "content-length": str(len(body))}
+        )
+        await connection.write(body)
+
+    async with FakeUpstream() as one:
+        one.script(wants_new)
+        settings = settings_for(one, secrets={"file": {"use": "file", "refresh": "1h"}})
+        settings["providers"]["one"]["secret"] = f"file:{key}"
+        async with loopback(settings) as gateway:
+            reply = await gateway.post(CHAT)
+            (record,) = await gateway.recorded()
+    assert reply.status == 200
+    assert [request.headers["authorization"] for request in one.requests] == ["Bearer old", "Bearer new"]
+    assert [attempt.error_code for attempt in record.attempts] == ["provider_authentication_failed", None]
+
+
+async def test_with_no_other_key_the_caller_learns_nothing_of_the_vendors_words() -> None:
+    async with FakeUpstream() as one:
+        one.fault("status-401", times=2)
+        async with loopback(settings_for(one)) as gateway:
+            replies = [await gateway.post(CHAT) for _ in range(2)]
+    for reply in replies:
+        assert (reply.status, reply.error["code"]) == (502, "provider_authentication_failed")
+        assert b"the vendor's words" not in reply.body
+        assert reply.headers["x-should-retry"] == "false"
+    assert len(one.requests) == 2
