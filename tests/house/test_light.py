@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-HEAVY = ["aiohttp", "starlette", "hypercorn", "opentelemetry.sdk", "ruamel", "cattrs", "orjson"]
+HEAVY = ["aiohttp", "starlette", "hypercorn", "opentelemetry.sdk", "ruamel", "cattrs", "orjson", "httpx2"]
 
 PROBE = """
 import json, sys

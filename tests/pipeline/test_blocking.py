@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import queue
 import threading
 
 import pytest
 
-from llmgate import BlockingPipeline, ModelNotFoundError
+from llmgate import BlockingPipeline, GatewayClosedError, ModelNotFoundError
 
 MESSAGES = [{"role": "user", "content": "one two three"}]
 
@@ -55,3 +56,26 @@ def test_its_thread_is_gone_afterwards() -> None:
     with BlockingPipeline.from_config(environment={}):
         assert threading.active_count() == before + 1
     assert threading.active_count() == before
+
+
+def test_closing_it_cuts_what_other_threads_wait_for() -> None:
+    pipeline = BlockingPipeline.from_config(environment={})
+    pipeline.open()
+    waiting: queue.Queue[Exception | str] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            with pipeline.stream(model="echo?words=9000&word-delay=60", messages=MESSAGES) as chunks:
+                next(chunks)
+                waiting.put("begun")
+                list(chunks)
+        except Exception as failure:
+            waiting.put(failure)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert waiting.get(timeout=5) == "begun"
+    pipeline.close()
+    thread.join()
+    assert isinstance(waiting.get(), GatewayClosedError | RuntimeError)
+    assert pipeline.loop is None

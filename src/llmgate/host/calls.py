@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from llmgate.config.model import GatewayConfig, ServerConfig
 from llmgate.formats import get_format
-from llmgate.spec import Exchange, Format, GatewayClosedError, GatewayError, Operation
+from llmgate.spec import Exchange, Format, GatewayClosedError, GatewayError, Operation, Principal
 
 from .credentials import gather
 from .errors import INTERNAL_ERROR, ClientLeftError, error_body, error_headers
@@ -28,9 +28,12 @@ from .sending import Reply
 if TYPE_CHECKING:
     from llmgate.pipeline import ExchangeFrame, Pipeline
 
-__all__ = ["Call", "Desk", "Stop"]
+__all__ = ["PRINCIPAL_KEY", "Call", "Desk", "Stop"]
 
 log = logging.getLogger("llmgate.host")
+
+PRINCIPAL_KEY: Final = "llmgate.principal"
+"""Where code in this process that calls the application says in the ASGI scope who asks; no client can put it there."""
 
 CLIENT_LEFT: Final = 499
 """What the access log shows for a client that left before it was answered; no client ever sees it."""
@@ -128,6 +131,7 @@ class Call:
         "_frame",
         "_made_id",
         "_main",
+        "_principal",
         "_receive",
         "_started",
         "_task",
@@ -161,6 +165,7 @@ class Call:
         self.headers: Mapping[str, str] = {}
         self.params: Mapping[str, Any] = {}
         self.reply = Reply(send, patience=desk.settings.send_timeout, overrun=self._overrun)
+        self._principal: Principal | None = scope.get(PRINCIPAL_KEY)
         self.wire_format: Format = get_format("openai-chat")
         self.opaque = False
         """Whether the answer is in no wire format known here, so that nothing can be said inside it."""
@@ -212,6 +217,7 @@ class Call:
         frame = self.desk.pipeline.exchange(
             operation=operation,
             credentials=gather(self.headers, self.client_address),
+            principal=self._principal,
             surface=surface,
             client_address=self.client_address,
             client_request_id=self.client_request_id,

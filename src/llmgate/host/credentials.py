@@ -7,9 +7,10 @@ from typing import Final
 
 from llmgate.spec import Credentials
 
-__all__ = ["gather"]
+__all__ = ["PLACES", "gather"]
 
 PLACES: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "helicone-auth")
+"""The headers in which a caller may present a credential, lower case."""
 
 
 def gather(headers: Mapping[str, str], client_address: str) -> Credentials:

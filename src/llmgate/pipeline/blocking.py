@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from llmgate.spec import ChatRequest, FinishReason, GatewayChunk, Record, Usage
+from llmgate.spec import ChatRequest, FinishReason, GatewayChunk, GatewayClosedError, Record, Usage
 
 from .completion import Completion, CompletionStream, Embeddings
 from .models import ModelEntry
@@ -35,11 +36,27 @@ class BlockingPipeline:
         self._pipeline = pipeline
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._work: set[asyncio.Future[Any]] = set()
 
     @classmethod
     def from_config(cls, source: Source = None, **options: Any) -> BlockingPipeline:
         """Assemble one; the arguments are those of ``Pipeline.from_config``."""
         return cls(Pipeline.from_config(source, **options))
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline that it runs; its coroutines belong on ``loop``."""
+        return self._pipeline
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The background loop, None while the pipeline is not open."""
+        return self._loop
+
+    def adopt(self, work: asyncio.Future[Any]) -> None:
+        """Cut work of the background loop when the pipeline is closed, unless it has ended by then."""
+        self._work.add(work)
+        work.add_done_callback(self._work.discard)
 
     def open(self) -> None:
         """Start the background loop and open the pipeline on it."""
@@ -55,10 +72,10 @@ class BlockingPipeline:
             raise
 
     def close(self) -> None:
-        """Close the pipeline and stop the loop. Idempotent."""
+        """Cut what other threads still wait for, close the pipeline and stop the loop. Idempotent."""
         if self._thread is not None:
             try:
-                self._run(self._pipeline.aclose())
+                self._run(self._end())
             finally:
                 self._stop()
 
@@ -95,12 +112,29 @@ class BlockingPipeline:
         if self._loop is None:
             work.close()
             raise RuntimeError("the pipeline is not open: use it inside `with`")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = asyncio.run_coroutine_threadsafe(self._adopted(work), self._loop)
         try:
             return future.result()
+        except concurrent.futures.CancelledError:
+            raise GatewayClosedError("the pipeline was closed before the answer was whole") from None
         except BaseException:
             future.cancel()  # a KeyboardInterrupt here must not leave the work running there
             raise
+
+    async def _adopted(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.current_task()
+        assert task is not None, "work runs in a task"
+        self.adopt(task)
+        return await work
+
+    async def _end(self) -> None:
+        """Cut all work and let it settle before the pipeline closes, so that no thread waits for ever."""
+        work = self._work - {asyncio.current_task()}
+        for one in work:
+            one.cancel()
+        if work:
+            await asyncio.wait(work)
+        await self._pipeline.aclose()
 
     def _stop(self) -> None:
         loop, thread = self._loop, self._thread

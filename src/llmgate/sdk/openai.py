@@ -1,0 +1,73 @@
+"""The ``openai`` library with this process's pipeline behind it: ``from llmgate.sdk import openai``.
+
+Everything that is not here is the library's own: ``openai.RateLimitError``, ``openai.types``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import openai as vendor
+
+from .clients import BASE_URL, async_http_client, http_client
+from .door import NO_KEY
+from .process import default_pipeline
+
+__all__ = ["AsyncOpenAI", "OpenAI"]
+
+
+class OpenAI(vendor.OpenAI):
+    """``openai.OpenAI`` whose requests go through this process's pipeline; it needs no key, and reads none.
+
+    Args:
+        api_key: A key of the gateway's own, where it asks for one; without it the caller is trusted.
+        base_url: Chooses the gateway's surface by its path, for example ``http://llmgate/router/main``.
+        http_client: Another way out; None for this process's pipeline.
+        **options: The library's own.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: Any = None,
+        base_url: str | httpx2.URL | None = None,
+        http_client: httpx2.Client | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            api_key=NO_KEY if api_key is None else api_key,
+            base_url=f"{BASE_URL}/v1" if base_url is None else base_url,
+            http_client=_client() if http_client is None else http_client,
+            **options,
+        )
+
+
+class AsyncOpenAI(vendor.AsyncOpenAI):
+    """``openai.AsyncOpenAI`` whose requests go through this process's pipeline; the arguments are those of ``OpenAI``.
+
+    It may be used on any event loop, since the pipeline runs on one of its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: Any = None,
+        base_url: str | httpx2.URL | None = None,
+        http_client: httpx2.AsyncClient | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            api_key=NO_KEY if api_key is None else api_key,
+            base_url=f"{BASE_URL}/v1" if base_url is None else base_url,
+            http_client=async_http_client(default_pipeline()) if http_client is None else http_client,
+            **options,
+        )
+
+
+def _client() -> httpx2.Client:
+    return http_client(default_pipeline())
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(vendor, name)
