@@ -1,9 +1,24 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from llmgate.formats import get_format
 from llmgate.formats.losses import Losses, leave_out, with_parts
-from llmgate.spec import ChatRequest, InvalidRequestError, Message, Role, Text
+from llmgate.spec import (
+    Blob,
+    ChatRequest,
+    FileRef,
+    InvalidRequestError,
+    Message,
+    OutputFormat,
+    Role,
+    Text,
+    ToolDefinition,
+    Unknown,
+    Uri,
+)
 
 
 def test_each_thing_is_named_once_and_a_refusal_outweighs():
@@ -38,7 +53,9 @@ def test_fields_that_are_not_carried_are_left_out_and_named():
 def test_fields_of_another_formats_own(extra, found):
     losses = Losses()
     request = ChatRequest("m", (), extra=extra)
-    assert leave_out(request, (), {"handled"}, losses) is request
+    left = leave_out(request, (), {"handled"}, losses)
+    assert left.extra == {name: value for name, value in extra.items() if name not in found}
+    assert (left is request) == (not found)
     assert {one.param: one.kind for one in losses.found} == found
 
 
@@ -53,3 +70,59 @@ def test_a_message_whose_parts_are_its_own_is_the_same():
     message = Message(Role.USER, (Text("a"), Text("b")))
     assert with_parts(message, list(message.parts)) is message
     assert with_parts(message, message.parts[:1]).text == "a"
+
+
+FOREIGN = {
+    "anthropic-messages": ChatRequest(
+        "claude-x",
+        (
+            Message(Role.USER, (Text("look"), Blob("audio", "audio/wav", "UklGRg=="), FileRef("image", "file-1"))),
+            Message(Role.USER, (Blob("image", "image/tiff", "AAAA"), Uri("image", "ftp://x/y"))),
+        ),
+        tools=(ToolDefinition("search", extra={"type": "web_search"}), ToolDefinition("f")),
+        output_format=OutputFormat("json_schema", schema={"type": "object", "additionalProperties": True}),
+        choice_count=3,
+        seed=1,
+        extra={"logprobs": True, "audio": {"voice": "x"}, "anything": 1},
+        extra_format="openai-chat",
+    ),
+    "openai-chat": ChatRequest(
+        "gpt-x",
+        (
+            Message(
+                Role.USER, (Text("look"), FileRef("image", "file-1"), Unknown("anthropic-messages", {"type": "x"}))
+            ),
+            Message(Role.USER, (FileRef("document", "file-2"),)),
+        ),
+        tools=(ToolDefinition("search", extra={"type": "web_search_20250305"}), ToolDefinition("f")),
+        extra={"container": "x", "web_search_options": {"a": 1}},
+        extra_format="anthropic-messages",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_fitted_request_has_nothing_to_refuse_any_more(name):
+    """It is written by the same encoder that refuses the request as it came, and nothing refused is in it."""
+    wire_format, request = get_format(name), FOREIGN[name]
+    refused = {one.param for one in wire_format.unsupported(request) if one.kind == "refuse"}
+    assert len(refused) >= 3
+    with pytest.raises(InvalidRequestError):
+        wire_format.encode_request(request)
+    fitted = wire_format.fitted(request)
+    assert not [one for one in wire_format.unsupported(fitted) if one.kind == "refuse"]
+    body = json.loads(wire_format.encode_request(fitted))
+    assert len(body["messages"]) == 1
+    assert len(body["tools"]) == 1
+    assert not body.keys() & {"logprobs", "audio", "web_search_options", "n", "response_format", "output_config"}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_request_of_the_formats_own_is_fitted_already(name):
+    request = ChatRequest("m", (Message(Role.USER, (Text("hi"),)),), extra={"own": 1}, extra_format=name)
+    assert get_format(name).fitted(request) is request
+
+
+def test_a_format_that_does_not_say_how_leaves_the_request_alone():
+    request = FOREIGN["openai-chat"]
+    assert get_format("openai-embeddings").fitted(request) is request

@@ -7,6 +7,7 @@ import pytest
 
 from llmgate.spec import (
     Interceptor,
+    InvalidRequestError,
     NoDeploymentError,
     ProviderAuthenticationError,
     ProviderConnectionError,
@@ -15,6 +16,7 @@ from llmgate.spec import (
     ProviderTimeoutError,
     hookimpl,
 )
+from llmgate.testing.transport import json_answer
 from scripted import CONFIG, MESSAGES, Bench, OpenBench, completion, failure
 
 LOST = ProviderConnectionError("alpha cannot be reached", provider_name="alpha", retryable=True)
@@ -360,3 +362,91 @@ async def test_a_lost_request_is_sent_again_only_where_that_is_allowed(
 async def test_unless_forbidden_a_lost_request_is_sent_again(bench: OpenBench) -> None:
     async with bench(GONE, completion()) as b:
         assert (await b.pipeline.complete(router="main", model="m", messages=MESSAGES)).text == "hi"
+
+
+PICKY: dict[str, Any] = {"alpha": {"base-url": "https://alpha.test/v1", "format": "anthropic-messages"}}
+BOTH = {**PICKY, "beta": {"base-url": "https://beta.test/v1"}}
+MESSAGE = json_answer(
+    {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "m",
+        "content": [{"type": "text", "text": "from alpha"}],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    }
+)
+AUDIO = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
+
+
+def spread(*names: str, **more: Any) -> dict[str, Any]:
+    return {"main": {"load-balance": {"chat": {"strategy": "priority", "providers": list(names)}}, **more}}
+
+
+async def test_what_one_format_cannot_say_is_asked_of_one_that_can(bench: OpenBench) -> None:
+    async with bench(completion("from beta"), providers=BOTH) as b:
+        answer = await b.pipeline.complete(router="main", model="m", messages=MESSAGES, logprobs=True)
+        assert answer.text == "from beta"
+        assert [url.split("/")[2] for url in b.urls] == ["beta.test"]
+        (record,) = await b.records()
+        assert [attempt.provider_name for attempt in record.attempts] == ["beta"], "alpha was not asked"
+        assert record.outcome == "ok"
+
+
+async def test_what_no_candidate_can_say_is_refused_and_nobody_asked(bench: OpenBench) -> None:
+    async with bench(providers=BOTH, routers=spread("alpha")) as b:
+        with pytest.raises(InvalidRequestError, match="logprobs") as refused:
+            await b.pipeline.complete(router="main", model="m", messages=MESSAGES, logprobs=True)
+        assert (refused.value.param, refused.value.code) == ("logprobs", "unsupported_parameter")
+        assert b.urls == []
+        (record,) = await b.records()
+        assert (record.status, record.error_code, list(record.attempts)) == (400, "unsupported_parameter", [])
+
+
+async def test_a_provider_that_failed_says_more_than_one_that_could_not_be_asked(bench: OpenBench) -> None:
+    async with bench(failure(503, "busy"), providers=BOTH, routers=spread("beta", "alpha")) as b:
+        with pytest.raises(ProviderError, match="busy"):
+            await b.pipeline.complete(router="main", model="m", messages=MESSAGES, logprobs=True)
+        assert len(b.urls) == 1
+
+
+@pytest.mark.parametrize("where", ["gateway", "router"])
+async def test_an_operator_may_have_everything_left_out_and_named(bench: OpenBench, where: str) -> None:
+    policy = {"unsupported-parameters": "report"}
+    routers = spread("alpha", **(policy if where == "router" else {}))
+    async with bench(MESSAGE, providers=BOTH, routers=routers, **(policy if where == "gateway" else {})) as b:
+        content = [{"type": "text", "text": "listen"}, AUDIO]
+        answer = await b.pipeline.complete(
+            router="main", model="m", messages=[{"role": "user", "content": content}], logprobs=True, seed=1
+        )
+        assert answer.text == "from alpha"
+        (sent,) = b.bodies
+        assert sent["messages"] == [{"role": "user", "content": "listen"}]
+        assert not sent.keys() & {"logprobs", "seed"}
+        (record,) = await b.records()
+        assert set(record.metadata["llmgate.dropped-params"].split(", ")) == {"logprobs", "seed", "messages[0]"}
+
+
+async def test_a_request_of_which_nothing_would_be_left_is_refused_even_then(bench: OpenBench) -> None:
+    routers = spread("alpha", **{"unsupported-parameters": "report"})
+    async with bench(providers=BOTH, routers=routers) as b:
+        messages = [{"role": "system", "content": "listen"}, {"role": "user", "content": [AUDIO]}]
+        with pytest.raises(InvalidRequestError, match="audio") as refused:
+            await b.pipeline.complete(router="main", model="m", messages=messages)
+        assert refused.value.param == "messages[1]"
+        assert b.urls == []
+
+
+@pytest.mark.parametrize("field", [{"seed": 1}, {"temperature": 1.5}])
+async def test_an_operator_may_have_everything_refused(bench: OpenBench, field: dict[str, Any]) -> None:
+    routers = spread("alpha", "beta", **{"unsupported-parameters": "refuse"})
+    async with bench(completion("from beta"), providers=BOTH, routers=routers) as b:
+        answer = await b.pipeline.complete(router="main", model="m", messages=MESSAGES, **field)
+        assert answer.text == "from beta", "a relay leaves nothing out"
+    routers = spread("alpha", **{"unsupported-parameters": "refuse"})
+    async with bench(providers=BOTH, routers=routers, **{"unsupported-parameters": "report"}) as b:
+        with pytest.raises(InvalidRequestError) as refused:
+            await b.pipeline.complete(router="main", model="m", messages=MESSAGES, **field)
+        assert refused.value.param in field
+        assert refused.value.message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
@@ -23,7 +23,10 @@ __all__ = [
     "ServerConfig",
     "StageConfig",
     "StreamConfig",
+    "UnsupportedPolicy",
 ]
+
+UnsupportedPolicy: TypeAlias = Literal["default", "report", "refuse"]
 
 
 @attrs.frozen
@@ -162,6 +165,7 @@ class RouterConfig:
         timeouts: How long its requests wait, for providers that say nothing themselves; None for the gateway's.
         interceptors: Its own interceptors, after the gateway's.
         resilience: What it says of extra attempts and of callers who leave.
+        unsupported: What becomes of what a provider's wire format cannot say; None for the gateway's.
     """
 
     id: str
@@ -172,6 +176,7 @@ class RouterConfig:
     timeouts: Timeouts | None = None
     interceptors: Sequence[StageConfig] = ()
     resilience: ResilienceConfig = ResilienceConfig()
+    unsupported: UnsupportedPolicy | None = None
 
 
 @attrs.frozen
@@ -275,6 +280,8 @@ class GatewayConfig:
         resilience: Extra attempts and callers who leave, where a router says nothing.
         unified_resilience: The same of the unified API.
         credential_cool_down: Seconds for which a credential that a provider has refused is left out.
+        unsupported: What becomes of what a provider's wire format cannot say: as the format judges each, all
+            left out and reported, or all refused.
         model_mapping: The default model mapping of the operator; None for the built-in one, empty for none.
         timeouts: How long to wait for providers.
         stream: How streamed answers behave.
@@ -304,6 +311,7 @@ class GatewayConfig:
     resilience: ResilienceConfig = ResilienceConfig()
     unified_resilience: ResilienceConfig = ResilienceConfig()
     credential_cool_down: float = 60.0
+    unsupported: UnsupportedPolicy = "default"
     model_mapping: Mapping[str, Sequence[str]] | None = None
     timeouts: Timeouts = Timeouts()
     stream: StreamConfig = StreamConfig()

@@ -89,6 +89,7 @@ class RouterReader:
             retries=read_retries(self.stages, section),
             timeouts=self.reader.read_timeouts(section),
             resilience=read_resilience(self.stages, section),
+            unsupported=section.get("unsupported-parameters"),
             interceptors=(
                 *read_policies(self.stages, section, _PATH, label),
                 *self.stages.listed("interceptors", section.nodes.get("interceptors"), f"{label}.interceptors"),

@@ -98,6 +98,7 @@ def structured(
         ),
         loggers=stages.listed("loggers", top.nodes.get("loggers"), "loggers"),
         **_extra_attempts(stages, scope),
+        unsupported=top.get("unsupported-parameters", "default"),
         model_mapping=read_mapping_of_models(stages, top, "default-model-mapping", providers),
         timeouts=timeouts,
         stream=_class(decoder, top, "stream", StreamConfig) or StreamConfig(),

@@ -83,6 +83,10 @@ class ChatFormat(Format):
         """What this format cannot say of a request that came in another."""
         return self.fitting.fitted(request, facts)[1].found
 
+    def fitted(self, request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> ChatRequest:
+        """The request less all that this format cannot say."""
+        return self.fitting.fitted(request, facts)[0]
+
     def patch_request(self, body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
         """The body with canonical fields changed and every other byte left as it was."""
         return self.requests.patch_request(body, edits, facts)

@@ -86,6 +86,7 @@ def leave_out(request: ChatRequest, carried: Collection[str], handled: Collectio
         losses: Where the others are noted.
     """
     empty: dict[str, Any] = {}
+    kept = dict(request.extra)
     for name, default in _ABSENT.items():
         value = getattr(request, name)
         if name in carried or value == default or not value:
@@ -99,10 +100,13 @@ def leave_out(request: ChatRequest, carried: Collection[str], handled: Collectio
     for name, value in request.extra.items():
         if name in handled or not value or value in _HARMLESS.get(name, ()):
             continue
+        del kept[name]
         if name in _REFUSED:
             losses.refuse(name, f"{name} has no counterpart at the provider: leave it out or choose another model")
         else:
             losses.report(name)
+    if len(kept) < len(request.extra):
+        empty["extra"] = kept
     return attrs.evolve(request, **empty) if empty else request
 
 

@@ -168,6 +168,7 @@ class Assembly:
             providers={name: one for name, one in providers.items() if not one.row.relay_only},
             aliases=ModelMapping(config.models),
             **self._resilience("unified-api", config.unified_resilience),
+            unsupported=config.unsupported,
         )
 
     def _router(
@@ -188,6 +189,7 @@ class Assembly:
             providers=seen,
             total=entry.timeouts.total if entry.timeouts is not None else None,
             **self._resilience(f"routers.{entry.id}", entry.resilience),
+            unsupported=entry.unsupported or self._config.unsupported,
         )
 
     def _resilience(self, scope: str, own: ResilienceConfig) -> dict[str, Any]:

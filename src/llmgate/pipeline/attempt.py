@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
+from llmgate.config.model import UnsupportedPolicy
 from llmgate.formats import get_format
 from llmgate.formats.tool_names import restored_response, shortened
 from llmgate.spec import (
     Attempt,
     AttemptCall,
     ChatRequest,
+    Deployment,
     Format,
     GatewayRequest,
     GatewayResponse,
@@ -24,12 +26,18 @@ from llmgate.spec import (
     ProviderRequest,
     ProviderResponse,
     RelayBody,
+    Role,
     Secret,
 )
 
 from .snapshot import ProviderRuntime
 
-__all__ = ["Try", "answer", "build_try", "note_head", "read_error"]
+__all__ = ["UNSAID", "Said", "Try", "answer", "build_try", "note_head", "read_error", "say"]
+
+UNSAID: Final = frozenset({"unsupported_content", "unsupported_parameter", "unsupported_tool"})
+"""Codes of refusals that another deployment, of another wire format, may not have to make."""
+
+_INSTRUCTIONS: Final = frozenset({Role.SYSTEM, Role.DEVELOPER})
 
 
 @attrs.frozen(eq=False)
@@ -53,8 +61,30 @@ class Try:
     tool_names: Mapping[str, str] = attrs.field(factory=dict)
 
 
+@attrs.frozen(eq=False)
+class Said:
+    """A request as a deployment's wire format says it.
+
+    Args:
+        format: The wire format.
+        body: What is asked.
+        withhold_usage: Whether the gateway itself asks for usage in the stream.
+        lost: What is left out or changed, as the caller writes it.
+    """
+
+    format: Format
+    body: RelayBody | ChatRequest
+    withhold_usage: bool = False
+    lost: Sequence[str] = ()
+
+
 def build_try(
-    runtime: ProviderRuntime, request: GatewayRequest, attempt: Attempt, secret: Secret | None, now: float
+    runtime: ProviderRuntime,
+    request: GatewayRequest,
+    attempt: Attempt,
+    secret: Secret | None,
+    now: float,
+    said: Said | None = None,
 ) -> Try:
     """Have the adapter build the request of an attempt.
 
@@ -64,6 +94,7 @@ def build_try(
         attempt: The attempt.
         secret: The credential.
         now: Seconds since the epoch.
+        said: The request as ``say`` made it; None to have it made.
 
     Raises:
         InvalidRequestError: the provider has no counterpart for something that changes the meaning.
@@ -73,9 +104,10 @@ def build_try(
         attempt.credential_ref = str(secret.ref) if secret.ref else None
         attempt.credential_version = secret.version
         attempt.credential_fingerprint = secret.fingerprint
-    call = (
-        _relay_call(request, attempt, secret, now) if request.relay else _call(runtime, request, attempt, secret, now)
-    )
+    if request.relay:
+        call = _relay_call(request, attempt, secret, now)
+    else:
+        call = _call(said or say(runtime, request, attempt.deployment), request, attempt, secret, now)
     names: Mapping[str, str] = {}
     if isinstance(call.body, ChatRequest):
         chat, names = shortened(call.body, call.format.longest_tool_name)
@@ -137,51 +169,71 @@ def note_head(attempt: Attempt, status: int, headers: Mapping[str, str]) -> None
     attempt.provider_request_id = headers.get("x-request-id") or headers.get("request-id")
 
 
-def _call(
-    runtime: ProviderRuntime, request: GatewayRequest, attempt: Attempt, secret: Secret | None, now: float
-) -> AttemptCall:
+def say(
+    runtime: ProviderRuntime, request: GatewayRequest, deployment: Deployment, policy: UnsupportedPolicy = "default"
+) -> Said:
+    """The request in the wire format of a deployment: its own bytes where that is the caller's, else a translation.
+
+    Args:
+        runtime: The provider of the deployment.
+        request: What is asked, with every edit.
+        deployment: Where it would go.
+        policy: What becomes of what the wire format cannot say.
+
+    Raises:
+        InvalidRequestError: something has no counterpart there and may not be left out.
+    """
     wire_format = _choose_format(runtime.provider, request)
-    relay = wire_format.name == request.format
     asks_usage = request.stream and not request.include_usage and runtime.provider.row.stream_usage == "option"
-    edits = _edits(request, attempt.deployment.model, asks_usage=asks_usage)
+    edits = _edits(request, deployment.model, asks_usage=asks_usage)
+    if wire_format.name != request.format:
+        chat = attrs.evolve(request.chat, **edits)
+        chat, lost = _fitted(wire_format, chat, deployment.facts, get_format(request.format), policy)
+        return Said(wire_format, chat, asks_usage, lost)
     patch = request.take_patch()
-    body: RelayBody | ChatRequest
-    if not relay:
-        body = attrs.evolve(request.chat, **edits)
-        attempt.dropped_params = _losses(wire_format, body, attempt.deployment.facts, get_format(request.format))
-    elif not edits:
-        body = RelayBody(request.body)
+    if not edits:
+        body = request.body
     else:
-        facts = attempt.deployment.facts
-        body = RelayBody(
-            patch(edits, facts) if patch is not None else wire_format.patch_request(request.body, edits, facts)
-        )
+        facts = deployment.facts
+        body = patch(edits, facts) if patch is not None else wire_format.patch_request(request.body, edits, facts)
+    return Said(wire_format, RelayBody(body), asks_usage)
+
+
+def _call(said: Said, request: GatewayRequest, attempt: Attempt, secret: Secret | None, now: float) -> AttemptCall:
+    attempt.dropped_params = said.lost
     return AttemptCall(
         operation=request.operation,
         deployment=attempt.deployment,
-        format=wire_format,
-        body=body,
+        format=said.format,
+        body=said.body,
         stream=request.stream,
         secret=secret,
-        headers=request.headers if relay else {},
-        withhold_usage=asks_usage,
+        headers=request.headers if isinstance(said.body, RelayBody) else {},
+        withhold_usage=said.withhold_usage,
         now=now,
     )
 
 
-def _losses(wire_format: Format, chat: ChatRequest, facts: ModelFacts, inbound: Format) -> Sequence[str]:
-    """What a translation leaves out or changes, as the caller writes it.
+def _fitted(
+    wire_format: Format, chat: ChatRequest, facts: ModelFacts, inbound: Format, policy: UnsupportedPolicy
+) -> tuple[ChatRequest, Sequence[str]]:
+    """The request as the policy lets it be translated, and what is lost by it, as the caller writes it.
 
     Raises:
-        InvalidRequestError: something cannot be left out.
+        InvalidRequestError: something may not be left out, or nothing would be left.
     """
-    lost = []
-    for one in wire_format.unsupported(chat, facts):
-        name = inbound.fields.get(one.param, one.param)
-        if one.kind == "refuse":
-            raise InvalidRequestError(one.reason, param=name, code="unsupported_parameter")
-        lost.append(name)
-    return tuple(lost)
+    found = wire_format.unsupported(chat, facts)
+    lost = tuple(inbound.fields.get(one.param, one.param) for one in found)
+    for one, name in zip(found, lost, strict=True):
+        if policy == "refuse" or (policy == "default" and one.kind == "refuse"):
+            reason = one.reason or f"{name} has no counterpart at the provider, and the gateway is told to say so"
+            raise InvalidRequestError(reason, param=name, code="unsupported_parameter")
+    refused = next(((one, name) for one, name in zip(found, lost, strict=True) if one.kind == "refuse"), None)
+    if refused is not None:
+        chat = wire_format.fitted(chat, facts)
+        if all(message.role in _INSTRUCTIONS for message in chat.messages):
+            raise InvalidRequestError(refused[0].reason, param=refused[1], code="unsupported_parameter")
+    return chat, lost
 
 
 def _relay_call(request: GatewayRequest, attempt: Attempt, secret: Secret | None, now: float) -> AttemptCall:

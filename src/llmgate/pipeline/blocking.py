@@ -37,6 +37,8 @@ class BlockingPipeline:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._work: set[asyncio.Future[Any]] = set()
+        self._gate = threading.Lock()
+        self._closing = False
 
     @classmethod
     def from_config(cls, source: Source = None, **options: Any) -> BlockingPipeline:
@@ -58,6 +60,21 @@ class BlockingPipeline:
         self._work.add(work)
         work.add_done_callback(self._work.discard)
 
+    def submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Run work on the background loop, to be cut when the pipeline is closed; from any thread.
+
+        Raises:
+            RuntimeError: the pipeline has not been opened.
+            GatewayClosedError: it is being closed.
+        """
+        with self._gate:
+            if self._loop is not None and not self._closing:
+                return asyncio.run_coroutine_threadsafe(self._adopted(work), self._loop)
+        work.close()
+        if self._closing:
+            raise GatewayClosedError("the pipeline is being closed: it takes no more requests")
+        raise RuntimeError("the pipeline is not open: use it inside `with`")
+
     def open(self) -> None:
         """Start the background loop and open the pipeline on it."""
         if self._thread is not None:
@@ -73,11 +90,15 @@ class BlockingPipeline:
 
     def close(self) -> None:
         """Cut what other threads still wait for, close the pipeline and stop the loop. Idempotent."""
-        if self._thread is not None:
-            try:
-                self._run(self._end())
-            finally:
-                self._stop()
+        with self._gate:
+            if self._loop is None or self._closing:
+                return
+            self._closing = True  # whatever is submitted from here on is refused, so that nothing waits for ever
+            ending = asyncio.run_coroutine_threadsafe(self._end(), self._loop)
+        try:
+            ending.result()
+        finally:
+            self._stop()
 
     def reload(self, source: Source = None) -> None:
         """Read the configuration again and serve by it; see ``Pipeline.reload``."""
@@ -109,10 +130,7 @@ class BlockingPipeline:
         return self._run(self._pipeline.models(**options))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop is None:
-            work.close()
-            raise RuntimeError("the pipeline is not open: use it inside `with`")
-        future = asyncio.run_coroutine_threadsafe(self._adopted(work), self._loop)
+        future = self.submit(work)
         try:
             return future.result()
         except concurrent.futures.CancelledError:
@@ -139,6 +157,7 @@ class BlockingPipeline:
     def _stop(self) -> None:
         loop, thread = self._loop, self._thread
         self._loop = self._thread = None
+        self._closing = False
         if loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()

@@ -14,6 +14,7 @@ from llmgate.spec import (
     Deployment,
     GatewayError,
     GatewayRequest,
+    InvalidRequestError,
     NoDeploymentError,
     ProviderAuthenticationError,
     ProviderError,
@@ -22,9 +23,10 @@ from llmgate.spec import (
     SecretNotFoundError,
 )
 
-from .attempt import Try, build_try
+from .attempt import UNSAID, Said, Try, build_try, say
 from .candidates import Candidates, find_candidates, permitted
 from .failing import is_its_own_fault
+from .snapshot import ProviderRuntime
 
 if TYPE_CHECKING:
     from .frame import ExchangeFrame
@@ -111,6 +113,7 @@ class _Walk:
         self._missing: list[SecretNotFoundError] = []
         self._tried: set[Deployment] = set()
         self._paid = False
+        self._unsaid: InvalidRequestError | None = None
         self.last_error: ProviderError | None = None
         self.waits: dict[Deployment, float] = {}
         """The deployments that failed in the last round and may be tried again, and the seconds that each asks for."""
@@ -126,12 +129,18 @@ class _Walk:
         """
         self.waits = {}
         for deployment in ranked:
+            runtime = self._frame.snapshot.runtimes[deployment.provider]
             try:
+                said = self._say(runtime, deployment)
                 secret = await self._frame.secrets.for_deployment(deployment)
             except SecretNotFoundError as missing:
                 self._missing.append(missing)
                 continue
-            answer = await self._at(deployment, secret, run)
+            except InvalidRequestError as refused:
+                if not self._passes(refused):
+                    raise
+                continue
+            answer = await self._at(deployment, secret, said, run)
             if answer is not None:
                 return answer
         return None
@@ -141,9 +150,11 @@ class _Walk:
         self._paid = self._paid or self._candidates.route.budget.withdraw(self._frame.clock.monotonic())
         return self._paid
 
-    async def _at(self, deployment: Deployment, secret: Secret | None, run: Callable[[Try], Awaitable[T]]) -> T | None:
+    async def _at(
+        self, deployment: Deployment, secret: Secret | None, said: Said | None, run: Callable[[Try], Awaitable[T]]
+    ) -> T | None:
         """Try a deployment, and again where its credential was refused and has been exchanged for another."""
-        answer, error = await self._once(deployment, secret, run)
+        answer, error = await self._once(deployment, secret, said, run)
         if secret is None or not isinstance(error, ProviderAuthenticationError):
             return answer
         secrets, status = self._frame.secrets, error.upstream_status
@@ -151,13 +162,13 @@ class _Walk:
         if other is None:
             return None
         log.info("%s: the credential of %s has been exchanged", self._frame.id, deployment.provider_name)
-        answer, error = await self._once(deployment, other, run)
+        answer, error = await self._once(deployment, other, said, run)
         if isinstance(error, ProviderAuthenticationError):
             secrets.cool(deployment, other, error.upstream_status)
         return answer
 
     async def _once(
-        self, deployment: Deployment, secret: Secret | None, run: Callable[[Try], Awaitable[T]]
+        self, deployment: Deployment, secret: Secret | None, said: Said | None, run: Callable[[Try], Awaitable[T]]
     ) -> tuple[T | None, ProviderError | None]:
         """One attempt: its answer, or the error that another attempt may not meet; neither when it was left out."""
         costs = self._costs(deployment)
@@ -172,7 +183,7 @@ class _Walk:
         tried = None
         try:
             runtime = self._frame.snapshot.runtimes[deployment.provider]
-            tried = build_try(runtime, self._request, attempt, secret, self._frame.clock.now())
+            tried = build_try(runtime, self._request, attempt, secret, self._frame.clock.now(), said)
             return await run(tried), None
         except ProviderError as error:
             if tried is not None and not tried.relay:
@@ -184,7 +195,9 @@ class _Walk:
             return None, error
         except GatewayError as error:
             await self._frame.end_attempt(attempt, error)
-            raise
+            if tried is not None or not self._passes(error):
+                raise
+            return None, None
 
     def _costs(self, deployment: Deployment) -> bool:
         """Whether an attempt is paid for from the retry budget."""
@@ -207,6 +220,19 @@ class _Walk:
         # Where every path may be called, a POST may make or start something, and nobody knows whether it has.
         return self._candidates.route.resend_unknown and not deployment.provider.passthrough
 
+    def _say(self, runtime: ProviderRuntime, deployment: Deployment) -> Said | None:
+        """The request in a deployment's wire format, before anything of it is tried: a refusal leaves no attempt."""
+        if self._request.relay:
+            return None
+        return say(runtime, self._request, deployment, self._candidates.route.unsupported)
+
+    def _passes(self, refused: GatewayError) -> bool:
+        """Whether a deployment that speaks another wire format might take it; keeps the first refusal."""
+        if not isinstance(refused, InvalidRequestError) or refused.code not in UNSAID:
+            return False
+        self._unsaid = self._unsaid or refused
+        return True
+
     def _failed(self, deployment: Deployment, error: ProviderError) -> None:
         log.info("%s: %s failed: %s", self._frame.id, deployment.id, error.message)
         self.last_error = error
@@ -217,6 +243,8 @@ class _Walk:
         """What the caller is told after every candidate has failed."""
         if self.last_error is not None:
             return self.last_error
+        if self._unsaid is not None:
+            return self._unsaid
         if self._missing:
             return NoDeploymentError("; ".join(one.message for one in self._missing), code="missing_credential")
         return NoDeploymentError(

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from llmgate.config.model import GatewayConfig, RetryConfig, StageConfig
+from llmgate.config.model import GatewayConfig, RetryConfig, StageConfig, UnsupportedPolicy
 from llmgate.spec import (
     AuthProvider,
     Logger,
@@ -105,6 +105,7 @@ class Route:
         budget: How many extra attempts its requests may make, all together.
         resend_unknown: Whether a request may be sent again that was lost after it had been sent.
         drains: Whether answers are read to their end when the caller leaves.
+        unsupported: What becomes of what a provider's wire format cannot say.
     """
 
     id: str | None
@@ -119,6 +120,7 @@ class Route:
     aliases: ModelMapping = ModelMapping()
     resend_unknown: bool = True
     drains: bool = False
+    unsupported: UnsupportedPolicy = "default"
 
 
 @attrs.frozen(eq=False)

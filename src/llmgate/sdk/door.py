@@ -15,7 +15,7 @@ from llmgate.host.calls import PRINCIPAL_KEY
 from llmgate.host.credentials import PLACES
 from llmgate.pipeline import Pipeline
 from llmgate.pipeline.blocking import BlockingPipeline
-from llmgate.spec import Principal
+from llmgate.spec import GatewayClosedError, Principal
 
 from .conversation import Conversation, Message
 
@@ -151,11 +151,12 @@ class Door:
             work.close()
             raise
 
-    @staticmethod
-    def _submit(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> concurrent.futures.Future[T]:
+    def _submit(self, work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> concurrent.futures.Future[T]:
         try:
+            if self._owner is not None:
+                return self._owner.submit(work)
             return asyncio.run_coroutine_threadsafe(work, loop)
-        except RuntimeError:  # the loop is closed
+        except (GatewayClosedError, RuntimeError):  # the loop is closed, or about to be
             work.close()
             raise _closed_meanwhile() from None
 

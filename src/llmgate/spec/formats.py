@@ -176,6 +176,13 @@ class Format(ABC):
         """
         return ()
 
+    def fitted(self, request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> ChatRequest:
+        """The request less all that ``unsupported`` names, what would be refused included; ``encode_request`` takes it.
+
+        A format that does not say how refuses as ever, since then ``encode_request`` does.
+        """
+        return request
+
     @abstractmethod
     def patch_request(self, body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
         """The body with canonical fields changed and every other byte left as it was; no edits, the same object."""

@@ -102,7 +102,8 @@ def _messages(messages: Sequence[Message], losses: Losses) -> tuple[Message, ...
         if message.name is not None:
             losses.report("messages.name")
         parts = tuple(_parts(message.parts, f"messages[{index}]", losses))
-        kept.append(with_parts(message, parts))
+        if parts or not message.parts:
+            kept.append(with_parts(message, parts))
     return tuple(kept)
 
 
@@ -114,29 +115,40 @@ def _parts(parts: Iterable[Part], path: str, losses: Losses) -> Iterable[Part]:
             case Reasoning() if not part.signature and "data" not in part.extra:
                 losses.report("messages.reasoning")
             case Blob() | Uri() | FileRef():
-                yield _media(part, path, losses)
+                media = _media(part, path, losses)
+                if media is not None:
+                    yield media
             case Unknown() if part.format != FORMAT:
                 losses.refuse(path, f"{path} holds a part that only {part.format} knows: {_NEVER_WITHOUT}")
             case _:
                 yield part
 
 
-def _media(part: Blob | Uri | FileRef, path: str, losses: Losses) -> Part:
+def _media(part: Blob | Uri | FileRef, path: str, losses: Losses) -> Part | None:
+    """The part as this format says it; None where it cannot."""
+    if isinstance(part, Blob) and part.modality == "image" and part.media_type == "image/jpg":
+        return attrs.evolve(part, media_type="image/jpeg")
+    reason = _unsayable(part, path)
+    if reason is None:
+        return part
+    losses.refuse(path, reason)
+    return None
+
+
+def _unsayable(part: Blob | Uri | FileRef, path: str) -> str | None:
+    """Why this format cannot say a part; None when it can."""
     if isinstance(part, FileRef):
-        losses.refuse(path, f"{path} names a file that another vendor keeps: send the file itself")
-    elif part.modality not in ("image", "document"):
-        losses.refuse(path, f"{path} holds {part.modality}, which the model does not take: {_NEVER_WITHOUT}")
-    elif isinstance(part, Uri):
-        if urlsplit(part.uri[:64]).scheme.lower() not in ("http", "https"):
-            losses.refuse(path, f"{path} holds an address that is neither http nor a base64 data URL")
-    elif part.modality == "image":
-        if part.media_type == "image/jpg":
-            return attrs.evolve(part, media_type="image/jpeg")
-        if part.media_type not in _IMAGES:
-            losses.refuse(path, f"{path} holds a picture of type {part.media_type[:40]}: send jpeg, png, gif or webp")
-    elif part.media_type not in _DOCUMENTS:
-        losses.refuse(path, f"{path} holds a document of type {part.media_type[:40]}: send a PDF or plain text")
-    return part
+        return f"{path} names a file that another vendor keeps: send the file itself"
+    if part.modality not in ("image", "document"):
+        return f"{path} holds {part.modality}, which the model does not take: {_NEVER_WITHOUT}"
+    if isinstance(part, Uri):
+        known = urlsplit(part.uri[:64]).scheme.lower() in ("http", "https")
+        return None if known else f"{path} holds an address that is neither http nor a base64 data URL"
+    if part.modality == "image" and part.media_type not in _IMAGES:
+        return f"{path} holds a picture of type {part.media_type[:40]}: send jpeg, png, gif or webp"
+    if part.modality == "document" and part.media_type not in _DOCUMENTS:
+        return f"{path} holds a document of type {part.media_type[:40]}: send a PDF or plain text"
+    return None
 
 
 def _tools(request: ChatRequest, facts: ModelFacts, losses: Losses) -> dict[str, Any]:
@@ -144,6 +156,7 @@ def _tools(request: ChatRequest, facts: ModelFacts, losses: Losses) -> dict[str,
     for tool in tools:
         if "type" in tool.extra:
             losses.refuse("tools", f"tool {tool.name!r} is built into another vendor's models: {_NEVER_WITHOUT}")
+    tools = tuple(tool for tool in tools if "type" not in tool.extra)
     allowed = _allowed_tools(request)
     if allowed is not None:
         choice, names = allowed
@@ -208,6 +221,7 @@ def _output(request: ChatRequest, messages: Sequence[Message], losses: Losses) -
         return {"output_format": None, "messages": (*messages[:leading], system, *messages[leading:])}
     if not is_closed(output.schema):
         losses.refuse("output_format", "the schema has objects with members of any name: name them all")
+        return {"output_format": None}
     return {"output_format": OutputFormat("json_schema", schema=narrowed(output.schema))}
 
 

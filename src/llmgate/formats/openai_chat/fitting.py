@@ -57,6 +57,7 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
         if "type" in tool.extra:
             losses.refuse("tools", f"tool {tool.name!r} is built into another vendor's models: leave it out")
     changes: dict[str, Any] = {"messages": tuple(_messages(request.messages, losses))}
+    request = attrs.evolve(request, tools=tuple(tool for tool in request.tools if "type" not in tool.extra))
     if not request.tools and request.tool_choice is not None:
         changes |= {"tool_choice": None, "parallel_tool_calls": None}  # they are refused without tools
     if request.service_tier is not None and request.service_tier not in _TIERS:
