@@ -58,6 +58,7 @@ SEEDED = {
     "stages/auth/seeded_kind.py": "import llmgate.stages.loggers",
     "stages/routing/seeded_room.py": "import llmgate.pipeline",
     "wire/seeded_sibling.py": "import llmgate.config",
+    "host/seeded_library.py": "import httpx2",
     "host/seeded_double.py": "import llmgate.testing",
     "cli/seeded_server.py": "import starlette.applications",
     "registry/seeded_yaml.py": "import ruamel.yaml",
