@@ -75,9 +75,8 @@ def structured(
     written = _entries(decoder, top, "providers")
     provider_reader = ProviderReader(stages, environment, timeouts, written, _prefixes(secrets))
     providers = provider_reader.configured()
-    routers = RouterReader(stages, provider_reader, providers, top.section("discover")).read_all(
-        top.nodes.get("routers")
-    )
+    router_reader = RouterReader(stages, provider_reader, providers, top.section("discover"))
+    routers = router_reader.read_all(top.nodes.get("routers"))
     providers.update(provider_reader.discovered({*providers, *provider_reader.written}))
     if not providers and not provider_reader.written:
         providers.update(provider_reader.embedded())
