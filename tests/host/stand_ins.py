@@ -235,10 +235,12 @@ class StandInPipeline:
         *,
         operation: Operation,
         credentials: Credentials,
+        principal: Principal | None = None,
         surface: str,
         client_address: str,
         client_request_id: str | None,
     ) -> Frame:
+        assert principal is None, "no client names itself"
         exchange = Exchange(
             id=f"0197-exchange-{len(self.frames)}",
             operation=operation,
