@@ -10,7 +10,7 @@ from hypothesis import example, given, settings, strategies as st
 from yarl import URL
 
 from llmgate.catalogue import OPENAI_RELAY_PATHS, provider_row, provider_rows, resolve_base_url
-from llmgate.catalogue.relaying import map_path, model_in_path, without_credentials
+from llmgate.catalogue.relaying import format_path, map_path, model_in_path, without_credentials
 from llmgate.spec import Provider, ProviderRow
 
 ROWS = [row for row in provider_rows().values() if row.base_url]
@@ -93,7 +93,8 @@ NATIVE = [
     ("ollama", None, "GET", "api/tags", "/api/tags"),
     ("openai", None, "POST", "v1/responses", "/v1/responses"),
     ("openai", None, "GET", "v1/responses/resp_1", "/v1/responses/resp_1"),
-    ("openai", None, "POST", "v1/audio/transcriptions", "/v1/audio/transcriptions"),
+    ("cohere", None, "POST", "v2/rerank", "/v2/rerank"),
+    ("cohere", "https://proxy.example/mine/compatibility/v1", "POST", "v2/rerank", "/mine/v2/rerank"),
     ("openai", None, "GET", "v1/models/gpt-4o", "/v1/models/gpt-4o"),
     ("openai", None, "HEAD", "models", "/v1/models"),
     ("mistral", None, "POST", "v1/fim/completions", "/v1/fim/completions"),
@@ -275,3 +276,20 @@ def test_a_query_that_must_be_escaped_is_refused(query: str) -> None:
 )
 def test_the_model_that_a_path_names(method: str, path: str, model: str | None) -> None:
     assert model_in_path(method, path) == model
+
+
+@pytest.mark.parametrize(
+    ("name", "base_url", "wire_format", "path"),
+    [
+        ("openai", None, "openai-transcriptions", "/v1/audio/transcriptions"),
+        ("groq", None, "openai-speech", "/openai/v1/audio/speech"),
+        ("cohere", None, "rerank", "/v2/rerank"),
+        ("cohere", "https://proxy.example/mine/compatibility/v1", "rerank", "/mine/v2/rerank"),
+        ("openai", None, "rerank", None),
+    ],
+)
+def test_where_a_format_is_spoken(name: str, base_url: str | None, wire_format: str, path: str | None) -> None:
+    found = provider(name, base_url)
+    assert format_path(found, wire_format) == path
+    if path is not None:
+        assert map_path(found, "POST", path.removeprefix("/mine").removeprefix("/")).format == wire_format

@@ -56,6 +56,13 @@ FORMAT_PATHS = {
     "openai-chat": "/chat/completions",
     "openai-embeddings": "/embeddings",
     "openai-completions": "/completions",
+    "openai-images": "/images/generations",
+    "openai-image-edits": "/images/edits",
+    "openai-image-variations": "/images/variations",
+    "openai-speech": "/audio/speech",
+    "openai-transcriptions": "/audio/transcriptions",
+    "openai-translations": "/audio/translations",
+    "openai-moderations": "/moderations",
 }
 RELAY_ONLY = {"vertex", "bedrock", "cloudflare-ai-gateway", "qstash", "firecrawl"}
 ROWS = list(provider_rows().values())

@@ -149,9 +149,18 @@ def test_a_code_is_found_wherever_it_is_written(source, codes):
 
 def test_every_route_is_documented():
     app = create_app(Pipeline.from_config({"providers": {"echo": {}}}, environment={}))
-    paths = [route.path.replace("{model:path}", "{model}") for route in app.routes]
+    paths = [route.path.replace(":path}", "}") for route in app.routes]
     assert len(paths) > 10
-    assert [path for path in paths if f"| `{path}` |" not in page("http_api.md")] == []
+    assert [path for path in paths if not is_written(path)] == []
+
+
+def is_written(path: str) -> bool:
+    """Whether a route is in the table, or made of a prefix and an operation that both are."""
+    text = page("http_api.md")
+    if f"| `{path}` |" in text:
+        return True
+    places = [0, *(match.start() for match in re.finditer("/", path))]
+    return any(f"| `{path[:at] or ' '}` |" in text and f"| `...{path[at:]}` |" in text for at in places)
 
 
 @pytest.mark.parametrize("name", sorted(written_headers()))

@@ -19,7 +19,7 @@ from llmgate.spec import Provider, ProviderRow
 
 from .addresses import VERSION, begins, own_path
 
-__all__ = ["RelayPath", "map_path", "model_in_path", "without_credentials"]
+__all__ = ["AT_HOST", "RelayPath", "format_path", "map_path", "model_in_path", "without_credentials"]
 
 _SEGMENT: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%[0-9A-Fa-f]{2})+", re.ASCII)
 _QUERY: Final = re.compile(r"[!\"$-\[\]-~]*", re.ASCII)
@@ -29,6 +29,10 @@ _UNSAFE: Final = frozenset("/\\%?#;")
 _CREDENTIALS: Final = frozenset({"access_token", "api-key", "api_key", "apikey", "auth_token", "key", "x-api-key"})
 """Names of query parameters that carry a credential; the gateway brings its own, in a header."""
 _READING: Final = frozenset({"GET", "HEAD"})
+
+
+AT_HOST: Final = "host:"
+"""What the path of a format begins with that stands at the provider's host and not below its address."""
 
 
 @attrs.frozen
@@ -92,6 +96,19 @@ def model_in_path(method: str, path: str) -> str | None:
         if segments[index] == "model":
             return unquote(segments[index + 1])
     return None
+
+
+def format_path(provider: Provider, wire_format: str) -> str | None:
+    """The path at the provider's host where it speaks a wire format; None where it does not."""
+    own = provider.row.formats.get(wire_format)
+    if own is None or not own.startswith(AT_HOST):
+        return None if own is None else urlsplit(provider.base_url).path + own
+    return _path_of(_Place.of(provider), own)
+
+
+def _path_of(place: _Place, own: str) -> str:
+    start = place.mount if own.startswith(AT_HOST) else place.base
+    return "".join(f"/{segment}" for segment in start) + own.removeprefix(AT_HOST)
 
 
 @attrs.frozen
@@ -161,8 +178,8 @@ def _judged(provider: Provider, place: _Place, method: str, segments: Sequence[s
     base = "".join(f"/{segment}" for segment in place.base)
     row = provider.row
     if method == "POST":
-        for name, own in row.formats.items():
-            if path == base + own:
+        for name in row.formats:
+            if path == _path_of(place, row.formats[name]):
                 return RelayPath(path, name, inference=True)
     return RelayPath(path, None, inference=_is_inference(row, place, method, path, base))
 

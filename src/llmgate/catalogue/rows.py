@@ -21,8 +21,9 @@ __all__ = [
     "read_data",
 ]
 
-RESERVED_NAMES: Final = frozenset({"v1", "v1beta", "ai", "as", "router", "model", "models", "projects", "health",
-                                   "ready", "metrics"})  # fmt: skip
+RESERVED_NAMES: Final = frozenset({"v1", "v1beta", "v2", "ai", "as", "audio", "batches", "chat", "engines", "files",
+                                   "images", "router", "model", "models", "projects", "health", "ready",
+                                   "metrics"})  # fmt: skip
 """First path segments of the host, which no provider may be called: ``/{provider}/…`` is its direct relay."""
 
 OPENAI_RELAY_PATHS: Final = ("responses", "responses/compact", "responses/input_tokens", "GET responses/*",
@@ -117,6 +118,7 @@ def _row(name: str, fields: Mapping[str, Any]) -> ProviderRow:
         relay_paths=(*usual, *fields.get("relay-paths", ())),
         relay_credential=CredentialHeader(**native) if native else None,
         closed=fields.get("closed", False),
+        files=fields.get("files", False),
         source=fields["source"],
     )
 

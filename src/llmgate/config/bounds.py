@@ -74,6 +74,8 @@ _TABLE: Final[Mapping[type[Any], Mapping[str, Bounds]]] = {
         "shutdown_grace": Bounds(minimum=0, maximum=3600),
         "shutdown_timeout": Bounds(minimum=0, maximum=86400),
         "max_body_bytes": _COUNT,
+        "max_upload_bytes": _COUNT,
+        "max_spool_bytes": _COUNT,
         "max_headers": _COUNT,
         "max_header_bytes": _COUNT,
         "body_timeout": _WAIT,

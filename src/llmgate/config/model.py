@@ -229,6 +229,10 @@ class ServerConfig:
             balancers to notice.
         shutdown_timeout: Seconds that running requests get to finish after SIGTERM.
         max_body_bytes: Upper bound of a JSON request body.
+        max_upload_bytes: Upper bound of a request body that is passed on as it comes: forms with files, and whatever
+            the direct relay does not read.
+        max_spool_bytes: How much of a form is kept, in a temporary file, while the fields that decide where it goes
+            have not come.
         max_headers: Upper bound of the number of request headers.
         max_header_bytes: Upper bound of the size of all request headers together.
         body_timeout: Seconds after which a request body must keep ``body_rate``.
@@ -249,6 +253,8 @@ class ServerConfig:
     shutdown_grace: float = 0.0
     shutdown_timeout: float = 30.0
     max_body_bytes: int = 64 * 1024 * 1024
+    max_upload_bytes: int = 1024 * 1024 * 1024
+    max_spool_bytes: int = 128 * 1024 * 1024
     max_headers: int = 100
     max_header_bytes: int = 16 * 1024
     body_timeout: float = 30.0

@@ -19,6 +19,14 @@ FORMATS: Final[Mapping[str, str]] = {
     "openai-chat": "llmgate.formats.openai_chat:OpenAIChatFormat",
     "openai-completions": "llmgate.formats.openai_completions:OpenAICompletionsFormat",
     "openai-embeddings": "llmgate.formats.openai_embeddings:OpenAIEmbeddingsFormat",
+    "openai-image-edits": "llmgate.formats.openai_images:ImageEditsFormat",
+    "openai-image-variations": "llmgate.formats.openai_images:ImageVariationsFormat",
+    "openai-images": "llmgate.formats.openai_images:ImagesFormat",
+    "openai-moderations": "llmgate.formats.openai_moderations:ModerationsFormat",
+    "openai-speech": "llmgate.formats.openai_audio:SpeechFormat",
+    "openai-transcriptions": "llmgate.formats.openai_audio:TranscriptionsFormat",
+    "openai-translations": "llmgate.formats.openai_audio:TranslationsFormat",
+    "rerank": "llmgate.formats.rerank:RerankFormat",
 }
 
 

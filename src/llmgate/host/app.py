@@ -21,7 +21,7 @@ from .calls import Call, Desk, Stop
 from .endpoints import CALL_KEY, Endpoint
 from .errors import ClientLeftError, RefusedError
 from .guard import Guard, authenticates
-from .surfaces import anthropic, openai, operations, passthrough
+from .surfaces import anthropic, deployments, files, media, openai, operations, passthrough
 
 if TYPE_CHECKING:
     from llmgate.pipeline import Pipeline
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Front", "create_app"]
 
 ROUTER: Final = "/router/"
+OPENAI: Final = "/openai/"
+DEPLOYMENTS: Final = "/openai/deployments/"
 
 
 def create_app(pipeline: Pipeline, *, owns_pipeline: bool = True, server: ServerConfig | None = None) -> Starlette:
@@ -41,7 +43,15 @@ def create_app(pipeline: Pipeline, *, owns_pipeline: bool = True, server: Server
         server: The host's settings; None takes the pipeline's configuration.
     """
     settings = server if server is not None else pipeline.config.server
-    routes = [*openai.routes(), *anthropic.routes(), *operations.routes()]
+    prefixes = (*openai.PREFIXES, "")
+    routes = [
+        *openai.routes(),
+        *media.routes(prefixes),
+        *files.routes(prefixes),
+        *deployments.routes(),
+        *anthropic.routes(),
+        *operations.routes(),
+    ]
     exact = {route.path: route.endpoint for route in routes if "{" not in route.path}
     guard = Guard(
         settings,
@@ -161,6 +171,10 @@ class Front:
         if len(path) > 1 and path[-1] == "/":
             path = path[:-1]
             scope["path"] = scope["path"][:-1]
+        if path.startswith(OPENAI) and not path.startswith(DEPLOYMENTS) and self._desk.has_no_openai:
+            # A client of Azure's writes its base so; where a provider has that name, it is the way to it alone.
+            path = path[len(OPENAI) - 1 :]
+            scope["path"] = root + path
         endpoint = self._exact.get(path)
         if endpoint is not None:
             return endpoint

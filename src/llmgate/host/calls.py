@@ -24,6 +24,7 @@ from .headers import JSON_HEADERS, Headers, header_value, valid_request_id
 from .mailbox import Mailbox
 from .reading import read_body
 from .sending import Reply
+from .uploads import ClientUpload
 
 if TYPE_CHECKING:
     from llmgate.pipeline import ExchangeFrame, Pipeline
@@ -81,6 +82,11 @@ class Desk:
         """Whether a load balancer should send requests here."""
         return self.pipeline.ready and not self.draining
 
+    @property
+    def has_no_openai(self) -> bool:
+        """Whether no provider is called ``openai``, so that its direct relay is nobody's."""
+        return "openai" not in self.pipeline.snapshot.providers
+
     def enter(self, call: Call) -> None:
         """A request begins."""
         self.calls.add(call)
@@ -135,6 +141,7 @@ class Call:
         "_receive",
         "_started",
         "_task",
+        "_upload",
         "_watcher",
         "body_pending",
         "client_address",
@@ -179,6 +186,7 @@ class Call:
         self._main = asyncio.current_task()
         self._task: asyncio.Task[Any] | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._upload: ClientUpload | None = None
 
     def take_headers(self, headers: Mapping[str, str]) -> None:
         """Keep the request's headers once they are found harmless."""
@@ -232,6 +240,25 @@ class Call:
         self.body_pending = False
         return body
 
+    def upload(self) -> ClientUpload:
+        """The request body as it comes; whether the client leaves is noticed from now on.
+
+        Raises:
+            RequestTooLargeError: it says that it will be larger than the limit.
+        """
+        upload = self._upload = ClientUpload(
+            self._receive, self.headers, self.desk.settings, ended=self._uploaded, left=self._left
+        )
+        mailbox = Mailbox.behind(self._receive)
+        if mailbox is not None:
+            mailbox.on_departure(self._left)
+        return upload
+
+    def _uploaded(self) -> None:
+        self.body_pending = False
+        if Mailbox.behind(self._receive) is None:
+            self.watch()  # until now whoever took the body would have seen a departure
+
     def watch(self) -> None:
         """Notice from now on when the client leaves."""
         mailbox = Mailbox.behind(self._receive)
@@ -266,6 +293,8 @@ class Call:
         task, self._task = self._task, None
         if self._watcher is not None:
             self._watcher.cancel()
+        if self._upload is not None:
+            self._upload.close()
         if isinstance(failure, ClientLeftError):
             self.stopped = Stop.LEFT
             if self._frame is not None:
@@ -284,6 +313,10 @@ class Call:
         if self._exchange_id is not None:
             headers.append((b"helicone-id", self._exchange_id.encode("ascii")))
         return headers
+
+    def parting(self) -> Headers:
+        """The header for an answer that comes before all of the request has: the rest of it will not be read."""
+        return [(b"connection", b"close")] if self.body_pending else []
 
     def provenance(self, exchange: Exchange) -> Headers:
         """Who served an exchange, as far as the configuration lets the caller know."""

@@ -11,6 +11,7 @@ __all__ = [
     "RELAYED",
     "Headers",
     "header_value",
+    "own_headers",
     "relayed_request_headers",
     "upstream_headers",
     "valid_request_id",
@@ -85,6 +86,17 @@ def header_value(text: str) -> bytes:
     if not (text.isascii() and text.isprintable()):
         text = UNSAFE.sub("?", text)
     return text.strip().encode("latin-1")
+
+
+def own_headers(content_type: str | None) -> Headers:
+    """The headers of an answer that may be anything, HTML included: a browser runs none of it in the gateway's name."""
+    own = [(b"content-type", header_value(content_type))] if content_type else []
+    return [
+        *own,
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-security-policy", b"sandbox"),
+    ]
 
 
 def relayed_request_headers(headers: Mapping[str, str]) -> dict[str, str]:

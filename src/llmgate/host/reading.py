@@ -15,7 +15,7 @@ from llmgate.spec import InvalidRequestError, RequestTooLargeError
 from .errors import ClientLeftError, RefusedError
 from .mailbox import Mailbox
 
-__all__ = ["declares_json", "decompress", "media_type", "read_body", "require_json"]
+__all__ = ["declares_json", "decompress", "is_encoded", "media_type", "read_body", "require_json", "too_slow"]
 
 MAX_RATIO: Final = 100
 """How many bytes one compressed byte may become …"""
@@ -140,14 +140,24 @@ async def _collect(receive: Receive, limits: ServerConfig) -> bytes:
                 earned = started + limits.body_timeout + body.size / limits.body_rate
                 deadline.reschedule(min(earned, loop.time() + limits.body_timeout))
     except TimeoutError:
-        raise RefusedError(
-            408,
-            f"the request body came too slowly: after {limits.body_timeout:g} s at least {limits.body_rate} bytes "
-            "a second are wanted",
-            code="request_timeout",
-            close=True,
-        ) from None
+        raise too_slow(limits) from None
     return body.joined()
+
+
+def too_slow(limits: ServerConfig) -> RefusedError:
+    """The error for a body that does not keep up."""
+    return RefusedError(
+        408,
+        f"the request body came too slowly: after {limits.body_timeout:g} s at least {limits.body_rate} bytes "
+        "a second are wanted",
+        code="request_timeout",
+        close=True,
+    )
+
+
+def is_encoded(headers: Mapping[str, str]) -> bool:
+    """Whether a body is compressed, so that it cannot be taken as it comes."""
+    return headers.get("content-encoding", "identity").strip().lower() != "identity"
 
 
 async def decompress(body: bytes, encoding: str, limits: ServerConfig) -> bytes:

@@ -256,6 +256,14 @@ def _formats_of(name: str) -> Mapping[str, str]:
         "openai-chat": "/chat/completions",
         "openai-embeddings": "/embeddings",
         "openai-completions": "/completions",
+        "openai-images": "/images/generations",
+        "openai-image-edits": "/images/edits",
+        "openai-image-variations": "/images/variations",
+        "openai-speech": "/audio/speech",
+        "openai-transcriptions": "/audio/transcriptions",
+        "openai-translations": "/audio/translations",
+        "openai-moderations": "/moderations",
+        "rerank": "/rerank",
     }
 
 
@@ -277,6 +285,7 @@ def _row_as_configured(entry: ProviderConfig, row: ProviderRow | None) -> Provid
             credential=None if entry.keyless else CredentialHeader(),
             keyless=bool(entry.keyless),
             relay_paths=OPENAI_RELAY_PATHS,
+            files=entry.format in {None, "openai-chat"},
             source="the configuration",
         )
     if entry.keyless is not None:

@@ -9,6 +9,7 @@ import attrs
 
 from llmgate.config.model import UnsupportedPolicy
 from llmgate.formats import get_format
+from llmgate.formats.carried import CarriedFormat
 from llmgate.formats.tool_names import restored_response, shortened
 from llmgate.spec import (
     Attempt,
@@ -184,13 +185,20 @@ def say(
         InvalidRequestError: something has no counterpart there and may not be left out.
     """
     wire_format = _choose_format(runtime.provider, request)
-    asks_usage = request.stream and not request.include_usage and runtime.provider.row.stream_usage == "option"
+    asks_usage = (
+        request.stream
+        and not request.include_usage
+        and runtime.provider.row.stream_usage == "option"
+        and not isinstance(wire_format, CarriedFormat)
+    )
     edits = _edits(request, deployment.model, asks_usage=asks_usage)
     if wire_format.name != request.format:
         chat = attrs.evolve(request.chat, **edits)
         chat, lost = _fitted(wire_format, chat, deployment.facts, get_format(request.format), policy)
         return Said(wire_format, chat, asks_usage, lost)
     patch = request.take_patch()
+    if request.upload is not None and isinstance(wire_format, CarriedFormat):
+        return Said(wire_format, RelayBody(b"", wire_format.edit_upload(request.upload, edits)), asks_usage)
     if not edits:
         body = request.body
     else:
@@ -242,7 +250,7 @@ def _relay_call(request: GatewayRequest, attempt: Attempt, secret: Secret | None
         operation=request.operation,
         deployment=attempt.deployment,
         format=get_format(next(iter(attempt.deployment.provider.row.formats), "openai-chat")),
-        body=RelayBody(request.body),
+        body=RelayBody(request.body, request.upload),
         stream=False,
         secret=secret,
         headers=request.headers,

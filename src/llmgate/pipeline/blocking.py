@@ -13,6 +13,7 @@ from llmgate.spec import ChatRequest, FinishReason, GatewayChunk, GatewayClosedE
 
 from .completion import Completion, CompletionStream, Embeddings
 from .models import ModelEntry
+from .operations import Carried
 from .pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -124,6 +125,38 @@ class BlockingPipeline:
     def embed(self, **fields: Any) -> Embeddings:
         """Ask for embeddings; see ``Pipeline.embed``."""
         return self._run(self._pipeline.embed(**fields))
+
+    def generate_images(self, **fields: Any) -> Carried:
+        """Ask for images; see ``Pipeline.generate_images``."""
+        return self._run(self._pipeline.generate_images(**fields))
+
+    def edit_image(self, **fields: Any) -> Carried:
+        """Ask for an image made of another; see ``Pipeline.edit_image``."""
+        return self._run(self._pipeline.edit_image(**fields))
+
+    def vary_image(self, **fields: Any) -> Carried:
+        """Ask for variations of an image; see ``Pipeline.vary_image``."""
+        return self._run(self._pipeline.vary_image(**fields))
+
+    def speak(self, **fields: Any) -> Carried:
+        """Ask for speech; see ``Pipeline.speak``."""
+        return self._run(self._pipeline.speak(**fields))
+
+    def transcribe(self, **fields: Any) -> Carried:
+        """Ask for the text of a recording; see ``Pipeline.transcribe``."""
+        return self._run(self._pipeline.transcribe(**fields))
+
+    def translate(self, **fields: Any) -> Carried:
+        """Ask for the English text of a recording; see ``Pipeline.translate``."""
+        return self._run(self._pipeline.translate(**fields))
+
+    def moderate(self, **fields: Any) -> Carried:
+        """Ask whether something is harmful; see ``Pipeline.moderate``."""
+        return self._run(self._pipeline.moderate(**fields))
+
+    def rerank(self, **fields: Any) -> Carried:
+        """Ask for documents in the order in which they fit; see ``Pipeline.rerank``."""
+        return self._run(self._pipeline.rerank(**fields))
 
     def models(self, **options: Any) -> Sequence[ModelEntry]:
         """The models that the caller may ask for; see ``Pipeline.models``."""

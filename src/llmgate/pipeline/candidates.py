@@ -23,6 +23,7 @@ from llmgate.formats import get_format
 from llmgate.spec import (
     Deployment,
     GatewayRequest,
+    InvalidRequestError,
     ListedModel,
     ModelFacts,
     ModelNotFoundError,
@@ -36,7 +37,16 @@ from llmgate.spec import (
 
 from .snapshot import Balance, Member, Route, Snapshot
 
-__all__ = ["Candidates", "find_candidates", "find_route", "is_served", "permitted", "relay_candidates", "speaks"]
+__all__ = [
+    "Candidates",
+    "find_candidates",
+    "find_holder",
+    "find_route",
+    "is_served",
+    "permitted",
+    "relay_candidates",
+    "speaks",
+]
 
 
 @attrs.frozen(eq=False)
@@ -121,7 +131,50 @@ def is_served(snapshot: Snapshot, request: GatewayRequest) -> bool:
     return True
 
 
-def relay_candidates(snapshot: Snapshot, provider_name: str, model: str) -> Candidates:
+def find_holder(snapshot: Snapshot, router: str | None, named: str | None, operation: Operation) -> Provider:
+    """The provider whose files and batches are meant.
+
+    Args:
+        snapshot: What is configured.
+        router: The router addressed, None for the unified API.
+        named: The provider that the caller names, None for none.
+        operation: What is asked for.
+
+    Raises:
+        ModelNotFoundError: there is no such router or provider, or none has files.
+        InvalidRequestError: several have, and none is named.
+    """
+    route = snapshot.unified if router is None else snapshot.routers.get(router)
+    if route is None:
+        raise ModelNotFoundError(f"router {router!r} is not configured", code="router_not_found")
+    members = route.providers.values()
+    if router is not None:
+        members = {
+            one.provider.name: one.provider for balance in route.balances.values() for one in balance.members
+        }.values()
+    holders = {one.name: one for one in members if one.row.files}
+    if named is not None:
+        row = provider_row(named)
+        holder = holders.get(named) or (holders.get(row.name) if row is not None else None)
+        if holder is None:
+            raise ModelNotFoundError(
+                f"provider {named!r} is not configured here, or has no {operation.value}: name one of "
+                f"{', '.join(holders) or 'none'}",
+                code="provider_not_found",
+            )
+        return holder
+    if not holders:
+        raise ModelNotFoundError(f"no provider here has {operation.value}", code="operation_not_supported")
+    if len(holders) > 1:
+        raise InvalidRequestError(
+            f"several providers have {operation.value}: name one of {', '.join(holders)} in the header "
+            "llmgate-provider, or as provider in the query",
+            code="ambiguous_provider",
+        )
+    return next(iter(holders.values()))
+
+
+def relay_candidates(snapshot: Snapshot, provider_name: str, model: str, router: str | None = None) -> Candidates:
     """The one place that a relayed request can go.
 
     Args:
@@ -129,14 +182,16 @@ def relay_candidates(snapshot: Snapshot, provider_name: str, model: str) -> Cand
         provider_name: The provider addressed.
         model: The model that its body names, ``""`` where none can be read; a principal who is restricted by model then
             needs a right to all of the provider's.
+        router: The router addressed, None for none.
 
     Raises:
         ModelNotFoundError: there is no such provider.
     """
-    provider = snapshot.providers.get(provider_name)
+    route = snapshot.unified if router is None else snapshot.routers.get(router, snapshot.unified)
+    provider = (snapshot if router is None else route).providers.get(provider_name)
     if provider is None:
         raise ModelNotFoundError(f"provider {provider_name!r} is not configured", code="provider_not_found")
-    return Candidates(snapshot.unified, [_deployment(provider, model)], snapshot.unified.fallback, addressed=True)
+    return Candidates(route, [_deployment(provider, model)], route.fallback, addressed=True)
 
 
 def permitted(principal: Principal, deployments: Sequence[Deployment], model: str) -> Sequence[Deployment]:

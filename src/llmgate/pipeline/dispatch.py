@@ -191,6 +191,9 @@ class _Walk:
             await self._frame.end_attempt(attempt, error)
             if not is_its_own_fault(error) or not self._may_go_on(deployment, error):
                 raise
+            if self._request.upload is not None and not self._request.upload.repeatable:
+                error.retryable = False  # bytes of the body are gone: only the caller can send them again
+                raise
             self._failed(deployment, error)
             return None, error
         except GatewayError as error:

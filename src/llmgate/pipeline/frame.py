@@ -12,6 +12,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+import attrs
+
 from llmgate.spec import (
     Attempt,
     AuthenticationError,
@@ -34,6 +36,7 @@ from llmgate.wire.alarm import Alarm
 
 from .attempt import Try, answer
 from .candidates import find_route, is_served, relay_candidates
+from .carrying import Answered, carry
 from .chain import Chain
 from .credentials import SecretBroker
 from .dispatch import dispatch
@@ -238,7 +241,7 @@ class ExchangeFrame:
                 prepared = await self.chain.before_request(self.view, request, self._entered)
                 if isinstance(prepared, GatewayRequest):
                     self.exchange.request = prepared
-                    candidates = relay_candidates(self.snapshot, provider_name, prepared.model)
+                    candidates = relay_candidates(self.snapshot, provider_name, prepared.model, prepared.router)
                     upstream = await dispatch(self, prepared, open_relay, candidates)
                     self.note_content(self.exchange.attempts[-1])
                 else:
@@ -251,6 +254,51 @@ class ExchangeFrame:
         self.exchange.outcome = answer.outcome
         self.exchange.status = answer.status
         return answer
+
+    async def carry(self, request: GatewayRequest) -> GatewayResponse | GatewayStream | RelayAnswer:
+        """Send a request and return its answer as what it turns out to be: whole, events, or bytes.
+
+        Args:
+            request: What is asked, in a wire format whose answers are of several kinds.
+
+        Raises:
+            GatewayError: why there is no answer.
+        """
+
+        async def run(tried: Try) -> Answered:
+            answered = await carry(tried)
+            self.note_content(tried.attempt)
+            return answered
+
+        self._begin(request)
+        answered: Answered
+        try:
+            with Alarm(self.remaining()):
+                prepared = await self.chain.before_request(self.view, request, self._entered)
+                if isinstance(prepared, GatewayRequest):
+                    request = self.exchange.request = prepared
+                    answered = await dispatch(self, prepared, run)
+                else:
+                    answered = prepared
+                if isinstance(answered, GatewayResponse):
+                    answered = await self.chain.after_response(self.view, answered, self._entered[0])
+        except TimeoutError:
+            raise self.failed(self._timed_out()) from None
+        except GatewayError as error:
+            raise self.failed(error) from None
+        if isinstance(answered, GatewayResponse):
+            self.exchange.outcome, self.exchange.status = answered.outcome, answered.status
+            await self.seal()
+            return answered
+        if isinstance(answered, LiveStream) and not request.stream:
+            self.exchange.request = attrs.evolve(request, stream=True)  # a form says so behind its file
+        taken = self._stream = (
+            GatewayStream(self, answered, request)
+            if isinstance(answered, LiveStream)
+            else RelayAnswer(self, answered, outcome=self.exchange.attempts[-1].outcome)
+        )
+        self.exchange.outcome, self.exchange.status = taken.outcome, 200
+        return taken
 
     async def models(self, router: str | None = None) -> Sequence[ModelEntry]:
         """The models that the caller may ask for.

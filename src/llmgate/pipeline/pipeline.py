@@ -38,6 +38,7 @@ from .draining import Drains
 from .frame import ExchangeFrame
 from .listing import ModelList, ask_for_models, keep_listing, lists_path
 from .models import ModelEntry
+from .operations import Operations
 from .reloading import Edition, Editions, Pin
 from .snapshot import Snapshot
 
@@ -52,7 +53,7 @@ IN_PROCESS_FORMAT = "openai-chat"
 """The wire format in which in-process callers write their keyword arguments."""
 
 
-class Pipeline:
+class Pipeline(Operations):
     """A gateway in process. Make it with ``from_config`` and open it with ``async with``.
 
     Args:

@@ -76,10 +76,18 @@ class RelayAnswer:
         frame: The exchange.
         upstream: The provider's answer; None where an interceptor has answered.
         response: The answer of an interceptor.
+        outcome: What is seen of the answer; None for nothing so far.
     """
 
+    events = False
+    """Whether it is a stream of events that are understood."""
+
     def __init__(
-        self, frame: ExchangeFrame, upstream: ProviderStream | None, response: GatewayResponse | None = None
+        self,
+        frame: ExchangeFrame,
+        upstream: ProviderStream | None,
+        response: GatewayResponse | None = None,
+        outcome: Outcome | None = None,
     ) -> None:
         self._frame = frame
         self._upstream = upstream
@@ -87,7 +95,7 @@ class RelayAnswer:
         self._deadline = Deadline(frame)
         self.finished = False
         self.closed = False
-        self.outcome = Outcome() if response is None else response.outcome
+        self.outcome = outcome or (Outcome() if response is None else response.outcome)
         self.status = 200 if response is None else response.status
         self.headers: Mapping[str, str] = {"content-type": "application/json"}
         if upstream is not None:

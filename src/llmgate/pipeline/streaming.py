@@ -101,6 +101,9 @@ class GatewayStream:
         request: What was asked.
     """
 
+    events = True
+    """Whether it is a stream of events, rather than bytes of any kind."""
+
     def __init__(self, frame: ExchangeFrame, source: StreamSource, request: GatewayRequest) -> None:
         self._frame = frame
         self._source = source

@@ -70,6 +70,7 @@ from .secrets import SecretStore
 from .stage import NoConfig, Stage, StageContext
 from .state import Rate, RateDecision, StateStore
 from .transport import ProviderRequest, ProviderResponse, ProviderStream, Transport
+from .uploads import HeldUpload, Upload
 from .usage import Usage
 
 __all__ = [
@@ -105,6 +106,7 @@ __all__ = [
     "GatewayRequest",
     "GatewayResponse",
     "GatewayTimeoutError",
+    "HeldUpload",
     "Interceptor",
     "InvalidRequestError",
     "ListedModel",
@@ -167,6 +169,7 @@ __all__ = [
     "Transport",
     "Unknown",
     "Unsupported",
+    "Upload",
     "Uri",
     "Usage",
     "hookimpl",

@@ -47,8 +47,8 @@ class ProviderRow:
         name: The id that configurations use, kebab-case.
         title: How people write it.
         base_url: The vendor's address with its version path; None when each customer has one of their own.
-        formats: The wire formats spoken and the path of each below ``base_url``, preferred first, ``{model}`` standing
-            for the model; empty for a relay-only row.
+        formats: The wire formats spoken and the path of each below ``base_url`` (behind ``host:`` at the provider's
+            host), preferred first, ``{model}`` standing for the model; empty for a relay-only row.
         adapter: The ``ProviderAdapter`` that serves it.
         credential: How the credential is presented; None for a keyless provider.
         key_variables: Environment variables that hold the credential, first found wins.
@@ -69,6 +69,7 @@ class ProviderRow:
         relay_credential: How the credential is presented in the vendor's own formats and on its own paths, those that
             are not OpenAI's; None for the same as ``credential``.
         closed: Whether it serves the models listed and no other.
+        files: Whether it has OpenAI's files and batches below its address.
         source: The document that the row was taken from.
         listed: The models that the provider itself has listed, by name; empty while nobody has asked it.
     """
@@ -92,6 +93,7 @@ class ProviderRow:
     relay_paths: Sequence[str] = ()
     relay_credential: CredentialHeader | None = None
     closed: bool = False
+    files: bool = False
     source: str = ""
     listed: Mapping[str, ListedModel] = attrs.field(factory=dict, repr=False)
 

@@ -207,6 +207,18 @@ class Format(ABC):
             ProviderProtocolError: the body is not an answer in this format.
         """
 
+    def observe_answer(self, media_type: str, body: bytes) -> Outcome:
+        """As ``observe_response``, for formats whose answers are of several media types.
+
+        Args:
+            media_type: What the answer says it is, without parameters, lower case.
+            body: The answer.
+
+        Raises:
+            ProviderProtocolError: it is not an answer in this format.
+        """
+        return self.observe_response(body)
+
     @abstractmethod
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorDetail | None:
         """What an error body says; None when it is not an error body of this format (HTML, empty, garbage)."""

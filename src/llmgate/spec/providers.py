@@ -17,15 +17,22 @@ from .requests import ChatRequest, RelayTarget
 from .responses import GatewayResponse
 from .stage import ConfigT, Stage, StageContext
 from .transport import ProviderRequest, ProviderResponse, Transport
+from .uploads import Upload
 
 __all__ = ["AttemptCall", "ProviderAdapter", "RelayBody"]
 
 
 @attrs.frozen(eq=False)
 class RelayBody:
-    """A body in the provider's own wire format that goes out as it is."""
+    """A body in the provider's own wire format that goes out as it is.
+
+    Args:
+        data: The bytes; ``b""`` where ``upload`` stands in their place.
+        upload: A body that goes out as it comes, with its own content type.
+    """
 
     data: bytes = attrs.field(repr=False)
+    upload: Upload | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(eq=False)

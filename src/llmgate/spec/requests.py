@@ -10,6 +10,7 @@ import attrs
 from .messages import Message, ToolChoice, ToolDefinition
 from .models import ModelFacts
 from .operations import Operation
+from .uploads import Upload
 
 __all__ = ["EDITABLE_FIELDS", "ChatRequest", "GatewayRequest", "OutputFormat", "RelayTarget"]
 
@@ -119,6 +120,7 @@ class GatewayRequest:
         relay: For ``Operation.RELAY``, where it goes; None otherwise.
         deadline: Monotonic time at which the caller stops waiting; None for the configured total.
         max_retries: Repeats the caller allows; None for the configured number.
+        upload: The body where it goes up as it comes; ``body`` is then empty, and no stage can read it.
         patches: A body and what patches edits into it without reading it anew, for ``take_patch``.
     """
 
@@ -136,6 +138,7 @@ class GatewayRequest:
     relay: RelayTarget | None = None
     deadline: float | None = None
     max_retries: int | None = None
+    upload: Upload | None = attrs.field(default=None, repr=False)
     _patches: list[tuple[bytes, Callable[[Mapping[str, Any], ModelFacts], bytes]]] = attrs.field(
         factory=list, repr=False
     )

@@ -148,6 +148,7 @@ class GatewayResponse:
         body: The response body.
         outcome: What an observer saw in it.
         decode: Makes the canonical response of the body; called at most once.
+        media_type: The content type of the body, parameters included.
     """
 
     format: str
@@ -156,6 +157,7 @@ class GatewayResponse:
     decode: Callable[[bytes], ChatResponse] | None = attrs.field(default=None, repr=False)
     status: int = 200
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    media_type: str = "application/json"
     _decoded: list[ChatResponse] = attrs.field(factory=list, repr=False, init=False)
 
     @property

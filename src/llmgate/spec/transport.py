@@ -8,6 +8,7 @@ from typing import Protocol
 import attrs
 
 from .deployments import Timeouts
+from .uploads import Upload
 
 __all__ = ["ProviderRequest", "ProviderResponse", "ProviderStream", "Transport"]
 
@@ -21,6 +22,7 @@ class ProviderRequest:
         url: The whole address.
         headers: Headers with lower-case names, the credential among them.
         body: The bytes to send, None for none.
+        upload: A body that is sent as it comes, in place of ``body``; None for none.
         provider_name: Who is asked, for error messages.
         origin: ``scheme://host[:port]`` that ``url`` must have; the transport refuses any other.
         pool: Which connections may be shared: those of the same provider and credential.
@@ -32,6 +34,7 @@ class ProviderRequest:
     url: str
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes | None = attrs.field(default=None, repr=False)
+    upload: Upload | None = attrs.field(default=None, repr=False)
     provider_name: str = ""
     origin: str = ""
     pool: str = ""
@@ -77,7 +80,7 @@ class Transport(Protocol):
     """What moves requests: aiohttp in ``llmgate.wire``, a script in tests, or an adapter's own.
 
     Every method raises ``ProviderTimeoutError``, ``ProviderConnectionError`` or ``ProviderProtocolError`` and nothing
-    else. Redirects are never followed.
+    else, but for what reading the request's ``upload`` failed with. Redirects are never followed.
     """
 
     async def send(self, request: ProviderRequest) -> ProviderResponse:

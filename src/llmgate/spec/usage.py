@@ -1,4 +1,4 @@
-"""Tokens, counted the same way whatever the provider calls them."""
+"""What an answer took, counted the same way whatever the provider calls it: tokens, pictures, seconds, searches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Usage"]
 
 @attrs.frozen
 class Usage:
-    """Token counts of one answer; None means unknown, which is not zero.
+    """What one answer took; None means unknown, which is not zero.
 
     Args:
         input_tokens: All input tokens, cached ones included.
@@ -20,6 +20,9 @@ class Usage:
         reasoning: The part of the output spent on reasoning.
         audio_input: The part of the input that is audio.
         audio_output: The part of the output that is audio.
+        images: How many images were made.
+        audio_seconds: How much audio was transcribed or translated, in seconds, where that is what is billed.
+        search_units: How many searches a reranking counts as, as Cohere bills them.
         estimated: True where the gateway had to estimate because the provider did not say.
     """
 
@@ -32,6 +35,9 @@ class Usage:
     audio_input: int | None = None
     audio_output: int | None = None
     estimated: bool = False
+    images: int | None = None
+    audio_seconds: float | None = None
+    search_units: int | None = None
 
     @property
     def total_tokens(self) -> int | None:

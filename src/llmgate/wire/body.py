@@ -64,7 +64,7 @@ class AiohttpStream:
         self._unreadable = unreadable
         self._done = done
         self._open = True
-        self._failure: ProviderError | None = None
+        self._failure: Exception | None = None
 
     def __del__(self) -> None:
         if self._open:  # dropped without being closed: the provider must not go on for nobody
@@ -143,16 +143,17 @@ class AiohttpStream:
         """Close the connection, and what had come before it broke: it may hold the usage, or even the stream's end."""
         if not self._open:
             return b""  # closed by ``aclose``, in another task
-        self._failure = reading_failure(exc, self._request)
+        upload = self._request.upload
+        self._failure = (upload and upload.failure) or reading_failure(exc, self._request)
         rest = self._content._read_nowait(-1)  # noqa: SLF001 - the public way raises what is known already
         self._close()
         return rest
 
     def _broken(self, what: str, *, retryable: bool = True) -> ProviderError:
         """Close the connection, and the error to raise now and at every later call."""
-        self._failure = broken_answer(self._request, what, retryable=retryable)
+        failure = self._failure = broken_answer(self._request, what, retryable=retryable)
         self._close()
-        return self._failure
+        return failure
 
     def _end(self) -> None:
         """Note the end of the body; the connection has gone back to its pool, unless it cannot be used again."""

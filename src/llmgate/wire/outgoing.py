@@ -123,7 +123,8 @@ def _is_ours_to_pass(request: ProviderRequest, url: URL, name: str, value: str) 
     elif name not in _FRAMING:
         return True
     elif (name == "host" and value == url.host_port_subcomponent) or (
-        name == "content-length" and value == str(len(request.body or b""))
+        name == "content-length"
+        and value == str(len(request.body or b"") if request.upload is None else request.upload.length)
     ):
         return False
     else:

@@ -10,11 +10,12 @@ import math
 import ssl
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
+from yarl import URL
 
-from llmgate.spec import ProviderConnectionError, ProviderError, ProviderRequest, ProviderResponse, Timeouts
+from llmgate.spec import ProviderConnectionError, ProviderRequest, ProviderResponse, Timeouts
 
 from .alarm import Alarm
 from .body import AiohttpStream
@@ -23,6 +24,7 @@ from .decoding import DecodingError, Inflater, inflater_for
 from .egress import CONFIGURED_TARGETS, EgressPolicy
 from .failures import broken_answer, opening_failure
 from .outgoing import checked_headers, checked_url
+from .uploading import UploadPayload
 
 __all__ = ["AiohttpTransport"]
 
@@ -90,26 +92,21 @@ class AiohttpTransport:
         url = checked_url(request)
         headers = checked_headers(request, url, self._user_agent)
         pool = self._pool(request)
-        body = request.body
         pool.active += 1
         stream: AiohttpStream | None = None
-        failure: ProviderError
+        failure: Exception
         try:
-            with Alarm(_head_deadline(request)):
-                response = await pool.session.request(
-                    request.method,
-                    url,
-                    data=io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY else body,
-                    headers=headers,
-                    skip_auto_headers=None if "content-type" in headers else _NO_CONTENT_TYPE,
-                    allow_redirects=False,
-                    timeout=_client_timeout(request.timeouts),
-                )
+            if request.upload is None:
+                with Alarm(_head_deadline(request)):
+                    response = await _ask(pool, request, url, headers, _payload(request.body))
+            else:
+                async with UploadPayload(request.upload, _finite(request.timeouts.first_byte)) as payload:
+                    response = await _ask(pool, request, url, headers, payload)
             stream = _received(response, request, pool)
         except DecodingError as exc:
             failure = broken_answer(request, str(exc), status=response.status)
         except Exception as exc:  # noqa: BLE001 - the contract allows three classes; a cancellation is not among these
-            failure = opening_failure(exc, request)
+            failure = (request.upload and request.upload.failure) or opening_failure(exc, request)
         finally:
             if stream is None:
                 pool.release()
@@ -166,6 +163,25 @@ class AiohttpTransport:
         task = asyncio.get_running_loop().create_task(pool.session.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+async def _ask(
+    pool: _Pool, request: ProviderRequest, url: URL, headers: Mapping[str, str], data: Any
+) -> ClientResponse:
+    """Send a request; the answer, once its head has come."""
+    return await pool.session.request(
+        request.method,
+        url,
+        data=data,
+        headers=headers,
+        skip_auto_headers=None if "content-type" in headers else _NO_CONTENT_TYPE,
+        allow_redirects=False,
+        timeout=_client_timeout(request.timeouts),
+    )
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    return io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY else body
 
 
 @functools.cache

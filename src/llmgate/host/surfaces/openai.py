@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from llmgate.codecs.jsons import dumps
 from llmgate.formats import get_format, read_request
+from llmgate.formats.relayed import read_top
 from llmgate.host.calls import Call
 from llmgate.host.endpoints import Endpoint
 from llmgate.host.headers import JSON_HEADERS, Headers, upstream_headers
@@ -36,6 +37,7 @@ __all__ = [
     "model",
     "models",
     "routes",
+    "with_model",
 ]
 
 SURFACE: Final = "openai"
@@ -49,7 +51,7 @@ THREAD_BYTES: Final = 256 * 1024
 def routes() -> Sequence[Route]:
     """The routes of this surface."""
     table: list[Route] = []
-    for prefix in PREFIXES:
+    for prefix in (*PREFIXES, ""):
         table.append(Route(f"{prefix}/chat/completions", CHAT, name="chat_completions"))
         table.append(Route(f"{prefix}/completions", COMPLETIONS, name="completions"))
         table.append(Route(f"{prefix}/embeddings", EMBEDDINGS, name="embeddings"))
@@ -121,7 +123,20 @@ async def model(call: Call) -> None:
 
 
 def _request(call: Call, body: bytes) -> GatewayRequest:
+    deployment = call.params.get("deployment")
+    if deployment is not None:
+        body = with_model(body, deployment)
     return read_request(call.wire_format, body, router=call.params.get("router"), headers=call.headers)
+
+
+def with_model(body: bytes, model: str) -> bytes:
+    """A JSON body with the model that its address names, every other byte as it was.
+
+    Raises:
+        InvalidRequestError: it is not a JSON object.
+    """
+    read = read_top(body)
+    return body if read.get("model") == model else read.patched({"model": model})
 
 
 async def _whole(call: Call, exchange: ExchangeFrame, request: GatewayRequest) -> None:

@@ -13,12 +13,14 @@ from llmgate.catalogue import provider_row
 from llmgate.catalogue.relaying import RelayPath, map_path, model_in_path, without_credentials
 from llmgate.codecs.jsons import JSONError, top
 from llmgate.formats import get_format
+from llmgate.formats.carried import CarriedFormat
 from llmgate.host.calls import Call
 from llmgate.host.errors import RefusedError
-from llmgate.host.headers import Headers, header_value, relayed_request_headers, upstream_headers
-from llmgate.host.reading import declares_json
-from llmgate.spec import GatewayRequest, Operation, PermissionDeniedError, Provider, RelayTarget
+from llmgate.host.headers import own_headers, relayed_request_headers, upstream_headers
+from llmgate.host.reading import declares_json, is_encoded, media_type
+from llmgate.spec import GatewayRequest, Operation, PermissionDeniedError, Provider, RelayTarget, Upload
 
+from .media import carried, pass_on
 from .openai import THREAD_BYTES, answer
 
 __all__ = ["METHODS", "SURFACE", "find_provider", "relay"]
@@ -26,13 +28,6 @@ __all__ = ["METHODS", "SURFACE", "find_provider", "relay"]
 SURFACE: Final = "relay"
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-
-OWN_HEADERS: Final = (
-    (b"cache-control", b"no-store"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"sandbox"),
-)
-"""A provider's answer may be anything, HTML included: a browser must run none of it in the gateway's name."""
 
 
 def find_provider(call: Call) -> tuple[Provider, str] | None:
@@ -70,8 +65,12 @@ async def relay(call: Call, provider: Provider, rest: str) -> None:
         target, query = map_path(provider, call.method, rest), without_credentials(call.query)
     except ValueError as error:
         raise RefusedError(400, f"{error}: write it plainly", code="invalid_path", close=True) from None
-    if target.format is not None and declares_json(call.headers):
-        call.wire_format = get_format(target.format)
+    wire_format = None if target.format is None else get_format(target.format)
+    if isinstance(wire_format, CarriedFormat) and media_type(call.headers) in wire_format.takes:
+        call.wire_format = wire_format
+        await carried(call, surface=SURFACE, provider=provider.name)
+    elif wire_format is not None and not isinstance(wire_format, CarriedFormat) and declares_json(call.headers):
+        call.wire_format = wire_format
         await answer(call, surface=SURFACE, provider=provider.name)
     else:
         await _relay(call, provider, target, query)
@@ -81,12 +80,12 @@ async def _relay(call: Call, provider: Provider, target: RelayPath, query: str) 
     async with call.exchange(Operation.RELAY, SURFACE) as exchange:
         _permit(provider, call.method, target)
         with call:
-            body = await call.read()
-            call.watch()
+            body, upload = await _body(call)
             request = GatewayRequest(
                 operation=Operation.RELAY,
                 format="",
                 body=body,
+                upload=upload,
                 model=await _model(call, target, body),
                 stream=False,
                 headers=relayed_request_headers(call.headers),
@@ -94,14 +93,19 @@ async def _relay(call: Call, provider: Provider, target: RelayPath, query: str) 
             )
             call.opaque = True
             upstream = await exchange.relay(provider.name, request)
-            headers = call.answer_headers(_own_headers(upstream.headers.get("content-type")))
+            headers = call.answer_headers(own_headers(upstream.headers.get("content-type")))
             headers += call.provenance(exchange.exchange)
             headers += upstream_headers(upstream.headers)
-            await call.reply.begin(headers, upstream.status)
-            async for piece in upstream:
-                if piece:
-                    await call.reply.piece(piece)
-            await call.reply.end()
+            await pass_on(call, upstream, headers + call.parting())
+
+
+async def _body(call: Call) -> tuple[bytes, Upload | None]:
+    """The body where something in it is looked for or undone, else what passes it on as it comes."""
+    if not call.body_pending or declares_json(call.headers) or is_encoded(call.headers):
+        body = await call.read()
+        call.watch()
+        return body, None
+    return b"", call.upload()
 
 
 def _permit(provider: Provider, method: str, target: RelayPath) -> None:
@@ -136,8 +140,3 @@ def _model_in(body: bytes) -> str | None:
     except JSONError:
         return ""
     return model if isinstance(model, str) else None
-
-
-def _own_headers(content_type: str | None) -> Headers:
-    own = [(b"content-type", header_value(content_type))] if content_type else []
-    return [*own, *OWN_HEADERS]

@@ -35,8 +35,9 @@ class FormatAdapter(ProviderAdapter[ConfigT]):
     def parse_response(self, call: AttemptCall, response: ProviderResponse) -> GatewayResponse:
         """The whole answer behind a success status; its body stays as it came."""
         name = call.deployment.provider_name
+        media_type = response.headers.get("content-type", call.format.media_type)
         try:
-            outcome = call.format.observe_response(response.body)
+            outcome = call.format.observe_answer(media_type.partition(";")[0].strip().lower(), response.body)
         except ProviderProtocolError as error:
             raise ProviderProtocolError(
                 f"provider {name!r}: {error.message}",
@@ -52,6 +53,7 @@ class FormatAdapter(ProviderAdapter[ConfigT]):
             outcome=outcome,
             decode=call.format.decode_response,
             headers=shown_headers(call.format, response.headers),
+            media_type=media_type,
         )
 
     def parse_error(self, call: AttemptCall, response: ProviderResponse) -> ProviderError:

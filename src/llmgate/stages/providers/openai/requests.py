@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from llmgate.catalogue.relaying import format_path
 from llmgate.spec import (
     AttemptCall,
     ConfigError,
@@ -36,23 +37,25 @@ def build_request(call: AttemptCall) -> ProviderRequest:
     if call.relay is not None:
         return _build_relay(call, call.relay)
     provider = call.deployment.provider
-    path = provider.row.formats.get(call.format.name)
+    path = format_path(provider, call.format.name)
+    upload = call.body.upload if isinstance(call.body, RelayBody) else None
     if path is None:
         raise ConfigError(f"provider {provider.name!r} does not speak {call.format.name}: choose a format of its row")
     return ProviderRequest(
         method="POST",
-        url=provider.base_url + call.format.address(path, model=call.deployment.model, stream=call.stream),
+        url=origin_of(provider.base_url) + call.format.address(path, model=call.deployment.model, stream=call.stream),
         headers={
             **_lower(provider.row.headers),
             **call.headers,
             **_lower(provider.headers),
-            "content-type": call.format.media_type,
+            "content-type": call.format.media_type if upload is None else upload.media_type,
             "accept": call.format.stream_media_type if call.stream else call.format.media_type,
             **_credential(
                 provider, call.secret, None if _is_openais(call.format.name) else provider.row.relay_credential
             ),
         },
-        body=_body(call),
+        body=_body(call) if upload is None else None,
+        upload=upload,
         provider_name=provider.name,
         origin=origin_of(provider.base_url),
         pool=f"{provider.name}:{call.secret.fingerprint if call.secret else 'keyless'}",
@@ -76,6 +79,7 @@ def _build_relay(call: AttemptCall, target: RelayTarget) -> ProviderRequest:
             **_credential(provider, call.secret, native),
         },
         body=call.body.data or None,
+        upload=call.body.upload,
         provider_name=provider.name,
         origin=origin,
         pool=f"{provider.name}:{call.secret.fingerprint if call.secret else 'keyless'}",
@@ -86,8 +90,7 @@ def _build_relay(call: AttemptCall, target: RelayTarget) -> ProviderRequest:
 def _is_native(provider: Provider, target: RelayTarget) -> bool:
     """Whether a path is none of the OpenAI-compatible ones below the provider's address."""
     path = target.path.partition("?")[0]
-    base = urlsplit(provider.base_url).path
-    return path not in {base + own for name, own in provider.row.formats.items() if _is_openais(name)}
+    return path not in {format_path(provider, name) for name in provider.row.formats if _is_openais(name)}
 
 
 def _is_openais(wire_format: str) -> bool:
