@@ -133,6 +133,8 @@ class Frame:
         return await self.pipeline.stream(self, request)
 
     async def relay(self, provider_name: str, request: GatewayRequest) -> RelayAnswer:
+        if request.upload is not None:
+            request = attrs.evolve(request, body=b"".join([piece async for piece in request.upload.pieces()]))
         self.request = request
         self.relayed_to = provider_name
         return await self.pipeline.relay(self, request)

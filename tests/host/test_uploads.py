@@ -10,7 +10,7 @@ from llmgate.codecs.multipart import encode_form
 from llmgate.config.model import ServerConfig
 from llmgate.host.errors import ClientLeftError, RefusedError
 from llmgate.host.mailbox import Mailbox
-from llmgate.host.uploads import IN_MEMORY, ClientUpload, read_form
+from llmgate.host.uploads import IN_MEMORY, ClientUpload, read_form, read_form_if_one
 from llmgate.spec import InvalidRequestError, RequestTooLargeError
 
 LIMITS = ServerConfig(max_upload_bytes=1_000_000, max_spool_bytes=600_000, body_timeout=0.05)
@@ -142,3 +142,18 @@ async def test_a_small_form_is_kept_whole():
     for _ in range(2):
         assert b"".join([piece async for piece in form.pieces()]) == data
     assert form.repeatable
+
+
+async def test_what_is_no_form_can_be_passed_on_and_a_second_model_cannot():
+    kind = FORM["content-type"]
+    for data in (b"nonsense", b"--b\r\nX: y\r\n\r\nx\r\n--b--\r\n", encode_form({"language": "en"}, [], "b")):
+        body = await upload(data, content_type=kind)
+        assert await read_form_if_one(body) is None
+        assert await all_of(body) == data
+    start = encode_form({"model": "m"}, [], "b").removesuffix(b"--b--\r\n")
+    body = await upload(start, start, content_type=kind)
+    form = await read_form_if_one(body)
+    assert form is not None
+    assert form.text("model") == "m"
+    with pytest.raises(InvalidRequestError, match="twice"):
+        await all_of(body)

@@ -13,7 +13,7 @@ from typing import IO, Final
 
 from starlette.types import Message, Receive
 
-from llmgate.codecs.multipart import Form, FormScanner, boundary_of
+from llmgate.codecs.multipart import Form, FormScanner, MultipartError, boundary_of
 from llmgate.config.model import ServerConfig
 from llmgate.formats.carried import FORM_FIELDS
 from llmgate.spec import GatewayError, InvalidRequestError, RequestTooLargeError
@@ -22,12 +22,38 @@ from .errors import ClientLeftError
 from .mailbox import Mailbox
 from .reading import too_slow
 
-__all__ = ["IN_MEMORY", "ClientUpload", "read_form"]
+__all__ = ["IN_MEMORY", "ClientUpload", "read_form", "read_form_if_one"]
 
 IN_MEMORY: Final = 256 * 1024
 """Bytes of a form's front that are kept in memory; beyond it they are kept in a temporary file."""
 
 PIECE: Final = 64 * 1024
+
+
+async def read_form_if_one(upload: ClientUpload) -> Form | None:
+    """As ``read_form``; None for what is no form, or names no model, and is then passed on unread.
+
+    Once the model has been read what follows is held to the rules all the same: nobody gets further by writing a second
+    one.
+    """
+    boundary = boundary_of(upload.media_type)
+    scanner = FormScanner(boundary, FORM_FIELDS)
+    unread = False
+
+    def look(piece: bytes) -> None:
+        nonlocal unread
+        try:
+            if not unread:
+                scanner.feed(piece)
+        except MultipartError:
+            if "model" in scanner.fields:
+                raise
+            unread = True
+
+    upload.watched_by(look)
+    while not unread and ("model" not in scanner.fields or upload.is_small) and await upload.keep():
+        pass
+    return Form(upload, boundary, scanner.fields) if "model" in scanner.fields else None
 
 
 async def read_form(upload: ClientUpload) -> Form:

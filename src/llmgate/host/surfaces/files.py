@@ -18,11 +18,11 @@ from llmgate.host.calls import Call
 from llmgate.host.endpoints import Endpoint
 from llmgate.host.errors import RefusedError
 from llmgate.host.guard import authenticates
-from llmgate.host.headers import own_headers, relayed_request_headers, upstream_headers
+from llmgate.host.headers import relayed_request_headers
 from llmgate.host.reading import declares_json, is_encoded, require_json
 from llmgate.spec import GatewayRequest, Operation, PermissionDeniedError, Provider, RelayTarget, Upload
 
-from .media import SURFACE, pass_on
+from .media import SURFACE, hand_over
 
 __all__ = ["PROVIDER_HEADER", "routes", "serve"]
 
@@ -93,11 +93,7 @@ async def serve(call: Call, operation: Operation, rest: str) -> None:
                 headers=relayed_request_headers(call.headers),
                 relay=RelayTarget(call.method, f"{target.path}?{query}" if query else target.path),
             )
-            call.opaque = True
-            upstream = await exchange.relay(provider.name, request)
-            headers = call.answer_headers(own_headers(upstream.headers.get("content-type"))) + call.parting()
-            headers += call.provenance(exchange.exchange) + upstream_headers(upstream.headers)
-            await pass_on(call, upstream, headers)
+            await hand_over(call, exchange, provider.name, request)
 
 
 def _named(call: Call) -> tuple[str | None, str]:

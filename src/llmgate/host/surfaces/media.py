@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from starlette.routing import Route
@@ -15,15 +15,18 @@ from llmgate.formats.carried import FORM_FIELDS, CarriedFormat, read_form_reques
 from llmgate.host.calls import Call
 from llmgate.host.endpoints import Endpoint
 from llmgate.host.errors import RefusedError
-from llmgate.host.headers import Headers, own_headers, upstream_headers
+from llmgate.host.headers import Headers, own_headers, relayed_request_headers, upstream_headers
 from llmgate.host.reading import is_encoded, media_type, require_json
 from llmgate.host.sending import Pulse
-from llmgate.host.uploads import read_form
-from llmgate.spec import GatewayRequest, GatewayResponse, HeldUpload
+from llmgate.host.uploads import read_form, read_form_if_one
+from llmgate.spec import GatewayRequest, GatewayResponse, HeldUpload, Operation, RelayTarget, Upload
 
 from .openai import THREAD_BYTES, with_model
 
-__all__ = ["ENDPOINTS", "FORM", "carried", "pass_on", "routes"]
+if TYPE_CHECKING:
+    from llmgate.pipeline import ExchangeFrame
+
+__all__ = ["ENDPOINTS", "FORM", "carried", "hand_over", "pass_on", "routes"]
 
 SURFACE: Final = "openai"
 
@@ -67,19 +70,30 @@ def routes(prefixes: Sequence[str]) -> Sequence[Route]:
     return [*table, Route("/v2/rerank", ENDPOINTS["rerank"], name="rerank_v2")]
 
 
-async def carried(call: Call, *, surface: str = SURFACE, provider: str | None = None) -> None:
+async def carried(
+    call: Call, *, surface: str = SURFACE, provider: str | None = None, plain: RelayTarget | None = None
+) -> None:
     """Answer a request in the call's wire format.
 
     Args:
         call: The request.
         surface: Which door it came through, for the record.
         provider: The only provider that may serve it, where the address names one.
+        plain: Where it goes at that provider if it is a form that cannot be read, as it is.
     """
     wire_format = call.wire_format
     assert isinstance(wire_format, CarriedFormat), "the route has set it"
     async with call.exchange(wire_format.operation, surface) as exchange:
         with call:
-            request = await _request(call, wire_format)
+            if provider is not None and plain is not None and _streams_a_form(call):
+                upload = call.upload()
+                form = await read_form_if_one(upload)
+                if form is None:
+                    await hand_over(call, exchange, provider, _unread(call, upload, plain))
+                    return
+                request = read_form_request(wire_format, form, headers=call.headers)
+            else:
+                request = await _request(call, wire_format)
             if provider is not None:
                 request = attrs.evolve(request, model=f"{provider}/{request.model}")
             answered = await exchange.carry(request)
@@ -96,6 +110,39 @@ async def carried(call: Call, *, surface: str = SURFACE, provider: str | None = 
             else:
                 call.opaque = True
             await pass_on(call, answered, headers)
+
+
+async def hand_over(call: Call, exchange: ExchangeFrame, provider: str, request: GatewayRequest) -> None:
+    """Hand a request to a provider as it is, and its answer to the client.
+
+    Args:
+        call: The request.
+        exchange: Its exchange.
+        provider: The configured name of the provider.
+        request: What is asked, with ``relay`` set.
+    """
+    call.opaque = True
+    upstream = await exchange.relay(provider, request)
+    headers = call.answer_headers(own_headers(upstream.headers.get("content-type"))) + call.parting()
+    headers += call.provenance(exchange.exchange) + upstream_headers(upstream.headers)
+    await pass_on(call, upstream, headers)
+
+
+def _streams_a_form(call: Call) -> bool:
+    return media_type(call.headers) == FORM and not is_encoded(call.headers)
+
+
+def _unread(call: Call, upload: Upload, target: RelayTarget) -> GatewayRequest:
+    return GatewayRequest(
+        operation=Operation.RELAY,
+        format="",
+        body=b"",
+        upload=upload,
+        model="",
+        stream=False,
+        headers=relayed_request_headers(call.headers),
+        relay=target,
+    )
 
 
 async def pass_on(call: Call, answer: Any, headers: Headers) -> None:

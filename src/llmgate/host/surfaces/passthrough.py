@@ -16,11 +16,11 @@ from llmgate.formats import get_format
 from llmgate.formats.carried import CarriedFormat
 from llmgate.host.calls import Call
 from llmgate.host.errors import RefusedError
-from llmgate.host.headers import own_headers, relayed_request_headers, upstream_headers
+from llmgate.host.headers import relayed_request_headers
 from llmgate.host.reading import declares_json, is_encoded, media_type
 from llmgate.spec import GatewayRequest, Operation, PermissionDeniedError, Provider, RelayTarget, Upload
 
-from .media import carried, pass_on
+from .media import carried, hand_over
 from .openai import THREAD_BYTES, answer
 
 __all__ = ["METHODS", "SURFACE", "find_provider", "relay"]
@@ -68,7 +68,8 @@ async def relay(call: Call, provider: Provider, rest: str) -> None:
     wire_format = None if target.format is None else get_format(target.format)
     if isinstance(wire_format, CarriedFormat) and media_type(call.headers) in wire_format.takes:
         call.wire_format = wire_format
-        await carried(call, surface=SURFACE, provider=provider.name)
+        plain = RelayTarget(call.method, f"{target.path}?{query}" if query else target.path)
+        await carried(call, surface=SURFACE, provider=provider.name, plain=plain)
     elif wire_format is not None and not isinstance(wire_format, CarriedFormat) and declares_json(call.headers):
         call.wire_format = wire_format
         await answer(call, surface=SURFACE, provider=provider.name)
@@ -91,12 +92,7 @@ async def _relay(call: Call, provider: Provider, target: RelayPath, query: str) 
                 headers=relayed_request_headers(call.headers),
                 relay=RelayTarget(call.method, f"{target.path}?{query}" if query else target.path),
             )
-            call.opaque = True
-            upstream = await exchange.relay(provider.name, request)
-            headers = call.answer_headers(own_headers(upstream.headers.get("content-type")))
-            headers += call.provenance(exchange.exchange)
-            headers += upstream_headers(upstream.headers)
-            await pass_on(call, upstream, headers + call.parting())
+            await hand_over(call, exchange, provider.name, request)
 
 
 async def _body(call: Call) -> tuple[bytes, Upload | None]:
