@@ -150,8 +150,10 @@ async def test_what_is_no_form_can_be_passed_on_and_a_second_model_cannot():
         body = await upload(data, content_type=kind)
         assert await read_form_if_one(body) is None
         assert await all_of(body) == data
+    body = await upload(encode_form({"language": "en"}, [], "b"), content_type=kind)
+    assert await read_form_if_one(body, needs_model=False) is not None
     start = encode_form({"model": "m"}, [], "b").removesuffix(b"--b--\r\n")
-    body = await upload(start, start, content_type=kind)
+    body = await upload(start, start, b"--b--\r\n", content_type=kind)
     form = await read_form_if_one(body)
     assert form is not None
     assert form.text("model") == "m"

@@ -30,11 +30,15 @@ IN_MEMORY: Final = 256 * 1024
 PIECE: Final = 64 * 1024
 
 
-async def read_form_if_one(upload: ClientUpload) -> Form | None:
+async def read_form_if_one(upload: ClientUpload, *, needs_model: bool = True) -> Form | None:
     """As ``read_form``; None for what is no form, or names no model, and is then passed on unread.
 
     Once the model has been read what follows is held to the rules all the same: nobody gets further by writing a second
     one.
+
+    Args:
+        upload: The body.
+        needs_model: Whether a form that names no model is of no use; False where the operation has one of its own.
     """
     boundary = boundary_of(upload.media_type)
     scanner = FormScanner(boundary, FORM_FIELDS)
@@ -53,7 +57,8 @@ async def read_form_if_one(upload: ClientUpload) -> Form | None:
     upload.watched_by(look)
     while not unread and ("model" not in scanner.fields or upload.is_small) and await upload.keep():
         pass
-    return Form(upload, boundary, scanner.fields) if "model" in scanner.fields else None
+    readable = "model" in scanner.fields or not (needs_model or unread)
+    return Form(upload, boundary, scanner.fields) if readable else None
 
 
 async def read_form(upload: ClientUpload) -> Form:

@@ -87,7 +87,7 @@ async def carried(
         with call:
             if provider is not None and plain is not None and _streams_a_form(call):
                 upload = call.upload()
-                form = await read_form_if_one(upload)
+                form = await read_form_if_one(upload, needs_model=wire_format.default_model is None)
                 if form is None:
                     await hand_over(call, exchange, provider, _unread(call, upload, plain))
                     return
