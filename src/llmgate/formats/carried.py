@@ -14,8 +14,10 @@ from llmgate.formats.openai_chat.stream import ChatStreamEncoder
 from llmgate.formats.relayed import RelayedFormat, read_top
 from llmgate.formats.typed_events import TypedEventReader
 from llmgate.spec import (
+    UNKNOWN_MODEL,
     GatewayRequest,
     InvalidRequestError,
+    ModelFacts,
     Outcome,
     RequestHead,
     StreamEncoder,
@@ -69,11 +71,11 @@ class CarriedFormat(RelayedFormat):
             raise InvalidRequestError("model must be a non-empty string", param="model", code="missing_model")
         return model
 
-    def patch_request(self, body: bytes, edits: Mapping[str, Any]) -> bytes:
+    def patch_request(self, body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
         """The body with fields changed; one that names no model is not given the one that it would get anyway."""
         if edits.get("model") == self.default_model is not None and not read_top(body).has("model"):
             edits = {name: value for name, value in edits.items() if name != "model"}
-        return super().patch_request(body, edits)
+        return super().patch_request(body, edits, facts)
 
     def edit_upload(self, upload: Upload, edits: Mapping[str, Any]) -> Upload:
         """An upload with the model's name changed and every other byte left as it was.
