@@ -26,6 +26,7 @@ from llmgate.spec import (
     GatewayResponse,
     Operation,
     Outcome,
+    Principal,
     Provider,
     ProviderRow,
 )
