@@ -7,10 +7,17 @@ import json
 import pytest
 
 from llmgate.formats import FORMATS, get_format
+from llmgate.formats.carried import CarriedFormat
 from llmgate.formats.relayed import RelayedFormat, read_top
 from llmgate.spec import ChatRequest, ChatResponse, InvalidRequestError, ProviderProtocolError, RateLimitError
 
-RELAYED = [name for name in FORMATS if name.startswith("openai-") and isinstance(get_format(name), RelayedFormat)]
+RELAYED = [
+    name
+    for name in FORMATS
+    if name.startswith("openai-")
+    and isinstance(get_format(name), RelayedFormat)
+    and not isinstance(get_format(name), CarriedFormat)
+]
 BODY = b'{ "model":"m" ,\t"prompt":"p","input":["i"],"user":"u", "x_unknown":[1.50,{"\\u00e9":null}]}'
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +20,7 @@ from .calls import Call, Desk, Stop
 from .endpoints import CALL_KEY, Endpoint
 from .errors import ClientLeftError, RefusedError
 from .guard import Guard, authenticates
+from .nearest import nearest_address
 from .surfaces import anthropic, deployments, files, media, openai, operations, passthrough
 
 if TYPE_CHECKING:
@@ -201,6 +201,6 @@ class _Rest:
         if found is not None:
             await passthrough.relay(call, *found)
             return
-        near = difflib.get_close_matches(call.path[:200], self._paths, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}" if near else f"the chat address is {self._paths[0]}"
+        near = nearest_address(call.path, self._paths)
+        hint = f"did you mean {near}" if near else f"the chat address is {self._paths[0]}"
         raise RefusedError(404, f"nothing is served at {call.path[:200]}: {hint}?", code="not_found")

@@ -16,7 +16,6 @@ import attrs
 
 from llmgate.spec import (
     Attempt,
-    AuthenticationError,
     Clock,
     Credentials,
     Deployment,
@@ -35,6 +34,7 @@ from llmgate.spec import (
 from llmgate.wire.alarm import Alarm
 
 from .attempt import Try, answer
+from .authentication import authenticate
 from .candidates import find_route, is_served, relay_candidates
 from .carrying import Answered, carry
 from .chain import Chain
@@ -44,7 +44,7 @@ from .ids import new_id
 from .live import CannedStream, LiveStream, StreamSource
 from .models import ModelEntry, list_models
 from .relaying import RelayAnswer, open_relay
-from .settling import make_record
+from .settling import CLIENT_CLOSED_REQUEST, judge, make_record
 from .snapshot import Snapshot
 from .streaming import GatewayStream, open_stream
 
@@ -56,9 +56,6 @@ __all__ = ["ExchangeFrame"]
 T = TypeVar("T")
 
 log = logging.getLogger("llmgate.exchange")
-
-CLIENT_CLOSED_REQUEST = 499
-"""The status that a record shows when the caller left before the end; no client ever sees it."""
 
 
 class ExchangeFrame:
@@ -132,7 +129,7 @@ class ExchangeFrame:
         if not self._pipeline.ready:
             raise GatewayClosedError("the pipeline is not open: use it inside `async with pipeline`")
         try:
-            self.exchange.principal = await self._authenticate()
+            self.exchange.principal = self._given or await authenticate(self.snapshot.auth, self._credentials)
         except BaseException as failure:
             await self._leave(failure)
             raise
@@ -421,25 +418,6 @@ class ExchangeFrame:
             self._work = task
             raise
 
-    async def _authenticate(self) -> Principal:
-        if self._given is not None:
-            return self._given
-        if self._credentials is None:
-            return Principal.local()
-        if not self.snapshot.auth:
-            return Principal(id="anonymous", issuer="", kind="anonymous")
-        try:
-            for provider in self.snapshot.auth:
-                principal = await provider.authenticate(self._credentials)
-                if principal is not None:
-                    return principal
-        except AuthenticationError as refused:
-            # Whatever an auth provider says stays in the record: to the caller every refusal looks alike.
-            raise AuthenticationError("Invalid credentials", reason=refused.reason) from None
-        if not self._credentials.tokens:
-            raise AuthenticationError("Missing authorization header", reason="no credential was sent")
-        raise AuthenticationError("Invalid credentials", reason="no auth provider knows the credential")
-
     def _timed_out(self) -> GatewayTimeoutError:
         limit = self._deadline - self.exchange.started
         return GatewayTimeoutError(f"the request was not answered within {limit:g} s")
@@ -448,32 +426,13 @@ class ExchangeFrame:
         if self._settled:
             return
         self._settled = True
-        self._judge(failure)
+        judge(self.exchange, failure, unfinished=self._stream is not None and not self._stream.finished)
         if self._is_to_be_read_on() and self._pipeline.drains.admit(self.snapshot.config.stream.max_drains):
             self._pipeline.own(self._settle_after_reading())  # in the background: nobody waits for this answer
         elif self._needs_await():
             await asyncio.shield(self._pipeline.own(self._settle_slowly()))
         else:
             self._settle()
-
-    def _judge(self, failure: BaseException | None) -> None:
-        """Write down how the exchange ended."""
-        exchange = self.exchange
-        if isinstance(failure, GatewayError):
-            exchange.error = exchange.error or failure
-        elif isinstance(failure, Exception):
-            log.error("%s: unexpected %s", self.id, type(failure).__name__, exc_info=failure)
-            exchange.error = exchange.error or GatewayError("an internal error")
-        elif failure is not None and exchange.error is None:
-            exchange.disconnected = True
-        if self._stream is not None and not self._stream.finished and exchange.error is None:
-            exchange.disconnected = True
-        if exchange.disconnected:
-            exchange.status = CLIENT_CLOSED_REQUEST
-        elif exchange.error is not None:
-            exchange.status = exchange.error.http_status
-        elif exchange.status is None:
-            exchange.status = 200
 
     def _is_to_be_read_on(self) -> bool:
         """Whether the caller has left an answer behind that the route wants to be read to its end."""

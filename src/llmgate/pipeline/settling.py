@@ -18,7 +18,7 @@ from llmgate.spec import (
     Record,
 )
 
-__all__ = ["RecordQueue", "make_record"]
+__all__ = ["CLIENT_CLOSED_REQUEST", "RecordQueue", "judge", "make_record"]
 
 log = logging.getLogger("llmgate.records")
 
@@ -26,6 +26,8 @@ QUEUE_SIZE: Final = 10_000
 """Records that may wait for one logger."""
 FLUSH_TIMEOUT: Final = 10.0
 """Seconds that a logger gets, when the gateway closes, to take what waits."""
+CLIENT_CLOSED_REQUEST: Final = 499
+"""The status that a record shows when the caller left before the end; no client ever sees it."""
 
 
 class RecordQueue:
@@ -102,6 +104,31 @@ class RecordQueue:
             if self.failed == 0:
                 log.exception("logger %s failed to flush; further failures are counted", self.id)
             self.failed += 1
+
+
+def judge(exchange: Exchange, failure: BaseException | None, *, unfinished: bool) -> None:
+    """Write down how an exchange ended.
+
+    Args:
+        exchange: The exchange.
+        failure: What its block was left with.
+        unfinished: Whether an answer was left before its end.
+    """
+    if isinstance(failure, GatewayError):
+        exchange.error = exchange.error or failure
+    elif isinstance(failure, Exception):
+        log.error("%s: unexpected %s", exchange.id, type(failure).__name__, exc_info=failure)
+        exchange.error = exchange.error or GatewayError("an internal error")
+    elif failure is not None and exchange.error is None:
+        exchange.disconnected = True
+    if unfinished and exchange.error is None:
+        exchange.disconnected = True
+    if exchange.disconnected:
+        exchange.status = CLIENT_CLOSED_REQUEST
+    elif exchange.error is not None:
+        exchange.status = exchange.error.http_status
+    elif exchange.status is None:
+        exchange.status = 200
 
 
 def make_record(exchange: Exchange) -> Record:
