@@ -10,7 +10,7 @@ from llmgate.formats import get_format
 from llmgate.spec import ChatRequest
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "formats.md"
-FORMATS = ("openai-chat", "anthropic-messages")
+FORMATS = ("openai-chat", "anthropic-messages", "ollama-chat", "cohere-chat")
 
 
 def test_every_field_stands_in_the_table_as_the_formats_call_it():

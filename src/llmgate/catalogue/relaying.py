@@ -30,6 +30,9 @@ _CREDENTIALS: Final = frozenset({"access_token", "api-key", "api_key", "apikey",
 """Names of query parameters that carry a credential; the gateway brings its own, in a header."""
 _READING: Final = frozenset({"GET", "HEAD"})
 
+AT_HOST: Final = "host:"
+"""What the path of a format begins with that stands at the provider's host and not below its address."""
+
 
 AT_HOST: Final = "host:"
 """What the path of a format begins with that stands at the provider's host and not below its address."""

@@ -21,8 +21,8 @@ __all__ = [
     "read_data",
 ]
 
-RESERVED_NAMES: Final = frozenset({"v1", "v1beta", "v2", "ai", "as", "audio", "batches", "chat", "engines", "files",
-                                   "images", "router", "model", "models", "projects", "health", "ready",
+RESERVED_NAMES: Final = frozenset({"v1", "v1beta", "v2", "ai", "api", "as", "audio", "batches", "chat", "engines",
+                                   "files", "images", "router", "model", "models", "projects", "health", "ready",
                                    "metrics"})  # fmt: skip
 """First path segments of the host, which no provider may be called: ``/{provider}/…`` is its direct relay."""
 

@@ -16,6 +16,8 @@ __all__ = ["FORMATS", "get_format", "read_request"]
 FORMATS: Final[Mapping[str, str]] = {
     "anthropic-count-tokens": "llmgate.formats.anthropic_count_tokens:AnthropicCountTokensFormat",
     "anthropic-messages": "llmgate.formats.anthropic_messages:AnthropicMessagesFormat",
+    "cohere-chat": "llmgate.formats.cohere_chat:CohereChatFormat",
+    "ollama-chat": "llmgate.formats.ollama_chat:OllamaChatFormat",
     "openai-chat": "llmgate.formats.openai_chat:OpenAIChatFormat",
     "openai-completions": "llmgate.formats.openai_completions:OpenAICompletionsFormat",
     "openai-embeddings": "llmgate.formats.openai_embeddings:OpenAIEmbeddingsFormat",

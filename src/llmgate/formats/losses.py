@@ -19,6 +19,7 @@ __all__ = ["Losses", "leave_out", "with_parts"]
 _REFUSED: Final = frozenset(
     {
         "audio",
+        "documents",
         "function_call",
         "functions",
         "logprobs",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 from urllib.parse import urlsplit
 
 import attrs
@@ -246,12 +246,18 @@ def origin_of(base_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+_USUAL_PATHS: Final = {
+    "anthropic-messages": "/messages",
+    "cohere-chat": "host:/v2/chat",
+    "ollama-chat": "host:/api/chat",
+}
+"""Where servers that no row knows are taken to speak a format."""
+
+
 def _formats_of(name: str) -> Mapping[str, str]:
     """What a server that no row knows is taken to speak: an OpenAI-compatible one has more than chat, or says 404."""
-    if name == "anthropic-messages":
-        return {name: "/messages"}
     if name != "openai-chat":
-        return {name: "/chat/completions"}
+        return {name: _USUAL_PATHS.get(name, "/chat/completions")}
     return {
         "openai-chat": "/chat/completions",
         "openai-embeddings": "/embeddings",
