@@ -6,6 +6,7 @@ import time
 import pytest
 from hypothesis import given, strategies as st
 
+from llmgate.codecs.jsons import dumps, loads
 from llmgate.codecs.ndjson import LineSplitter, encode_line
 
 pieces = st.lists(
@@ -69,3 +70,10 @@ def test_a_slow_drip_is_linear():
 
 def test_a_line_is_written():
     assert encode_line(b"{}") == b"{}\n"
+
+
+def test_a_written_line_is_one_line_to_everybody():
+    value = {"a": "x\u2028y\u2029z\x85é", "b": "\\u2028"}
+    line = encode_line(dumps(value))
+    assert line.decode().splitlines() == [line.decode().rstrip("\n")]
+    assert loads(line) == value

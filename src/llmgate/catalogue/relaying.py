@@ -34,10 +34,6 @@ AT_HOST: Final = "host:"
 """What the path of a format begins with that stands at the provider's host and not below its address."""
 
 
-AT_HOST: Final = "host:"
-"""What the path of a format begins with that stands at the provider's host and not below its address."""
-
-
 @attrs.frozen
 class RelayPath:
     """Where a relayed request goes.

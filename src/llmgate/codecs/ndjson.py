@@ -14,6 +14,13 @@ __all__ = ["MAX_LINE_BYTES", "LineSplitter", "encode_line"]
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024
 """Default bound of one line: generous, since pictures travel as base64 inside them."""
 
+_ESCAPES: Final = {
+    "\u2028".encode(): rb"\u2028",
+    "\u2029".encode(): rb"\u2029",
+    "\x85".encode(): rb"\u0085",
+}
+"""Line ends of Unicode's, which stand within strings only, and their escapes."""
+
 
 class LineSplitter:
     r"""Cuts a byte stream into lines, whatever the pieces in which it comes.
@@ -82,9 +89,12 @@ def _cut(data: bytes) -> list[bytes]:
 
 
 def encode_line(value: bytes) -> bytes:
-    """Write a line.
+    """Write a line, in which no client finds another line end: some split at every one that Unicode has.
 
     Args:
         value: The JSON of its value, on one line as ``jsons.dumps`` writes it.
     """
+    for sign, escape in _ESCAPES.items():
+        if sign in value:
+            value = value.replace(sign, escape)
     return value + b"\n"

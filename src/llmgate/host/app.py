@@ -21,7 +21,7 @@ from .endpoints import CALL_KEY, Endpoint
 from .errors import ClientLeftError, RefusedError
 from .guard import Guard, authenticates
 from .nearest import nearest_address
-from .surfaces import anthropic, deployments, files, media, openai, operations, passthrough
+from .surfaces import anthropic, cohere, deployments, files, media, ollama, openai, operations, passthrough
 
 if TYPE_CHECKING:
     from llmgate.pipeline import Pipeline
@@ -50,6 +50,8 @@ def create_app(pipeline: Pipeline, *, owns_pipeline: bool = True, server: Server
         *files.routes(prefixes),
         *deployments.routes(),
         *anthropic.routes(),
+        *ollama.routes(),
+        *cohere.routes(),
         *operations.routes(),
     ]
     exact = {route.path: route.endpoint for route in routes if "{" not in route.path}

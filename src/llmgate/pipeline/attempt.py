@@ -147,6 +147,8 @@ def _translated(response: GatewayResponse, client_format: Format, tried: Try) ->
     chat = restored_response(response.chat, tried.tool_names) if tried.tool_names else response.chat
     if chat.created is None:  # formats that tell no time are read where no clock is
         chat = attrs.evolve(chat, created=int(tried.call.now))
+    if not chat.model:  # nor do all of them name the model
+        chat = attrs.evolve(chat, model=tried.call.deployment.model)
     return attrs.evolve(
         response,
         format=client_format.name,

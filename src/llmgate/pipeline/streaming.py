@@ -212,7 +212,10 @@ class GatewayStream:
         relay = self._source.relay
         if not relay:  # formats that tell no time are read where no clock is
             encoder.encode(GatewayChunk(created=int(self._frame.clock.now())))
+        attempts = self._frame.exchange.attempts
         async for chunk in self.chunks():
+            if not relay and chunk.choices and chunk.model is None and attempts:  # nor do all formats name the model
+                chunk = attrs.evolve(chunk, model=attempts[-1].deployment.model)
             data = encoder.passed(chunk) + chunk.raw if relay and chunk.raw else encoder.encode(chunk)
             if data:
                 yield data
