@@ -30,6 +30,9 @@ from llmgate.spec import UNKNOWN_MODEL
         ("gpt-4o", "none", True),
         ("gpt-5-mini", "level", False),
         ("kimi-k3", "budget", True),
+        ("cohere/command-a-reasoning-08-2025", "budget", True),
+        ("command-a-03-2025", "none", True),
+        ("command-r-plus-08-2024", "none", True),
     ],
 )
 def test_facts_by_name(model, thinking, sampling):

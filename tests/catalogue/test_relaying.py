@@ -26,6 +26,28 @@ def provider(name: str, base_url: str | None = None) -> Provider:
     return Provider(name, row, resolve_base_url(row, base_url))
 
 
+@pytest.mark.parametrize(
+    ("name", "base_url", "wire_format", "path"),
+    [
+        ("ollama", None, "ollama-chat", "/api/chat"),
+        ("ollama", "http://box:11434", "ollama-chat", "/api/chat"),
+        ("ollama", "http://proxy/llm/v1", "ollama-chat", "/llm/api/chat"),
+        ("ollama", None, "openai-chat", "/v1/chat/completions"),
+        ("cohere", None, "cohere-chat", "/v2/chat"),
+        ("cohere", "https://proxy/co/compatibility/v1", "cohere-chat", "/co/v2/chat"),
+        ("cohere", None, "openai-chat", "/compatibility/v1/chat/completions"),
+        ("openai", None, "cohere-chat", None),
+    ],
+)
+def test_a_format_stands_below_the_address_or_at_the_host(name, base_url, wire_format, path) -> None:
+    one = provider(name, base_url)
+    assert format_path(one, wire_format) == path
+    if path is not None:
+        mount = {"http://proxy/llm/v1": "/llm", "https://proxy/co/compatibility/v1": "/co"}.get(base_url or "", "")
+        found = map_path(one, "POST", path.removeprefix(f"{mount}/"))
+        assert (found.path, found.format, found.inference) == (path, wire_format, True)
+
+
 CHAT = [
     ("openai", None, "v1/chat/completions", "/v1/chat/completions"),
     ("openai", None, "chat/completions", "/v1/chat/completions"),

@@ -189,6 +189,11 @@ class Front:
         return self._app
 
 
+def _is_rare(route: Route) -> bool:
+    """Whether an address is too like a common one to be what a mistyped one meant: ``/router/ROUTER/v2/chat``."""
+    return route.path.count("/") > 2 and route.endpoint in (ollama.CHAT, cohere.CHAT)
+
+
 class _Rest:
     """Answers for every path that no route matches: a provider's direct relay, else the route perhaps meant.
 
@@ -196,7 +201,7 @@ class _Rest:
     """
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        self._paths = [route.path.replace("{model:path}", "{model}") for route in routes]
+        self._paths = [route.path.replace("{model:path}", "{model}") for route in routes if not _is_rare(route)]
 
     async def __call__(self, call: Call) -> None:
         found = passthrough.find_provider(call)

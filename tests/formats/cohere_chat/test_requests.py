@@ -59,7 +59,7 @@ def test_every_field_and_back():
     assert request.extra.keys() == {"thinking", "citation_options", "safety_mode", "priority", "logprobs", "documents"}
     assert json.loads(encode_request(request)) == json.loads(body(**FULL))
     changed = json.loads(encode_request(attrs.evolve(request, reasoning_effort="low")))
-    assert changed["thinking"] == {"type": "enabled", "token_budget": 98}
+    assert changed["thinking"] == {"type": "enabled", "token_budget": 1}
 
 
 def test_what_goes_to_a_provider_of_chat():

@@ -18,6 +18,8 @@ _BUDGETS: Final[Mapping[str, int]] = {
     "xhigh": 8192,
     "max": 16384,
 }
+_ANSWER: Final = 1000
+"""How many tokens the vendor asks to leave for what follows the thought."""
 
 
 def decode_thinking(value: Any) -> str | None:
@@ -45,5 +47,5 @@ def encode_thinking(effort: str, max_tokens: int | None) -> dict[str, Any]:
         return {"type": "disabled"}
     budget = _BUDGETS.get(effort, _BUDGETS["high"])
     if max_tokens is not None:
-        budget = max(1, min(budget, max_tokens - 1))
+        budget = max(1, min(budget, max_tokens - _ANSWER))
     return {"type": "enabled", "token_budget": budget}
