@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import anthropic
+import attrs
 import ollama
 import openai
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from end_to_end.loopback import loopback
 from end_to_end.test_anthropic_sdk import ANSWER as MESSAGE, CALL, TEXT, THOUGHT, message_events
 from formats.ollama_chat.recorded import call, end, line, text
+from llmgate.spec import Aspect, Interceptor, Text, hookimpl
 from llmgate.testing.upstream import FakeUpstream, chat_events
 
 MESSAGES = [{"role": "user", "content": "Hello there, gateway"}]
@@ -225,3 +228,35 @@ async def test_loading_a_model_is_answered_whole(three):
     native.answer(200, body=line(done=True, done_reason="load"), headers={"content-type": "application/json"})
     reply = await one.post({"model": "ollama/llama3.2"}, "/api/chat")
     assert (reply.status, json.loads(reply.body)["done_reason"]) == (200, "load")
+
+
+class Shouting(Interceptor[Any]):
+    """Changes one word of a stream that it reads, and the last line's."""
+
+    name = "shouting"
+    reads = writes = frozenset({Aspect.STREAM})
+
+    def on_chunk(self, exchange: Any, chunk: Any) -> Any:
+        if not chunk.text:
+            return chunk
+        (choice,) = chunk.choices
+        return attrs.evolve(chunk, choices=(attrs.evolve(choice, parts=(Text(chunk.text.upper()),)),))
+
+
+class ShoutingPlugin:
+    @hookimpl
+    def llmgate_register_interceptors(self) -> Any:
+        return Shouting
+
+
+async def test_a_stage_changes_every_word_also_in_the_last_line():
+    async with FakeUpstream() as native:
+        settings = {"providers": {"ollama": {"base-url": native.url}}, "interceptors": [{"use": "shouting"}]}
+        async with loopback(settings, plugins=[ShoutingPlugin()]) as one, client_of(one) as client:
+            called = line({"tool_calls": [call("f", {"a": 1}, id="c")]})
+            native.stream([text("Hel"), called, end(message={"content": "lo"})], end="eof", headers=NDJSON)
+            asked = {"model": "ollama/llama3.2", "messages": MESSAGES}
+            parts = [part async for part in await client.chat(**asked, stream=True)]
+    assert "".join(part.message.content for part in parts) == "HELLO"
+    assert [part.done for part in parts] == [False, False, False, True]
+    assert (parts[1].message.tool_calls[0].function.arguments, parts[-1].eval_count) == ({"a": 1}, 7)

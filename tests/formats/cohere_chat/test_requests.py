@@ -1,15 +1,34 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import attrs
 import pytest
 
+from llmgate.catalogue import facts_of
 from llmgate.formats import get_format
 from llmgate.formats.cohere_chat.requests import decode_request, encode_request, patch_request, peek
 from llmgate.spec import InvalidRequestError
+from llmgate.testing.corpus import chat_corpus
+from llmgate.testing.golden import assert_golden
+
+CHAT = get_format("openai-chat")
+GOLDEN = Path(__file__).parents[2] / "golden" / "cohere_chat"
+LEFT_OUT = frozenset({"full", "media"})
+"""What this format refuses."""
 
 MESSAGES = [{"role": "user", "content": "hi"}]
+
+
+@pytest.mark.parametrize("name", [name for name in chat_corpus() if name not in LEFT_OUT])
+def test_the_corpus_of_chat_matches_its_golden_file(name, update_golden):
+    """Both ways: what chat asks, written for this format, and that written for chat again."""
+    asked = CHAT.decode_request(chat_corpus()[name])
+    there = encode_request(asked, facts_of(asked.model))
+    back = CHAT.encode_request(decode_request(there), facts_of(asked.model))
+    text = json.dumps({"there": json.loads(there), "back": json.loads(back)}, indent=2, ensure_ascii=False) + "\n"
+    assert_golden(GOLDEN / f"{name}.json", text, update=update_golden)
 
 
 def body(**fields) -> bytes:
