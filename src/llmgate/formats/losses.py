@@ -90,7 +90,7 @@ def leave_out(request: ChatRequest, carried: Collection[str], handled: Collectio
     kept = dict(request.extra)
     for name, default in _ABSENT.items():
         value = getattr(request, name)
-        if name in carried or value == default or not value:
+        if name in carried or value == default or value in _NOTHING:
             continue
         if name == "choice_count":
             if value != 1:
@@ -117,6 +117,9 @@ def with_parts(message: Message, parts: Sequence[Part]) -> Message:
         return message
     return attrs.evolve(message, parts=parts)
 
+
+_NOTHING: Final[tuple[Any, ...]] = ("", (), [], {})
+"""Values that say nothing; zero and false do say something."""
 
 _ABSENT: Final[Mapping[str, Any]] = {
     "choice_count": None,
