@@ -18,8 +18,9 @@ from llmgate.config.durations import written
 from llmgate.config.keys import Key, Status, key_table
 from llmgate.config.meanings import key_of, meanings, says_seconds, settable
 from llmgate.config.reference import as_markdown
+from llmgate.formats import FORMATS, get_format
 from llmgate.registry import Registry
-from llmgate.spec import KINDS, SecretRef
+from llmgate.spec import KINDS, ChatRequest, Operation, SecretRef
 
 REFERENCE = Path(__file__).parent / "reference"
 EXAMPLES = REFERENCE / "examples"
@@ -31,6 +32,16 @@ CLI_HEAD = """\
 """
 
 
+FIELDS_HEAD = """\
+<!-- written by docs/generate.py: change the format's FIELDS, then run `make generated` -->
+
+# Fields of the wire formats
+
+What each wire format calls the fields of a chat request. A field that a format has is carried to and from every other format
+that has it; what becomes of the rest is told under [wire formats](formats.md).
+"""
+
+
 TABLE_HEAD = ("| argument | meaning |", "|---|---|")
 
 
@@ -39,8 +50,22 @@ def pages() -> Mapping[Path, str]:
     return {
         REFERENCE / "cli.md": cli_page(),
         REFERENCE / "configuration.md": configuration_page(),
+        REFERENCE / "format_fields.md": format_fields_page(),
         REFERENCE / "providers.md": providers_page(),
     }
+
+
+def format_fields_page() -> str:
+    """What each wire format calls the fields that it carries."""
+    formats = [one for one in map(get_format, FORMATS) if one.operation is Operation.CHAT and one.fields]
+    names = [field.name for field in attrs.fields(ChatRequest) if not field.name.startswith("extra")]
+    lines = [FIELDS_HEAD]
+    for wire_format in formats:
+        lines += [f"## `{wire_format.name}`", "", "| meaning | field |", "|---|---|"]
+        lines += [f"| `{name}` | `{wire_format.fields[name]}` |" for name in names if name in wire_format.fields]
+        missing = [f"`{name}`" for name in names if name not in wire_format.fields]
+        lines += ["", f"It has no field for {', '.join(missing)}." if missing else "It has a field for each.", ""]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def cli_page() -> str:

@@ -18,6 +18,7 @@ FORMATS: Final[Mapping[str, str]] = {
     "anthropic-messages": "llmgate.formats.anthropic_messages:AnthropicMessagesFormat",
     "cohere-chat": "llmgate.formats.cohere_chat:CohereChatFormat",
     "ollama-chat": "llmgate.formats.ollama_chat:OllamaChatFormat",
+    "gemini-generate-content": "llmgate.formats.gemini_generate_content:GeminiGenerateContentFormat",
     "openai-chat": "llmgate.formats.openai_chat:OpenAIChatFormat",
     "openai-completions": "llmgate.formats.openai_completions:OpenAICompletionsFormat",
     "openai-embeddings": "llmgate.formats.openai_embeddings:OpenAIEmbeddingsFormat",

@@ -14,12 +14,13 @@ import attrs
 
 from llmgate.spec import ChatRequest, InvalidRequestError, Message, Part, Unsupported
 
-__all__ = ["Losses", "leave_out", "with_parts"]
+__all__ = ["BESIDE", "Losses", "leave_out", "with_parts"]
 
 _REFUSED: Final = frozenset(
     {
         "audio",
         "documents",
+        "cachedContent",
         "function_call",
         "functions",
         "logprobs",
@@ -33,6 +34,9 @@ _REFUSED: Final = frozenset(
     }
 )
 """Fields of some format's own that promise something in the answer, or change what is asked."""
+
+BESIDE: Final = frozenset({"generationConfig.schema", "generationConfig.thinkingConfig"})
+"""What a format keeps of a canonical field as it came, to write it back so; to others the field says all of it."""
 
 _HARMLESS: Final[Mapping[str, Collection[Any]]] = {
     "function_call": ("auto", "none"),
@@ -99,7 +103,7 @@ def leave_out(request: ChatRequest, carried: Collection[str], handled: Collectio
             losses.report(name)
         empty[name] = default
     for name, value in request.extra.items():
-        if name in handled or not value or value in _HARMLESS.get(name, ()):
+        if name in handled or name in BESIDE or not value or value in _HARMLESS.get(name, ()):
             continue
         del kept[name]
         if name in _REFUSED:

@@ -12,6 +12,7 @@ import attrs
 
 from llmgate.codecs.jsons import dumps, loads
 from llmgate.codecs.sse import encode_event, event_data
+from llmgate.formats.thought_signatures import marked_id
 from llmgate.spec import (
     ChoiceDelta,
     ErrorDetail,
@@ -179,7 +180,7 @@ class MessageStreamEncoder(StreamEncoder):
             call = self._calls[delta.index] = _Call()
             if self._writing is not None or not delta.name:
                 self._later.append(call)
-        call.id = call.id or delta.id or ""
+        call.id = call.id or marked_id(delta.id or "", delta.extra)
         call.name = call.name or delta.name or ""
         if delta.arguments:
             call.waiting.append(delta.arguments)

@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+import attrs
+
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.formats.fields import ShapeError, as_list, as_text, merged, optional, rest
+from llmgate.formats.thought_signatures import marked_id
 from llmgate.spec import (
     Blob,
     ChatChoice,
@@ -173,6 +176,8 @@ def _written(parts: Iterable[Part], *, own: bool) -> Iterable[dict[str, Any]]:
                     yield encode_block(part)
             case Unknown(format=name) if name != FORMAT:
                 continue
+            case ToolCall() if not own:  # clients send back the id of a call, and nothing else that they do not know
+                yield encode_block(attrs.evolve(part, id=marked_id(part.id, part.extra)), own=False)
             case _:
                 yield encode_block(part, own=own)
 

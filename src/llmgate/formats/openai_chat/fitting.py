@@ -7,13 +7,27 @@ from typing import Any, Final
 
 import attrs
 
+from llmgate.formats.allowed_tools import narrowed
 from llmgate.formats.efforts import effort_below
 from llmgate.formats.losses import Losses, leave_out, with_parts
-from llmgate.spec import ChatRequest, FileRef, Message, ModelFacts, Part, Reasoning, Role, ToolCallResponse, Unknown
+from llmgate.formats.thought_signatures import signature_in, unmarked_id
+from llmgate.spec import (
+    ChatRequest,
+    FileRef,
+    Message,
+    ModelFacts,
+    Part,
+    Reasoning,
+    Role,
+    Text,
+    ToolCall,
+    ToolCallResponse,
+    Unknown,
+)
 
 from .parts import FORMAT
 
-__all__ = ["FIELDS", "fitted"]
+__all__ = ["FIELDS", "LOGPROBS", "fitted"]
 
 FIELDS: Final = {
     "model": "model",
@@ -43,6 +57,9 @@ FIELDS: Final = {
 _CARRIED: Final = FIELDS.keys() - {"top_k"}
 """What a server of this format certainly takes: ``top_k`` is an extension of some, and others refuse it."""
 
+LOGPROBS: Final = ("logprobs", "top_logprobs")
+"""Fields of this format that others write into ``extra`` by these names, since the canonical types have none."""
+
 _MOST_STOPS: Final = 4
 _TIERS: Final = frozenset({"auto", "default", "flex", "priority", "scale"})
 
@@ -52,7 +69,7 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
     losses = Losses()
     if request.extra_format in ("", FORMAT):
         return request, losses
-    request = leave_out(request, _CARRIED, _handled(request), losses)
+    request = leave_out(narrowed(request), _CARRIED, _handled(request), losses)
     for tool in request.tools:
         if "type" in tool.extra:
             losses.refuse("tools", f"tool {tool.name!r} is built into another vendor's models: leave it out")
@@ -72,7 +89,7 @@ def _handled(request: ChatRequest) -> frozenset[str]:
     """What of other formats' own fields stands in canonical ones as well."""
     config = request.extra.get("output_config")
     said = isinstance(config, dict) and config.keys() == {"effort"}
-    return frozenset({"thinking", "output_config"}) if said else frozenset({"thinking"})
+    return frozenset({"thinking", "output_config", *LOGPROBS}) if said else frozenset({"thinking", *LOGPROBS})
 
 
 def _messages(messages: Sequence[Message], losses: Losses) -> Iterable[Message]:
@@ -86,7 +103,12 @@ def _parts(message: Message, parts: Iterable[Part], path: str, losses: Losses) -
     for part in parts:
         match part:
             case ToolCallResponse():
-                yield attrs.evolve(part, content=tuple(_parts(message, part.content, path, losses)))
+                content = tuple(_parts(message, part.content, path, losses))
+                yield attrs.evolve(part, id=unmarked_id(part.id)[0], content=content)
+            case ToolCall() if unmarked_id(part.id)[1] is not None:
+                yield attrs.evolve(part, id=unmarked_id(part.id)[0])
+            case Text(text="") if signature_in(part.extra) is not None:
+                continue  # it says something to the vendor who signed it only
             case Reasoning() if part.signature or "data" in part.extra:
                 losses.report("messages.thinking")  # the proof binds it to the vendor who thought it
             case Unknown() if part.format != FORMAT and message.role is Role.ASSISTANT:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from llmgate.codecs.jsons import dumps
 from llmgate.formats.fields import ShapeError, as_list, as_object, as_text, optional, rest
+from llmgate.formats.thought_signatures import signature_in, signed
 from llmgate.spec import Message, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolCallResponse, Unknown
 
 from .parts import FORMAT, decode_part, encode_part
@@ -129,7 +130,7 @@ def encode_turn(message: Message, parts: Sequence[Part], *, own: bool = True, si
     if len(refusals) == 1:
         value["refusal"] = refusals[0].text
     if calls:
-        value["tool_calls"] = [_encode_call(call, own=own) for call in calls]
+        value["tool_calls"] = [_encode_call(call, own=own, sign=sign) for call in calls]
     return {**message.extra, **value} if own and message.extra else value
 
 
@@ -198,7 +199,7 @@ def _decode_call(value: Any, path: str) -> ToolCall | Unknown:
     )
 
 
-def _encode_call(part: Part, *, own: bool) -> dict[str, Any]:
+def _encode_call(part: Part, *, own: bool, sign: bool) -> dict[str, Any]:
     if isinstance(part, Unknown):
         return dict(_call_inside(part) or {})
     assert isinstance(part, ToolCall)
@@ -208,7 +209,9 @@ def _encode_call(part: Part, *, own: bool) -> dict[str, Any]:
         "type": "function",
         "function": {**inner, "name": part.name, "arguments": part.arguments},
     }
-    return {**part.extra, **value} if own else value
+    if own:
+        return {**part.extra, **value}
+    return {**value, **signed(signature_in(part.extra))} if sign else value
 
 
 def _encode_content(parts: Sequence[Part], role: Role, *, own: bool) -> Any:

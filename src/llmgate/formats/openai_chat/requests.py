@@ -23,7 +23,7 @@ from llmgate.formats.fields import (
 )
 from llmgate.spec import EDITABLE_FIELDS, UNKNOWN_MODEL, ChatRequest, InvalidRequestError, ModelFacts, RequestHead
 
-from .fitting import fitted
+from .fitting import LOGPROBS, fitted
 from .messages import decode_message, encode_messages
 from .parts import FORMAT
 from .tools import (
@@ -127,9 +127,14 @@ def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> b
         value |= dict.fromkeys(names, request.max_output_tokens)
     dropped = frozenset(_LIMITS) if request.stream else frozenset(_LIMITS) | {"stream_options"}
     try:
-        return dumps(merged(value, rest(request.extra, dropped)) if own else value)
+        return dumps(merged(value, rest(request.extra, dropped)) if own else {**value, **_foreign(request)})
     except JSONError as error:
         raise InvalidRequestError(f"the request {error}") from None
+
+
+def _foreign(request: ChatRequest) -> dict[str, Any]:
+    """Fields that another format has as well, and has written into ``extra`` as this one calls them."""
+    return {name: request.extra[name] for name in LOGPROBS if request.extra.get(name) is not None}
 
 
 def patch_request(

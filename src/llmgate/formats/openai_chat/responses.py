@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.formats.fields import ShapeError, as_integer, as_list, as_object, as_text, merged, optional, rest
+from llmgate.formats.thought_signatures import signature_in, signed
 from llmgate.spec import (
     Blob,
     ChatChoice,
@@ -36,6 +37,8 @@ __all__ = ["answer_text", "decode_finish", "decode_response", "encode_response",
 
 _KNOWN: Final = frozenset({"id", "object", "created", "model", "choices", "usage"})
 _CHOICE_KNOWN: Final = frozenset({"index", "message", "finish_reason"})
+_SHARED: Final = ("logprobs", "native_finish_reason")
+"""Fields of a choice that other formats write into ``extra`` as this one calls them."""
 
 _FINISHES: Final[Mapping[str, FinishReason]] = {
     **{reason.value: reason for reason in FinishReason},
@@ -171,7 +174,11 @@ def _encode_choice(choice: ChatChoice, *, own: bool) -> dict[str, Any]:
         written["images"] = [encode_part(part, own=own) for part in images]
     finish = choice.finish_reason.value if choice.finish_reason else None
     value = {"index": choice.index, "message": written, "finish_reason": finish}
-    return {**choice.extra, **value} if own else value
+    if own:
+        return {**choice.extra, **value}
+    for part in message.parts:  # Gemini's own endpoint of this format has the signature of a text on the message
+        written |= signed(signature_in(part.extra)) if isinstance(part, Text) else {}
+    return {**value, **{name: choice.extra[name] for name in _SHARED if name in choice.extra}}
 
 
 def _as_clients_read(parts: Sequence[Part]) -> list[Part]:
