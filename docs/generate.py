@@ -37,8 +37,8 @@ FIELDS_HEAD = """\
 
 # Fields of the wire formats
 
-What each wire format calls the fields of a chat request. A field that a format has is carried to and from every other format
-that has it; what becomes of the rest is told under [wire formats](formats.md).
+What each wire format calls the fields of a chat request. A field that a format has is carried to and from every other
+format that has it; what becomes of the rest is told under [wire formats](formats.md).
 """
 
 

@@ -28,3 +28,10 @@ def test_auth_providers_see_the_other_headers_and_the_address():
     assert credentials.headers["x-signature"] == "s"
     assert credentials.client_address == "10.0.0.1"
     assert "s" not in repr(credentials).replace("headers", "").replace("tokens", "").replace("address", "").split("'")
+
+
+def test_a_key_in_the_query_counts_where_the_header_is_absent():
+    assert dict(gather({}, "", query="alt=sse&key=sk%2D1").tokens) == {"x-goog-api-key": "sk-1"}
+    assert dict(gather({"x-goog-api-key": "a"}, "", query="key=b").tokens) == {"x-goog-api-key": "a"}
+    for query in ("key=", "key", "monkey=a", "key=a%20b"):
+        assert dict(gather({}, "", query=query).tokens) == {}

@@ -21,7 +21,7 @@ from .endpoints import CALL_KEY, Endpoint
 from .errors import ClientLeftError, RefusedError
 from .guard import Guard, authenticates
 from .nearest import nearest_address
-from .surfaces import anthropic, cohere, deployments, files, media, ollama, openai, operations, passthrough
+from .surfaces import anthropic, cohere, deployments, files, gemini, media, ollama, openai, operations, passthrough
 
 if TYPE_CHECKING:
     from llmgate.pipeline import Pipeline
@@ -45,6 +45,7 @@ def create_app(pipeline: Pipeline, *, owns_pipeline: bool = True, server: Server
     settings = server if server is not None else pipeline.config.server
     prefixes = (*openai.PREFIXES, "")
     routes = [
+        *gemini.routes(),
         *openai.routes(),
         *media.routes(prefixes),
         *files.routes(prefixes),
@@ -209,5 +210,5 @@ class _Rest:
             await passthrough.relay(call, *found)
             return
         near = nearest_address(call.path, self._paths)
-        hint = f"did you mean {near}" if near else f"the chat address is {self._paths[0]}"
+        hint = f"did you mean {near}" if near else "the chat address is /v1/chat/completions"
         raise RefusedError(404, f"nothing is served at {call.path[:200]}: {hint}?", code="not_found")

@@ -19,6 +19,7 @@ from llmgate.spec import Exchange, Format, GatewayClosedError, GatewayError, Ope
 
 from .credentials import gather
 from .errors import INTERNAL_ERROR, ClientLeftError, error_body, error_headers
+from .google import speaks_gemini
 from .guard import Guard
 from .headers import JSON_HEADERS, Headers, header_value, valid_request_id
 from .mailbox import Mailbox
@@ -141,6 +142,7 @@ class Call:
     __slots__ = (
         "_exchange_id",
         "_frame",
+        "_from_google",
         "_made_id",
         "_main",
         "_principal",
@@ -186,6 +188,7 @@ class Call:
         self.error_code: str | None = None
         self.stopped: Stop | None = None
         self._started = asyncio.get_running_loop().time()
+        self._from_google = False
         self._exchange_id: str | None = None
         self._made_id: str | None = None
         self._frame: ExchangeFrame | None = None
@@ -201,6 +204,8 @@ class Call:
             self.wire_format = get_format(vendors)
         elif "anthropic-version" in headers or self.path.endswith(MESSAGES) or self.path.startswith("/as/anthropic/"):
             self.wire_format = get_format("anthropic-messages")  # errors before the endpoint are in its shape too
+        elif speaks_gemini(self.path, headers):
+            self.wire_format, self._from_google = get_format("gemini-generate-content"), True
         self.body_pending = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
     @property
@@ -232,7 +237,7 @@ class Call:
         """The frame of this request's exchange; entering it authenticates the caller."""
         frame = self.desk.pipeline.exchange(
             operation=operation,
-            credentials=gather(self.headers, self.client_address),
+            credentials=gather(self.headers, self.client_address, query=self.query if self._from_google else ""),
             principal=self._principal,
             surface=surface,
             client_address=self.client_address,

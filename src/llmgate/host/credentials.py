@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import parse_qsl
 
 from llmgate.spec import Credentials
 
@@ -13,7 +14,7 @@ PLACES: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "hel
 """The headers in which a caller may present a credential, lower case."""
 
 
-def gather(headers: Mapping[str, str], client_address: str) -> Credentials:
+def gather(headers: Mapping[str, str], client_address: str, *, query: str = "") -> Credentials:
     """The credentials of a request.
 
     A value is a bare token, or one after the word ``Bearer``; any other scheme carries no token.
@@ -21,6 +22,8 @@ def gather(headers: Mapping[str, str], client_address: str) -> Credentials:
     Args:
         headers: The request's headers by lower-case name.
         client_address: The peer's address.
+        query: The request's query where its clients may put a key there (``?key=``, as Google's may); it counts where
+            the header ``x-goog-api-key`` is absent.
     """
     tokens: dict[str, str] = {}
     for place in PLACES:
@@ -29,6 +32,10 @@ def gather(headers: Mapping[str, str], client_address: str) -> Credentials:
             token = _token(value)
             if token:
                 tokens[place] = token
+    if query and "x-goog-api-key" not in headers:
+        token = _token(next((text for name, text in parse_qsl(query) if name == "key"), ""))
+        if token:
+            tokens["x-goog-api-key"] = token
     return Credentials(tokens=tokens, client_address=client_address, headers=headers)
 
 

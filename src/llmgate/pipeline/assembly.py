@@ -256,6 +256,8 @@ _USUAL_PATHS: Final = {
 
 def _formats_of(name: str) -> Mapping[str, str]:
     """What a server that no row knows is taken to speak: an OpenAI-compatible one has more than chat, or says 404."""
+    if name == "gemini-generate-content":
+        return {name: "/models/{model}:generateContent", "gemini-count-tokens": "/models/{model}:countTokens"}
     if name != "openai-chat":
         return {name: _USUAL_PATHS.get(name, "/chat/completions")}
     return {
@@ -273,6 +275,11 @@ def _formats_of(name: str) -> Mapping[str, str]:
     }
 
 
+def _credential_of(wire_format: str | None) -> CredentialHeader:
+    """How a server that no row knows wants its credential: as the clients of its format send it."""
+    return CredentialHeader("x-goog-api-key", "") if wire_format == "gemini-generate-content" else CredentialHeader()
+
+
 def _address(entry: ProviderConfig, row: ProviderRow | None) -> str:
     """Where requests to a provider go; an adapter of a kind of its own, with a transport of its own, may need none."""
     if row is None and entry.base_url is None and entry.adapter.use != "openai":
@@ -288,7 +295,7 @@ def _row_as_configured(entry: ProviderConfig, row: ProviderRow | None) -> Provid
             title=entry.name,
             base_url=entry.base_url,
             formats=_formats_of(entry.format or "openai-chat"),
-            credential=None if entry.keyless else CredentialHeader(),
+            credential=None if entry.keyless else _credential_of(entry.format),
             keyless=bool(entry.keyless),
             relay_paths=OPENAI_RELAY_PATHS,
             files=entry.format in {None, "openai-chat"},

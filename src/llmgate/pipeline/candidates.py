@@ -117,18 +117,18 @@ def _router_in(snapshot: Snapshot, model: str) -> tuple[str, str] | None:
 
 
 def is_served(snapshot: Snapshot, request: GatewayRequest) -> bool:
-    """Whether any provider of the model asked for serves the operation.
+    """Whether the providers of the model asked for serve the operation in the request's own format.
 
     Raises:
         ModelNotFoundError: nothing is called so, whatever is asked of it.
         NoDeploymentError: the router serves nothing.
     """
     try:
-        find_candidates(snapshot, request.router, request.model, request.operation)
+        found = find_candidates(snapshot, request.router, request.model, request.operation)
     except ModelNotFoundError:
         find_candidates(snapshot, request.router, request.model, Operation.CHAT)
         return False
-    return True
+    return all(request.format in deployment.provider.row.formats for deployment in found.deployments)
 
 
 def find_holder(snapshot: Snapshot, router: str | None, named: str | None, operation: Operation) -> Provider:

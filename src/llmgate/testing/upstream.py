@@ -26,6 +26,7 @@ from typing import Any, Literal, Self
 from .upstream_chat import CREATED, StreamEvent, answer_chat, answer_json, chat_events, error_value, event_bytes
 from .upstream_connection import Behaviour, ReceivedRequest, UpstreamConnection
 from .upstream_faults import FAULTS, Phase
+from .upstream_gemini import answer_gemini, is_gemini
 
 __all__ = ["Behaviour", "FakeUpstream", "ReceivedRequest", "StreamEvent", "UpstreamConnection", "chat_events"]
 
@@ -37,7 +38,8 @@ class FakeUpstream:
 
     Each scripting method adds one behaviour to a queue; each request takes the next one. With an empty queue the
     default answers: ``POST …/chat/completions`` echoes the last user message (as a stream when asked, with usage when
-    asked), ``GET …/models`` lists ``models``, anything else is a 404 in OpenAI's shape.
+    asked), Gemini's methods are answered likewise, ``GET …/models`` lists ``models``, anything else is a 404 in
+    OpenAI's shape.
 
     Args:
         models: What the model list names.
@@ -314,6 +316,8 @@ class FakeUpstream:
         number = len(self.requests)
         if request.method == "POST" and path.endswith("/chat/completions"):
             await answer_chat(request, connection, f"chatcmpl-fake-{number}", f"req-fake-{number}")
+        elif is_gemini(request):
+            await answer_gemini(request, connection, f"resp-fake-{number}", f"req-fake-{number}")
         elif request.method == "GET" and path.endswith("/models"):
             rows = [{"id": model, "object": "model", "created": CREATED, "owned_by": "fake"} for model in self.models]
             await answer_json(connection, 200, {"object": "list", "data": rows}, f"req-fake-{number}")

@@ -55,6 +55,12 @@ def test_roles_and_shapes_are_read_as_google_reads_them():
         decode_contents([{"role": "assistant", "parts": []}])
 
 
+def test_the_pieces_of_a_streamed_turn_are_one_turn():
+    pieces = [{"role": "model", "parts": [{"functionCall": {"name": name}}]} for name in "fg"]
+    (message,) = decode_contents(pieces)
+    assert [part.name for part in message.parts] == ["f", "g"]
+
+
 def test_a_system_instruction_is_a_content_or_a_text():
     assert decode_system("be brief") == decode_system({"parts": {"text": "be brief"}})
     assert decode_system(None) == ()

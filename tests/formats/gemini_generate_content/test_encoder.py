@@ -49,7 +49,7 @@ def parts_of(value):
 
 def test_text_goes_out_as_it_comes_and_the_end_is_told_at_the_end():
     values = written(chunk(Text("a")), chunk(Text("b"), finish=FinishReason.LENGTH), chunk(usage=Usage(1, 2)))
-    assert [parts_of(value) for value in values] == [[{"text": "a"}], [{"text": "b"}], []]
+    assert [parts_of(value) for value in values] == [[{"text": "a"}], [{"text": "b"}], [{"text": ""}]]
     assert "finishReason" not in values[1]["candidates"][0]
     assert values[2]["candidates"][0]["finishReason"] == "MAX_TOKENS"
     assert values[2]["usageMetadata"] == {"promptTokenCount": 1, "candidatesTokenCount": 2, "totalTokenCount": 3}
@@ -87,7 +87,8 @@ def test_the_signature_of_another_vendors_streamed_thought_holds_its_text():
     values = written(chunk(Reasoning("one ")), chunk(Reasoning("two")), chunk(Reasoning("", "sig")))
     history = [{"role": "model", "parts": parts_of(value)} for value in values[:3]]
     request = get_format("gemini-generate-content").decode_request(json.dumps({"contents": history}).encode())
-    assert request.messages[2].parts == (Reasoning("one two", "sig"),)
+    (turn,) = request.messages
+    assert turn.parts == (Reasoning("one "), Reasoning("two"), Reasoning("one two", "sig"))
 
 
 def test_an_empty_stream_ends_well():

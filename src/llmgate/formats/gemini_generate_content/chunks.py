@@ -31,6 +31,7 @@ class ChunkReader:
 
     def __init__(self) -> None:
         self._calls: dict[int, int] = {}
+        self._begun: set[int] = set()
 
     def read(self, value: Mapping[str, Any], raw: bytes) -> GatewayChunk:
         """The chunk of an event.
@@ -72,9 +73,11 @@ class ChunkReader:
                 others.append(written)
                 if isinstance(part, Blob) and part.modality == "image":
                     delta.setdefault("images", []).append(encode_openai(part, own=False))
+        role = None if index in self._begun else "assistant"  # clients add up what comes, so that it is said once
+        self._begun.add(index)
         return ChoiceDelta(
             index=index,
-            role="assistant" if isinstance(source.get("content"), dict) else None,
+            role=role,
             parts=tuple(parts),
             tool_calls=tuple(calls),
             finish_reason=decode_finish(source.get("finishReason"), calls=self._calls.get(index, 0) > 0),

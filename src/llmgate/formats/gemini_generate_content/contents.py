@@ -55,11 +55,21 @@ def decode_system(value: Any) -> tuple[Message, ...]:
 def decode_contents(value: Any) -> tuple[Message, ...]:
     """The turns, each call and each result with an id.
 
+    Contents of the model's that follow one another are one turn: clients that read a stream keep one for each event.
+
     Raises:
         ShapeError: naming the field that is wrong.
     """
     ledger = Ledger()
-    return tuple(ledger.paired(_decode_content(one, path)) for one, path in as_items(value, "contents"))
+    messages: list[Message] = []
+    for one, path in as_items(value, "contents"):
+        message = ledger.paired(_decode_content(one, path))
+        last = messages[-1] if messages else None
+        if last is not None and last.role is message.role is Role.ASSISTANT and last.extra == message.extra:
+            messages[-1] = attrs.evolve(last, parts=(*last.parts, *message.parts))
+        else:
+            messages.append(message)
+    return tuple(messages)
 
 
 def encode_conversation(

@@ -134,7 +134,9 @@ class ContentStreamEncoder(StreamEncoder):
             if answer.ended:
                 continue
             finish = answer.native or encode_finish(answer.finish, refused=answer.refused)
-            candidates.append({**_candidate(index, _calls_of(answer)), "finishReason": finish})
+            # Google's own library takes a turn without parts for a broken one and forgets it.
+            parts = _calls_of(answer) or [{"text": ""}]
+            candidates.append({**_candidate(index, parts), "finishReason": finish})
             answer.ended = True
         if not candidates:
             return b""

@@ -10,7 +10,7 @@ import attrs
 from llmgate.formats.allowed_tools import narrowed
 from llmgate.formats.efforts import effort_below
 from llmgate.formats.losses import Losses, leave_out, with_parts
-from llmgate.formats.thought_signatures import signature_in, unmarked_id
+from llmgate.formats.thought_signatures import unmarked_id
 from llmgate.spec import (
     ChatRequest,
     FileRef,
@@ -107,8 +107,8 @@ def _parts(message: Message, parts: Iterable[Part], path: str, losses: Losses) -
                 yield attrs.evolve(part, id=unmarked_id(part.id)[0], content=content)
             case ToolCall() if unmarked_id(part.id)[1] is not None:
                 yield attrs.evolve(part, id=unmarked_id(part.id)[0])
-            case Text(text="") if signature_in(part.extra) is not None:
-                continue  # it says something to the vendor who signed it only
+            case Text(text="") if message.role is Role.ASSISTANT:
+                continue  # it says something to a vendor who has signed it only
             case Reasoning() if part.signature or "data" in part.extra:
                 losses.report("messages.thinking")  # the proof binds it to the vendor who thought it
             case Unknown() if part.format != FORMAT and message.role is Role.ASSISTANT:

@@ -15,6 +15,7 @@ from llmgate.formats.relayed import read_top
 from llmgate.host.calls import Call
 from llmgate.host.endpoints import Endpoint
 from llmgate.host.headers import JSON_HEADERS, Headers, upstream_headers
+from llmgate.host.json_array import JSONArrayFormat
 from llmgate.host.reading import require_json
 from llmgate.host.sending import Pulse
 from llmgate.spec import GatewayRequest, ModelNotFoundError, Operation
@@ -37,6 +38,8 @@ __all__ = [
     "model",
     "models",
     "routes",
+    "stream_answer",
+    "whole_answer",
     "with_model",
 ]
 
@@ -98,15 +101,15 @@ async def answer(call: Call, *, surface: str = SURFACE, provider: str | None = N
             if provider is not None:
                 request = attrs.evolve(request, model=f"{provider}/{request.model}")
             if request.stream:
-                await _stream(call, exchange, request)
+                await stream_answer(call, exchange, request)
             else:
-                await _whole(call, exchange, request)
+                await whole_answer(call, exchange, request)
 
 
 async def models(call: Call) -> None:
     """List what the caller may call."""
     entries = await _entries(call)
-    body = dumps(model_list(entries, anthropic=_asks_anthropic(call)))
+    body = dumps(model_list(entries, call.wire_format.name))
     await call.reply.whole(200, call.answer_headers(), body)
 
 
@@ -115,9 +118,7 @@ async def model(call: Call) -> None:
     wanted = call.params["model"]
     for entry in await _entries(call):
         if entry.id == wanted:
-            await call.reply.whole(
-                200, call.answer_headers(), dumps(model_value(entry, anthropic=_asks_anthropic(call)))
-            )
+            await call.reply.whole(200, call.answer_headers(), dumps(model_value(entry, call.wire_format.name)))
             return
     raise ModelNotFoundError(f"the model {wanted[:200]!r} does not exist: see the list of models", param="model")
 
@@ -139,7 +140,8 @@ def with_model(body: bytes, model: str) -> bytes:
     return body if read.get("model") == model else read.patched({"model": model})
 
 
-async def _whole(call: Call, exchange: ExchangeFrame, request: GatewayRequest) -> None:
+async def whole_answer(call: Call, exchange: ExchangeFrame, request: GatewayRequest) -> None:
+    """Send a request and its whole answer."""
     response = await exchange.send(request)
     headers = call.answer_headers()
     headers += call.provenance(exchange.exchange)
@@ -147,7 +149,8 @@ async def _whole(call: Call, exchange: ExchangeFrame, request: GatewayRequest) -
     await call.reply.whole(response.status, headers, response.body)
 
 
-async def _stream(call: Call, exchange: ExchangeFrame, request: GatewayRequest) -> None:
+async def stream_answer(call: Call, exchange: ExchangeFrame, request: GatewayRequest) -> None:
+    """Send a request and its answer as it comes: in events, or as an array where the call's format says so."""
     reply = call.reply
     timing = call.desk.config.stream
     own: Headers = [(b"content-type", call.wire_format.stream_media_type.encode("ascii")), *JSON_HEADERS[1:]]
@@ -164,6 +167,13 @@ async def _stream(call: Call, exchange: ExchangeFrame, request: GatewayRequest) 
     headers += call.provenance(exchange.exchange)
     headers += upstream_headers(stream.headers)
     await reply.begin(headers)
+    if isinstance(call.wire_format, JSONArrayFormat):
+        array = call.wire_format.array
+        async for data in stream:
+            if elements := array.elements(data):
+                await reply.piece(elements)
+        await reply.end(array.end())
+        return
     async for data in stream:
         await reply.piece(data)
     await reply.end()
@@ -172,11 +182,6 @@ async def _stream(call: Call, exchange: ExchangeFrame, request: GatewayRequest) 
 async def _entries(call: Call) -> Sequence[ModelEntry]:
     async with call.exchange(Operation.MODELS, SURFACE) as exchange:
         return await exchange.models(call.params.get("router"))
-
-
-def _asks_anthropic(call: Call) -> bool:
-    """Whether the caller is a client of Anthropic's, told by its headers or by the mount that it uses."""
-    return call.wire_format.name == "anthropic-messages"
 
 
 CHAT: Final = Endpoint(("POST",), chat_completions)
