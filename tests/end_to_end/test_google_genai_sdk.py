@@ -12,6 +12,7 @@ import pydantic
 import pytest
 from google import genai
 from google.genai import errors, types
+from google.oauth2.credentials import Credentials
 
 from end_to_end.loopback import loopback
 from llmgate.testing.upstream import FakeUpstream, chat_events
@@ -298,22 +299,29 @@ async def test_vertex_addresses():
         async with loopback(settings) as one:
             place = "/v1/projects/p/locations/global/publishers"
             asked = {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}
-            reply = await one.post(asked, f"{place}/google/models/gemini-x:generateContent")
-            assert json.loads(reply.body)["candidates"][0]["content"]["parts"] == [{"text": "a"}]
+            options = types.HttpOptions(
+                base_url=f"http://127.0.0.1:{one.port}",
+                async_client_args={"transport": httpx2.AsyncHTTPTransport()},
+            )
+            credentials = Credentials(token="k")
+            async with genai.Client(
+                vertexai=True, project="p", location="global", credentials=credentials, http_options=options
+            ).aio as google:
+                assert (await google.models.generate_content(model="gemini-x", contents="a")).text == "a"
+                stream = await google.models.generate_content_stream(model="gemini-x", contents="a b")
+                assert "".join([chunk.text or "" async for chunk in stream]) == "a b"
             answer = {"id": "m", "type": "message", "role": "assistant", "model": "c", "stop_reason": "end_turn"}
             answer |= {"content": [{"type": "text", "text": "Hi"}], "usage": {"input_tokens": 1, "output_tokens": 1}}
             claude.answer(json=answer)
             url = f"http://127.0.0.1:{one.port}/v1"
-            async with anthropic.AsyncAnthropic(base_url=url, api_key="k", max_retries=0) as client:
-                body = {"anthropic_version": "vertex-2023-10-16", "max_tokens": 9}
-                body |= {"messages": [{"role": "user", "content": "a"}]}
-                raw = await client.post(
-                    "/projects/p/locations/l/publishers/anthropic/models/claude-sonnet-5:rawPredict",
-                    body=body,
-                    cast_to=anthropic.types.Message,
-                )
-            assert raw.content[0].text == "Hi"
-            said = json.loads(claude.requests[0].body)
-            assert (said["model"], "anthropic_version" in said) == ("claude-sonnet-5", False)
+            async with anthropic.AsyncAnthropicVertex(
+                base_url=url, access_token="k", project_id="p", region="global", max_retries=0
+            ) as client:
+                turns: Any = [{"role": "user", "content": "a"}]
+                said = await client.messages.create(model="claude-sonnet-5", max_tokens=9, messages=turns)
+            assert said.content[0].text == "Hi"
+            body = sent(claude)
+            assert (body["model"], "anthropic_version" in body) == ("claude-sonnet-5", False)
+            assert claude.requests[0].path == "/v1/messages"
             unknown = await one.post(asked, f"{place}/google/models/gemini-x:predict")
             assert (unknown.status, unknown.error["status"]) == (404, "NOT_FOUND")

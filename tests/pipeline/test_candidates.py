@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
-from llmgate.pipeline.candidates import find_candidates, permitted
+from llmgate.formats import get_format, read_request
+from llmgate.pipeline.candidates import candidates_for, find_candidates, is_served, permitted
 from llmgate.spec import ModelNotFoundError, NoDeploymentError, Operation, PermissionDeniedError, Principal
 from scripted import OpenBench
 
@@ -176,3 +178,24 @@ async def test_a_routers_mapping_may_hold_patterns(bench: OpenBench) -> None:
     }
     async with bench(routers=routers, environment=KEYS) as b:
         assert ids(b, "gpt-5", "r") == ["alpha/local-5", "openai/gpt-5"]
+
+
+@pytest.mark.parametrize(
+    ("wire_format", "body", "provider"),
+    [
+        ("gemini-count-tokens", b'{"contents": []}', "gemini"),
+        ("anthropic-count-tokens", b'{"model": "claude-haiku-4-5", "max_tokens": 1, "messages": []}', "anthropic"),
+    ],
+)
+async def test_what_cannot_be_translated_goes_to_those_who_speak_it(
+    bench: OpenBench, wire_format: str, body: bytes, provider: str
+) -> None:
+    members = {"load-balance": {"chat": {"strategy": "latency", "providers": ["openai", "anthropic", "gemini"]}}}
+    providers: dict[str, Any] = {"openai": {}, "anthropic": {}, "gemini": {}}
+    async with bench(environment=KEYS, providers=providers, routers={"all": members}) as b:
+        asked = read_request(get_format(wire_format), body, model="claude-haiku-4-5", router="all")
+        snapshot = b.pipeline.snapshot
+        assert [one.provider_name for one in candidates_for(snapshot, asked).deployments] == [provider]
+        assert is_served(snapshot, asked)
+        elsewhere = attrs.evolve(asked, model="openai/gpt-4o", router=None)
+        assert not is_served(snapshot, elsewhere)

@@ -39,6 +39,7 @@ from .snapshot import Balance, Member, Route, Snapshot
 
 __all__ = [
     "Candidates",
+    "candidates_for",
     "find_candidates",
     "find_holder",
     "find_route",
@@ -106,6 +107,20 @@ def find_candidates(snapshot: Snapshot, router: str | None, model: str, operatio
     return _on_router(route, model, operation)
 
 
+def candidates_for(snapshot: Snapshot, request: GatewayRequest) -> Candidates:
+    """The deployments for a request; where its format cannot be translated, those that speak it, if there are any.
+
+    Raises:
+        ModelNotFoundError: as ``find_candidates``.
+        NoDeploymentError: as ``find_candidates``.
+    """
+    found = find_candidates(snapshot, request.router, request.model, request.operation)
+    if request.operation is Operation.CHAT:
+        return found
+    speaking = [one for one in found.deployments if request.format in one.provider.row.formats]
+    return attrs.evolve(found, deployments=speaking) if speaking else found
+
+
 def _router_in(snapshot: Snapshot, model: str) -> tuple[str, str] | None:
     """The router that a model's name leads to, and the rest of the name."""
     owner, slash, rest = model.partition("/")
@@ -117,18 +132,18 @@ def _router_in(snapshot: Snapshot, model: str) -> tuple[str, str] | None:
 
 
 def is_served(snapshot: Snapshot, request: GatewayRequest) -> bool:
-    """Whether the providers of the model asked for serve the operation in the request's own format.
+    """Whether any provider of the model asked for serves the operation in the request's own format.
 
     Raises:
         ModelNotFoundError: nothing is called so, whatever is asked of it.
         NoDeploymentError: the router serves nothing.
     """
     try:
-        found = find_candidates(snapshot, request.router, request.model, request.operation)
+        found = candidates_for(snapshot, request)
     except ModelNotFoundError:
         find_candidates(snapshot, request.router, request.model, Operation.CHAT)
         return False
-    return all(request.format in deployment.provider.row.formats for deployment in found.deployments)
+    return any(request.format in deployment.provider.row.formats for deployment in found.deployments)
 
 
 def find_holder(snapshot: Snapshot, router: str | None, named: str | None, operation: Operation) -> Provider:

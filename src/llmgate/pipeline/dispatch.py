@@ -24,7 +24,7 @@ from llmgate.spec import (
 )
 
 from .attempt import UNSAID, Said, Try, build_try, say
-from .candidates import Candidates, find_candidates, permitted
+from .candidates import Candidates, candidates_for, permitted
 from .failing import is_its_own_fault
 from .snapshot import ProviderRuntime
 
@@ -65,7 +65,7 @@ async def dispatch(
         GatewayError: what the last candidate failed with, or why there was none.
     """
     if candidates is None:
-        candidates = find_candidates(frame.snapshot, request.router, request.model, request.operation)
+        candidates = candidates_for(frame.snapshot, request)
     candidates.route.budget.request(frame.clock.monotonic())
     ranked = await _rank(frame, candidates, request)
     walk = _Walk(frame, request, candidates)
