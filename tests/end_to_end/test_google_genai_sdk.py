@@ -325,3 +325,84 @@ async def test_vertex_addresses():
             assert claude.requests[0].path == "/v1/messages"
             unknown = await one.post(asked, f"{place}/google/models/gemini-x:predict")
             assert (unknown.status, unknown.error["status"]) == (404, "NOT_FOUND")
+
+
+def claude_events(*blocks: tuple[dict[str, Any], list[dict[str, Any]]], stop: str) -> list[bytes]:
+    def event(kind: str, **fields: Any) -> bytes:
+        return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
+
+    head = {
+        "id": "m",
+        "type": "message",
+        "role": "assistant",
+        "model": "c",
+        "content": [],
+        "usage": {"input_tokens": 3},
+    }
+    events = [event("message_start", message=head)]
+    for index, (block, deltas) in enumerate(blocks):
+        events.append(event("content_block_start", index=index, content_block=block))
+        events += [event("content_block_delta", index=index, delta=delta) for delta in deltas]
+        events.append(event("content_block_stop", index=index))
+    return [
+        *events,
+        event("message_delta", delta={"stop_reason": stop}, usage={"output_tokens": 5}),
+        event("message_stop"),
+    ]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_claude_keeps_its_signed_thoughts_through_googles_library(streamed):
+    thinking = {"type": "thinking", "thinking": "", "signature": ""}
+    pieces = [{"type": "thinking_delta", "thinking": text} for text in ("It ", "rains.")]
+    proof = {"type": "signature_delta", "signature": "ErUB+/sig=="}
+    call = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {}}
+    arguments = [{"type": "input_json_delta", "partial_json": text} for text in ('{"city":', '"Oslo"}')]
+    whole = {**thinking, "thinking": "It rains.", "signature": "ErUB+/sig=="}
+    used = {**call, "input": {"city": "Oslo"}}
+    config = types.GenerateContentConfig(
+        tools=[weather],
+        thinking_config=types.ThinkingConfig(thinking_budget=2000, include_thoughts=True),
+        max_output_tokens=4096,
+    )
+    async with (
+        FakeUpstream() as claude,
+        loopback({"providers": {"anthropic": {"base-url": claude.base_url}}}) as one,
+    ):
+        message = {"id": "m", "type": "message", "role": "assistant", "model": "c", "stop_reason": "tool_use"}
+        message |= {"content": [whole, used], "usage": {"input_tokens": 3, "output_tokens": 5}}
+        done = {**message, "stop_reason": "end_turn", "content": [{"type": "text", "text": "Take a coat."}]}
+        text = ({"type": "text", "text": ""}, [{"type": "text_delta", "text": "Take a coat."}])
+        if streamed:
+            claude.stream(claude_events((thinking, [*pieces, proof]), (call, arguments), stop="tool_use"), end="eof")
+            claude.stream(claude_events(text, stop="end_turn"), end="eof")
+        else:
+            claude.answer(json=message)
+            claude.answer(json=done)
+        async with client_of(one) as client:
+            chat = client.chats.create(model="claude-sonnet-4-5", config=config)
+            if streamed:
+                stream = await chat.send_message_stream("weather?")
+                said = [part async for chunk in stream for part in chunk.candidates[0].content.parts or ()]
+                assert said[-2].text == "Take a coat." or said[-1].text == "Take a coat."
+            else:
+                assert (await chat.send_message("weather?")).text == "Take a coat."
+        body = sent(claude)
+        assert body["thinking"]["type"] == "enabled"
+        assert body["messages"][1]["content"] == [whole, used]
+        assert body["messages"][2]["content"][0]["tool_use_id"] == "toolu_1"
+        assert body["messages"][2]["content"][0]["content"] == "rain in Oslo"
+
+
+async def test_an_operators_own_compatible_server_stays_one():
+    """Beside an address that is not the vendor's there is nothing; and who names a format gets it."""
+    async with FakeUpstream() as upstream:
+        asked = {"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "model": "gemini/gemini-x"}
+        for settings, path in (
+            ({"base-url": upstream.base_url}, "/v1/chat/completions"),
+            ({"base-url": upstream.url, "format": "openai-chat"}, "/v1beta/openai/chat/completions"),
+            ({"base-url": f"{upstream.url}/proxy"}, "/proxy/v1beta/models/gemini-x:generateContent"),
+        ):
+            async with loopback({"providers": {"gemini": settings}}) as one:
+                assert (await one.post(asked, "/v1/messages")).status == 200
+            assert upstream.requests[-1].path == path

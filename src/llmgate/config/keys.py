@@ -89,7 +89,12 @@ _PROVIDER: Final = (
     ("base-url", "text", "", "Its address, with or without version path and trailing slash"),
     ("version-path", "text", "", "The version path of its address where it cannot be deduced; empty for none"),
     ("version", "text", "", "anthropic only: the API version, sent as anthropic-version"),
-    ("format", "text", "openai-chat", "The wire format of a provider that the catalogue does not know"),
+    (
+        "format",
+        "text",
+        "openai-chat",
+        "The wire format of a provider without a row; of another, the one that requests are translated into",
+    ),
     ("secret", "reference", "", "Where its key is kept; without it, the vendor's own environment variable"),
     ("keyless", "switch", "", "Whether it is used without a key"),
     ("models", "list", "", "The models it may be asked for; without it, any"),

@@ -137,7 +137,11 @@ class Assembly:
             raise ConfigError(f"providers.{entry.name}: {failure}") from None
         provider = Provider(
             name=entry.name,
+<<<<<<< HEAD
             row=_with_list(_row_as_configured(entry, row), self._listed.get(entry.name, ())),
+=======
+            row=_row_as_configured(entry, row, base_url),
+>>>>>>> 462d903 (Keep operators' own OpenAI-compatible addresses what they are)
             base_url=base_url,
             secret=entry.secret,
             models=entry.models,
@@ -287,7 +291,7 @@ def _address(entry: ProviderConfig, row: ProviderRow | None) -> str:
     return resolve_base_url(row, entry.base_url, entry.version_path)
 
 
-def _row_as_configured(entry: ProviderConfig, row: ProviderRow | None) -> ProviderRow:
+def _row_as_configured(entry: ProviderConfig, row: ProviderRow | None, base_url: str) -> ProviderRow:
     """The catalogue's row under the operator's settings, or a row made for a provider that no row knows."""
     if row is None:
         return ProviderRow(
@@ -304,6 +308,7 @@ def _row_as_configured(entry: ProviderConfig, row: ProviderRow | None) -> Provid
     if entry.keyless is not None:
         row = attrs.evolve(row, keyless=entry.keyless)
     if entry.format is not None and entry.format not in row.formats:
+<<<<<<< HEAD
         row = attrs.evolve(row, formats={entry.format: "/chat/completions"})
     return row
 
@@ -313,3 +318,13 @@ def _with_list(row: ProviderRow, listed: Sequence[ListedModel]) -> ProviderRow:
     if not listed:
         return row
     return attrs.evolve(row, listed={one.id: one for one in listed})
+=======
+        return attrs.evolve(row, formats={entry.format: "/chat/completions"})
+    place = f"/{(row.base_url or '').rpartition('/')[2]}"
+    formats = row.formats
+    if not base_url.endswith(place):  # there is nothing beside what the operator's address leads to
+        formats = {name: path for name, path in formats.items() if not path.startswith("/../")}
+    if entry.format is not None:  # what the operator names is what requests are translated into
+        formats = {entry.format: formats.get(entry.format, row.formats[entry.format]), **formats}
+    return row if formats is row.formats else attrs.evolve(row, formats=formats)
+>>>>>>> 462d903 (Keep operators' own OpenAI-compatible addresses what they are)

@@ -154,7 +154,7 @@ def without_names(request):
     return attrs.evolve(request, messages=tuple(messages), extra=extra)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(requests)
 def test_requests_survive(request):
     body = FORMAT.encode_request(request)
@@ -173,7 +173,7 @@ def test_the_declared_fields_are_those_that_survive():
     assert every - FORMAT.fields.keys() == {"parallel_tool_calls", "user", "metadata"}
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(responses)
 def test_responses_survive(response):
     body = FORMAT.encode_response(response)
@@ -182,7 +182,7 @@ def test_responses_survive(response):
     assert (outcome.usage, outcome.finish_reason) == (response.usage, response.finish_reason)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(requests, st.data())
 def test_an_edit_is_read_back_and_the_rest_untouched(request, data):
     """patch_request says on bytes what attrs.evolve says on values."""
@@ -255,7 +255,7 @@ hostile = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(hostile, hostile)
 def test_shapes_nobody_expects_are_refused_in_the_declared_way(one, other):
     """Whatever the JSON, the only exceptions are the declared ones, in translations too."""

@@ -127,3 +127,15 @@ async def test_errors_are_googles(error, status, word):
         assert b"secret" not in reply.body
         wrong = await served.ask("/v1beta/models/g:generateContent", b"{}")
         assert json.loads(wrong.body)["error"]["status"] == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize("headers", [{"x_goog_api_key": "k"}, {"x_goog_api_client": "google-genai-sdk/3"}])
+async def test_lists_of_models_are_told_apart_by_headers(headers):
+    async with serving(StandInPipeline()) as served:
+        theirs = json.loads((await served.ask("/v1/models", method="GET", **headers)).body)
+        assert all(one["name"].startswith("models/") for one in theirs["models"])
+        name = theirs["models"][0]["name"]
+        assert json.loads((await served.ask(f"/v1/{name}", method="GET", **headers)).body)["name"] == name
+        assert "data" in json.loads((await served.ask("/v1/models", method="GET")).body)
+        missing = await served.ask("/v1beta/models/no:such:thing", method="GET")
+        assert (missing.status, json.loads(missing.body)["error"]["status"]) == (404, "NOT_FOUND")
