@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from llmgate.catalogue import OPENAI_RELAY_PATHS, default_model_mapping, provider_row, resolve_base_url
+from llmgate.catalogue.relaying import AT_HOST
 from llmgate.config.model import (
     BalanceConfig,
     GatewayConfig,
@@ -137,11 +138,21 @@ class Assembly:
             raise ConfigError(f"providers.{entry.name}: {failure}") from None
         provider = Provider(
             name=entry.name,
-<<<<<<< HEAD
-            row=_with_list(_row_as_configured(entry, row), self._listed.get(entry.name, ())),
-=======
-            row=_row_as_configured(entry, row, base_url),
->>>>>>> 462d903 (Keep operators' own OpenAI-compatible addresses what they are)
+        return attrs.evolve(row, formats={entry.format: "/chat/completions"})
+    place = f"/{(row.base_url or '').rpartition('/')[2]}"
+    formats = row.formats
+    if not base_url.endswith(place):  # whose address leads elsewhere has nothing beside it that the row could know of
+        formats = {name: path for name, path in formats.items() if not path.startswith(AT_HOST)}
+    if entry.format is not None:  # what the operator names is what requests are translated into
+        formats = {entry.format: formats.get(entry.format, row.formats[entry.format]), **formats}
+    return row if formats is row.formats else attrs.evolve(row, formats=formats)
+
+
+def _with_list(row: ProviderRow, listed: Sequence[ListedModel]) -> ProviderRow:
+    """The row with what its provider says it has; a list does not close a row that takes any model."""
+    if not listed:
+        return row
+    return attrs.evolve(row, listed={one.id: one for one in listed})
             base_url=base_url,
             secret=entry.secret,
             models=entry.models,
@@ -308,9 +319,14 @@ def _row_as_configured(entry: ProviderConfig, row: ProviderRow | None, base_url:
     if entry.keyless is not None:
         row = attrs.evolve(row, keyless=entry.keyless)
     if entry.format is not None and entry.format not in row.formats:
-<<<<<<< HEAD
-        row = attrs.evolve(row, formats={entry.format: "/chat/completions"})
-    return row
+        return attrs.evolve(row, formats={entry.format: "/chat/completions"})
+    place = f"/{(row.base_url or '').rpartition('/')[2]}"
+    formats = row.formats
+    if not base_url.endswith(place):  # whose address leads elsewhere has nothing beside it that the row could know of
+        formats = {name: path for name, path in formats.items() if not path.startswith(AT_HOST)}
+    if entry.format is not None:  # what the operator names is what requests are translated into
+        formats = {entry.format: formats.get(entry.format, row.formats[entry.format]), **formats}
+    return row if formats is row.formats else attrs.evolve(row, formats=formats)
 
 
 def _with_list(row: ProviderRow, listed: Sequence[ListedModel]) -> ProviderRow:
@@ -318,13 +334,3 @@ def _with_list(row: ProviderRow, listed: Sequence[ListedModel]) -> ProviderRow:
     if not listed:
         return row
     return attrs.evolve(row, listed={one.id: one for one in listed})
-=======
-        return attrs.evolve(row, formats={entry.format: "/chat/completions"})
-    place = f"/{(row.base_url or '').rpartition('/')[2]}"
-    formats = row.formats
-    if not base_url.endswith(place):  # there is nothing beside what the operator's address leads to
-        formats = {name: path for name, path in formats.items() if not path.startswith("/../")}
-    if entry.format is not None:  # what the operator names is what requests are translated into
-        formats = {entry.format: formats.get(entry.format, row.formats[entry.format]), **formats}
-    return row if formats is row.formats else attrs.evolve(row, formats=formats)
->>>>>>> 462d903 (Keep operators' own OpenAI-compatible addresses what they are)
