@@ -13,8 +13,8 @@ from typing import Final
 __all__ = ["speaks_gemini"]
 
 _THEIRS: Final = re.compile(r"/(?:as/gemini|v1beta|v1beta1|ai/v1beta|router/[^/]+/v1beta)(?:/|$)|/v1/projects/")
-_METHOD: Final = re.compile(
-    r"/models/.+:(?:generateContent|streamGenerateContent|countTokens|embedContent|batchEmbedContents)"
+_METHODS: Final = frozenset(
+    {"generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"}
 )
 _SHARED: Final = re.compile(r"(?:/router/[^/]+|/ai)?(?:/v1)?/models(?:/.+)?")
 _HEADERS: Final = ("x-goog-api-key", "x-goog-api-client")
@@ -29,7 +29,7 @@ def speaks_gemini(path: str, headers: Mapping[str, str]) -> bool:
     """
     if "/models" not in path and not path.startswith(("/v1beta", "/as/gemini")):
         return False  # nearly every request
-    if _THEIRS.match(path) or _METHOD.search(path):
+    if _THEIRS.match(path) or path.rpartition(":")[2] in _METHODS:
         return True
     if _SHARED.fullmatch(path) is None:
         return False

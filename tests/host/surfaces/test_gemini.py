@@ -139,3 +139,17 @@ async def test_lists_of_models_are_told_apart_by_headers(headers):
         assert "data" in json.loads((await served.ask("/v1/models", method="GET")).body)
         missing = await served.ask("/v1beta/models/no:such:thing", method="GET")
         assert (missing.status, json.loads(missing.body)["error"]["status"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("path", ["/v1/models/gpt-4o", "/v1beta/models/:generateContent"])
+async def test_a_model_alone_is_read_and_nothing_else(path):
+    async with serving(StandInPipeline(answered)) as served:
+        reply = await served.ask(path, BODY)
+        assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD")
+        assert not served.pipeline.frames
+
+
+async def test_a_path_full_of_colons_is_found_wanting_at_once():
+    async with serving(StandInPipeline(answered)) as served:
+        reply = await served.ask("/v1beta/models/" + ":" * 12_000 + "/x", BODY)
+        assert reply.status == 404

@@ -24,7 +24,7 @@ from llmgate.host.json_array import JSONArrayFormat
 from llmgate.host.reading import require_json
 from llmgate.spec import Format, GatewayRequest, InvalidRequestError
 
-from .openai import MODEL, MODELS, THREAD_BYTES, model, stream_answer, whole_answer
+from .openai import MODELS, THREAD_BYTES, model, stream_answer, whole_answer
 
 __all__ = ["METHOD", "VERTEX", "call_method", "call_vertex", "routes"]
 
@@ -53,26 +53,21 @@ _READING: Final = ("GET", "HEAD")
 
 def routes() -> Sequence[Route]:
     """The routes of this surface; they stand before those with which they share addresses."""
-    table = [
-        Route(f"{prefix}/models/{{model:path}}:{{method}}", METHOD, name="gemini_method")
-        for prefix in (*PREFIXES, *SHARED, *MOUNTS)
-    ]
-    for prefix in (*PREFIXES, *MOUNTS):
-        table.append(Route(f"{prefix}/models", MODELS, name="models"))
-        table.append(Route(f"{prefix}/models/{{model:path}}", MODEL, name="model"))
+    every = (*PREFIXES, *SHARED, *MOUNTS)
+    table = [Route(f"{prefix}/models/{{model:path}}", METHOD, name="gemini_method") for prefix in every]
+    table += [Route(f"{prefix}/models", MODELS, name="models") for prefix in (*PREFIXES, *MOUNTS)]
     for prefix in PROJECTS:
         place = f"{prefix}/projects/{{project}}/locations/{{location}}/publishers/{{publisher}}"
-        table.append(Route(f"{place}/models/{{model:path}}:{{method}}", VERTEX, name="vertex_method"))
+        table.append(Route(f"{place}/models/{{model:path}}", VERTEX, name="vertex_method"))
     return table
 
 
 async def call_method(call: Call) -> None:
-    """Do what the address says behind the model's name."""
-    name, method = call.params["model"], call.params["method"]
-    if call.method in _READING:  # a name may hold colons: what is asked for is the model
-        call.params = {**call.params, "model": f"{name}:{method}"}
+    """Do what the address says behind the model's name; describe the model where that is only read."""
+    if call.method in _READING:
         await model(call)
         return
+    name, method = _taken_apart(call)
     if method not in _METHODS:
         raise _unknown_method(method, _METHODS)
     await _answer(call, name, method)
@@ -80,7 +75,8 @@ async def call_method(call: Call) -> None:
 
 async def call_vertex(call: Call) -> None:
     """Do what an address of Vertex AI says, for a model of any vendor's."""
-    name, method, publisher = call.params["model"], call.params["method"], call.params["publisher"]
+    name, method = _taken_apart(call)
+    publisher = call.params["publisher"]
     if publisher == "anthropic" and method in _RAW:
         await _answer_raw(call, name, stream=method == _RAW[1])
     elif method in _METHODS:
@@ -136,6 +132,20 @@ async def _serve(call: Call, wire_format: Format, read: Callable[[bytes], Gatewa
                 await call.reply.whole(response.status, headers, response.body)
             else:
                 await whole_answer(call, exchange, request)
+
+
+def _taken_apart(call: Call) -> tuple[str, str]:
+    """The model, whose name may hold colons itself, and what is to be done."""
+    name, colon, method = call.params["model"].rpartition(":")
+    if not (colon and name):
+        raise RefusedError(
+            405,
+            f"{call.method[:32]} is not served at {call.path[:200]}: write what to do behind the model, as in "
+            "models/NAME:generateContent",
+            code="method_not_allowed",
+            headers={"allow": ", ".join(_READING)},
+        )
+    return name, method
 
 
 def _unknown_method(method: str, known: Sequence[str] | Mapping[str, str]) -> RefusedError:
