@@ -138,21 +138,7 @@ class Assembly:
             raise ConfigError(f"providers.{entry.name}: {failure}") from None
         provider = Provider(
             name=entry.name,
-        return attrs.evolve(row, formats={entry.format: "/chat/completions"})
-    place = f"/{(row.base_url or '').rpartition('/')[2]}"
-    formats = row.formats
-    if not base_url.endswith(place):  # whose address leads elsewhere has nothing beside it that the row could know of
-        formats = {name: path for name, path in formats.items() if not path.startswith(AT_HOST)}
-    if entry.format is not None:  # what the operator names is what requests are translated into
-        formats = {entry.format: formats.get(entry.format, row.formats[entry.format]), **formats}
-    return row if formats is row.formats else attrs.evolve(row, formats=formats)
-
-
-def _with_list(row: ProviderRow, listed: Sequence[ListedModel]) -> ProviderRow:
-    """The row with what its provider says it has; a list does not close a row that takes any model."""
-    if not listed:
-        return row
-    return attrs.evolve(row, listed={one.id: one for one in listed})
+            row=_with_list(_row_as_configured(entry, row, base_url), self._listed.get(entry.name, ())),
             base_url=base_url,
             secret=entry.secret,
             models=entry.models,
