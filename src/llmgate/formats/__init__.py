@@ -22,6 +22,8 @@ FORMATS: Final[Mapping[str, str]] = {
     "gemini-count-tokens": "llmgate.formats.gemini_count_tokens:GeminiCountTokensFormat",
     "gemini-embed-content": "llmgate.formats.gemini_embeddings:GeminiEmbedContentFormat",
     "gemini-generate-content": "llmgate.formats.gemini_generate_content:GeminiGenerateContentFormat",
+    "bedrock-anthropic": "llmgate.formats.bedrock_anthropic:BedrockAnthropicFormat",
+    "bedrock-converse": "llmgate.formats.bedrock_converse:BedrockConverseFormat",
     "openai-chat": "llmgate.formats.openai_chat:OpenAIChatFormat",
     "openai-completions": "llmgate.formats.openai_completions:OpenAICompletionsFormat",
     "openai-embeddings": "llmgate.formats.openai_embeddings:OpenAIEmbeddingsFormat",

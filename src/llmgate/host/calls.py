@@ -368,6 +368,9 @@ class Call:
         if self._frame is not None:
             headers += self.provenance(self._frame.exchange)
         headers += error_headers(error)
+        given = {name for name, _ in headers}
+        own = self.wire_format.error_headers(error)
+        headers += [(name.encode(), header_value(text)) for name, text in own.items() if name.encode() not in given]
         if self.body_pending and (b"connection", b"close") not in headers:
             headers.append((b"connection", b"close"))
         await reply.whole(self.wire_format.error_status(error), headers, error_body(error, self.wire_format))

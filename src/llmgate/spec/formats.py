@@ -247,6 +247,10 @@ class Format(ABC):
             raise InvalidRequestError("the model's name cannot be part of an address: write another", param="model")
         return path.replace("{model}", quote(model, safe=""))
 
+    def error_headers(self, error: GatewayError) -> Mapping[str, str]:
+        """Response headers (lower case) that belong to an error in this format, beside its body."""
+        return {}
+
     def error_status(self, error: GatewayError) -> int:
         """The HTTP status of an error in this format."""
         return error.http_status

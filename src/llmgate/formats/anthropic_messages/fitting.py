@@ -68,6 +68,7 @@ _HANDLED: Final = DIALECT | {"max_tokens", "max_completion_tokens", "stream_opti
 _IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _DOCUMENTS: Final = frozenset({"application/pdf", "text/plain"})
 _JSON_ONLY: Final = "Answer with one JSON object and nothing else."
+_BETAS: Final = "anthropic_beta"
 _PERSONAL: Final = re.compile(r"[^@\s]+@[^@\s]+|\+?[\d\s().-]{7,}")
 _TIERS: Final = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
 _NEVER_WITHOUT: Final = "leave it out or choose another model"
@@ -77,7 +78,7 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
     """The request as this format can say it, and what was lost; one that came in this format is left as it is."""
     losses = Losses()
     if request.extra_format == FORMAT:
-        return request, losses
+        return _without_betas(request, losses), losses
     request = leave_out(request, FIELDS, _handled(request), losses)
     changes: dict[str, Any] = {"messages": _messages(request.messages, losses)}
     changes |= _tools(request, facts, losses)
@@ -86,6 +87,14 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
     request = attrs.evolve(request, **changes)
     request = _thinking(request, facts, losses)
     return _sampling(request, facts, losses), losses
+
+
+def _without_betas(request: ChatRequest, losses: Losses) -> ChatRequest:
+    """Bedrock takes in the body what Anthropic takes in a header; a body that goes elsewhere cannot keep it."""
+    if _BETAS not in request.extra:
+        return request
+    losses.report(_BETAS)
+    return attrs.evolve(request, extra={name: value for name, value in request.extra.items() if name != _BETAS})
 
 
 def _handled(request: ChatRequest) -> frozenset[str]:

@@ -1,0 +1,52 @@
+"""The wire format ``bedrock-converse``: Converse and ConverseStream of Amazon Bedrock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from llmgate.formats.chat_format import ChatFormat
+from llmgate.spec import GatewayError, StreamEncoder, StreamReader
+
+from . import errors, fitting, requests, responses
+from .encoder import HEARTBEAT, ConverseStreamEncoder
+from .fitting import FIELDS
+from .parts import FORMAT
+from .stream import ConverseStreamReader
+
+__all__ = ["BedrockConverseFormat"]
+
+
+class BedrockConverseFormat(ChatFormat):
+    """Amazon Bedrock Converse; streams are in AWS's own encoding."""
+
+    name = FORMAT
+    fields = FIELDS
+    addressed = True
+    longest_tool_name = 64
+    stream_media_type = "application/vnd.amazon.eventstream"
+    heartbeat = HEARTBEAT
+    request_id_header = "x-amzn-requestid"
+    request_header_prefixes = ("x-amzn-bedrock-",)
+    response_headers = frozenset({"retry-after", errors.ERROR_TYPE})
+    response_header_prefixes = ("x-amzn-bedrock-",)
+    requests, responses, errors, fitting = requests, responses, errors, fitting
+
+    def address(self, path: str, *, model: str, stream: bool) -> str:
+        """Where a request goes: streams have an address of their own."""
+        return super().address(path, model=model, stream=stream) + ("-stream" if stream else "")
+
+    def error_status(self, error: GatewayError) -> int:
+        """The HTTP status of an error in this format."""
+        return errors.error_status(error)
+
+    def error_headers(self, error: GatewayError) -> Mapping[str, str]:
+        """The class of an error, which clients read there."""
+        return {errors.ERROR_TYPE: errors.type_of(error)}
+
+    def stream_reader(self, *, withhold_usage: bool = False) -> StreamReader:  # noqa: ARG002 - usage always comes
+        """A reader for one stream."""
+        return ConverseStreamReader()
+
+    def stream_encoder(self, *, include_usage: bool = False) -> StreamEncoder:  # noqa: ARG002 - usage always comes
+        """An encoder for one stream."""
+        return ConverseStreamEncoder()
