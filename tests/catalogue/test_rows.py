@@ -42,7 +42,7 @@ SEED = {
 CHAT = {
     "openai", "anthropic", "gemini", "together", "openrouter", "fireworks", "azure", "groq", "deepinfra", "anyscale",
     "lemonfox", "perplexity", "mistral", "deepseek", "xai", "nebius", "novita", "avian", "cohere", "cerebras",
-    "sambanova", "hyperbolic", "cloudflare-workers-ai", "ollama", "vllm", "llama-cpp", "lm-studio", "echo",
+    "sambanova", "hyperbolic", "cloudflare-workers-ai", "ollama", "vllm", "llama-cpp", "lm-studio", "echo", "bedrock",
 }  # fmt: skip
 EMBEDDINGS = {
     "openai", "gemini", "together", "openrouter", "fireworks", "azure", "deepinfra", "mistral", "nebius", "novita",
@@ -63,8 +63,13 @@ FORMAT_PATHS = {
     "openai-transcriptions": "/audio/transcriptions",
     "openai-translations": "/audio/translations",
     "openai-moderations": "/moderations",
+    "bedrock-converse": "/model/{model}/converse",
+    "bedrock-anthropic": "/model/{model}/invoke",
 }
-RELAY_ONLY = {"vertex", "bedrock", "cloudflare-ai-gateway", "qstash", "firecrawl"}
+OTHER_CHATS = {"bedrock"}
+"""Rows whose only chat formats are the vendor's own."""
+
+RELAY_ONLY = {"vertex", "cloudflare-ai-gateway", "qstash", "firecrawl"}
 ROWS = list(provider_rows().values())
 
 
@@ -131,7 +136,7 @@ def test_a_relay_only_row_speaks_no_format_and_every_other_speaks_chat(row: Prov
     else:
         spoken = {name: path for name, path in row.formats.items() if name.startswith("openai-")}
         assert spoken == {name: FORMAT_PATHS[name] for name in spoken}
-        assert "openai-chat" in spoken
+        assert "openai-chat" in spoken or row.name in OTHER_CHATS
         assert ("openai-embeddings" in row.formats) is (row.name in EMBEDDINGS)
         assert ("openai-completions" in row.formats) is (row.name in COMPLETIONS)
 

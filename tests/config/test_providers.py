@@ -8,7 +8,10 @@ from config.fakes import STAGES, Loader
 from llmgate.catalogue import RESERVED_NAMES, provider_rows
 from llmgate.spec import SecretRef, Timeouts
 
-SPOKEN = "anthropic-messages, cohere-chat, gemini-generate-content, ollama-chat, openai-chat"
+SPOKEN = (
+    "anthropic-messages, bedrock-anthropic, bedrock-converse, cohere-chat, gemini-generate-content, ollama-chat, "
+    "openai-chat"
+)
 NO_ADDRESS = (
     "provider 'azure': azure has no address that all customers share: set its base-url, "
     "https://{resource}.openai.azure.com/openai/v1"

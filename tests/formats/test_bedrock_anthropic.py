@@ -11,7 +11,7 @@ from botocore.exceptions import EventStreamError
 
 from llmgate.codecs.eventstream import encode_message
 from llmgate.formats import get_format, read_request
-from llmgate.formats.bedrock_anthropic.requests import VERSION, is_anthropic
+from llmgate.formats.bedrock_anthropic.requests import VERSION
 from llmgate.formats.bedrock_anthropic.stream import InvokeStreamEncoder, InvokeStreamReader
 from llmgate.spec import ErrorDetail, GatewayChunk, InvalidRequestError, ProviderProtocolError, RateLimitError
 
@@ -47,10 +47,10 @@ def chunk(value: object) -> bytes:
 STREAM = b"".join(map(chunk, EVENTS))
 
 
-def test_a_body_is_told_by_its_version() -> None:
-    assert is_anthropic(json.dumps(BODY).encode())
-    assert not is_anthropic(b'{"prompt": "x"}')
-    assert not is_anthropic(b"nonsense")
+def test_a_body_of_another_makers_model_is_refused_with_what_to_do() -> None:
+    body = json.dumps({"inputText": "x", "messages": []}).encode()
+    with pytest.raises(InvalidRequestError, match="call Converse, or the direct relay"):
+        FORMAT.peek(body)
 
 
 def test_a_request_is_one_of_anthropics_with_the_model_of_the_address() -> None:
@@ -90,7 +90,7 @@ def test_an_edit_changes_its_place_and_no_other_byte() -> None:
     assert edited == {**BODY, "temperature": 0.5}
 
 
-@pytest.mark.parametrize("body", [b"[]", b'{"messages": 1}', b"{"])
+@pytest.mark.parametrize("body", [b"[]", b'{"anthropic_version": "v", "messages": 1}', b"{"])
 def test_what_is_no_request_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequestError):
         FORMAT.peek(body)

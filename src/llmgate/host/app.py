@@ -21,7 +21,19 @@ from .endpoints import CALL_KEY, Endpoint
 from .errors import ClientLeftError, RefusedError
 from .guard import Guard, authenticates
 from .nearest import nearest_address
-from .surfaces import anthropic, cohere, deployments, files, gemini, media, ollama, openai, operations, passthrough
+from .surfaces import (
+    anthropic,
+    bedrock,
+    cohere,
+    deployments,
+    files,
+    gemini,
+    media,
+    ollama,
+    openai,
+    operations,
+    passthrough,
+)
 
 if TYPE_CHECKING:
     from llmgate.pipeline import Pipeline
@@ -53,6 +65,7 @@ def create_app(pipeline: Pipeline, *, owns_pipeline: bool = True, server: Server
         *anthropic.routes(),
         *ollama.routes(),
         *cohere.routes(),
+        *bedrock.routes(),
         *operations.routes(),
     ]
     exact = {route.path: route.endpoint for route in routes if "{" not in route.path}

@@ -18,8 +18,8 @@ from llmgate.formats import get_format
 from llmgate.spec import Exchange, Format, GatewayClosedError, GatewayError, Operation, Principal
 
 from .credentials import gather
+from .dialects import dialect_of
 from .errors import INTERNAL_ERROR, ClientLeftError, error_body, error_headers
-from .google import speaks_gemini
 from .guard import Guard
 from .headers import JSON_HEADERS, Headers, header_value, valid_request_id
 from .mailbox import Mailbox
@@ -40,14 +40,6 @@ PRINCIPAL_KEY: Final = "llmgate.principal"
 CLIENT_LEFT: Final = 499
 """What the access log shows for a client that left before it was answered; no client ever sees it."""
 
-MESSAGES: Final = ("/messages", "/messages/count_tokens")
-"""How addresses end that belong to Anthropic's format whatever its client sends."""
-
-VENDORS: Final = {"cohere": "cohere-chat", "ollama": "ollama-chat"}
-"""Mounts of surfaces below ``/as``, and the format of each."""
-
-OWN_PLACES: Final = {"/api/": "ollama-chat", "/v2/chat": "cohere-chat"}
-"""How addresses begin, at the root or below a router, that belong to one vendor's format."""
 
 SETTLE_SECONDS: Final = 2.0
 """How long requests that a shutdown has cut may take to say so to their clients."""
@@ -200,12 +192,8 @@ class Call:
     def take_headers(self, headers: Mapping[str, str]) -> None:
         """Keep the request's headers once they are found harmless."""
         self.headers = headers
-        if (vendors := _format_of(self.path)) is not None:
-            self.wire_format = get_format(vendors)
-        elif "anthropic-version" in headers or self.path.endswith(MESSAGES) or self.path.startswith("/as/anthropic/"):
-            self.wire_format = get_format("anthropic-messages")  # errors before the endpoint are in its shape too
-        elif speaks_gemini(self.path, headers):
-            self.wire_format, self._from_google = get_format("gemini-generate-content"), True
+        dialect = dialect_of(self.path, headers)
+        self.wire_format, self._from_google = get_format(dialect), dialect == "gemini-generate-content"
         self.body_pending = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
     @property
@@ -395,16 +383,6 @@ class Call:
         if not self.stop(Stop.STUCK) and self.stopped is None and self._main is not None:
             self.stopped = Stop.STUCK
             self._main.cancel()
-
-
-def _format_of(path: str) -> str | None:
-    """The format to which an address belongs whatever its client sends; None where that has to be told otherwise."""
-    below = path.removeprefix("/as/")
-    if below != path and below.partition("/")[0] in VENDORS:
-        return VENDORS[below.partition("/")[0]]
-    if path.startswith("/router/"):
-        path = "/" + path[len("/router/") :].partition("/")[2]
-    return next((name for start, name in OWN_PLACES.items() if path.startswith(start)), None)
 
 
 def _raw_path(scope: Scope) -> str:

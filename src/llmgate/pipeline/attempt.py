@@ -147,8 +147,9 @@ def _translated(response: GatewayResponse, client_format: Format, tried: Try) ->
     chat = restored_response(response.chat, tried.tool_names) if tried.tool_names else response.chat
     if chat.created is None:  # formats that tell no time are read where no clock is
         chat = attrs.evolve(chat, created=int(tried.call.now))
-    if not chat.model:  # nor do all of them name the model
-        chat = attrs.evolve(chat, model=tried.call.deployment.model)
+    if not (chat.id and chat.model):  # and one that tells neither id nor model has both beside the answer
+        found = tried.attempt.provider_request_id or ""
+        chat = attrs.evolve(chat, id=chat.id or found, model=chat.model or tried.call.deployment.model)
     return attrs.evolve(
         response,
         format=client_format.name,
@@ -169,7 +170,8 @@ def read_error(tried: Try, response: ProviderResponse) -> ProviderError:
 def note_head(attempt: Attempt, status: int, headers: Mapping[str, str]) -> None:
     """Keep what the head of an answer tells."""
     attempt.status = status
-    attempt.provider_request_id = headers.get("x-request-id") or headers.get("request-id")
+    names = ("x-request-id", "request-id", "x-amzn-requestid")
+    attempt.provider_request_id = next((headers[name] for name in names if headers.get(name)), None)
 
 
 def say(

@@ -211,7 +211,7 @@ class GatewayStream:
         encoder = self._format.stream_encoder(include_usage=self._request.include_usage)
         relay = self._source.relay
         if not relay:  # formats that tell no time are read where no clock is
-            encoder.encode(GatewayChunk(created=int(self._frame.clock.now())))
+            encoder.encode(self._beside())
         attempts = self._frame.exchange.attempts
         async for chunk in self.chunks():
             if not relay and chunk.choices and chunk.model is None and attempts:  # nor do all formats name the model
@@ -222,6 +222,18 @@ class GatewayStream:
         end = GatewayChunk(final=True, raw=self._source.terminal if relay else b"")
         yield encoder.passed(end) + end.raw if end.raw else encoder.encode(end)
         await self.finish()
+
+    def _beside(self) -> GatewayChunk:
+        """What formats are not told by the stream itself: the time, and an id and a model where it tells none."""
+        created, outcome = int(self._frame.clock.now()), self.outcome
+        last = self._frame.exchange.attempts[-1] if self._frame.exchange.attempts else None
+        if last is None or (outcome.response_id and outcome.model):
+            return GatewayChunk(created=created)
+        return GatewayChunk(
+            id=outcome.response_id or last.provider_request_id,
+            model=outcome.model or last.deployment.model,
+            created=created,
+        )
 
     async def _seal(self) -> None:
         await self._frame.seal()

@@ -14,7 +14,7 @@ from llmgate.codecs.jsons import REMOVE, JSONError, TopLevel, top
 from llmgate.formats.anthropic_messages import requests as messages
 from llmgate.spec import UNKNOWN_MODEL, ChatRequest, InvalidRequestError, ModelFacts, RequestHead
 
-__all__ = ["VERSION", "decode_request", "encode_request", "is_anthropic", "patch_request", "peek"]
+__all__ = ["VERSION", "decode_request", "encode_request", "patch_request", "peek"]
 
 VERSION: Final = "bedrock-2023-05-31"
 
@@ -24,14 +24,6 @@ _ANY: Final = "model"
 """Stands for the model where a body must name one to be read; the address says which it is."""
 
 
-def is_anthropic(body: bytes) -> bool:
-    """Whether a body of InvokeModel is for one of Anthropic's models: only those name the version of their API."""
-    try:
-        return top(body).has(_VERSION_FIELD)
-    except JSONError:
-        return False
-
-
 def peek(body: bytes) -> RequestHead:
     """What one pass over the top level tells; the model and streaming are told by the address.
 
@@ -39,6 +31,12 @@ def peek(body: bytes) -> RequestHead:
         InvalidRequestError: the body is not a request in this format.
     """
     read = _top(body)
+    if not isinstance(read.get(_VERSION_FIELD), str):
+        raise InvalidRequestError(
+            f"{_VERSION_FIELD} must be a string such as {VERSION}: of the bodies that models take in their makers' own "
+            "words only Anthropic's are understood here; call Converse, or the direct relay below /bedrock",
+            param=_VERSION_FIELD,
+        )
     if not isinstance(read.get("messages"), list):
         raise InvalidRequestError("messages must be an array of messages", param="messages")
     metadata = read.get("metadata")

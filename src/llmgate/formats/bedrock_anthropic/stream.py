@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 import attrs
 
 from llmgate.codecs.eventstream import MAX_MESSAGE_BYTES, MessageSplitter, decode_message
-from llmgate.codecs.jsons import JSONError, loads
+from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.codecs.sse import EventSplitter, encode_event as encode_sse, event_data
 from llmgate.formats.anthropic_messages.encoder import MessageStreamEncoder
 from llmgate.formats.anthropic_messages.stream import MessageStreamReader
@@ -50,7 +50,14 @@ class InvokeStreamReader(MessageStreamReader):
         read = super()._read(encode_sse(data))
         if self.outcome.complete:
             self._note_terminal(raw)
+        self._reword_error()
         return read
+
+    def _reword_error(self) -> None:
+        """What Anthropic's clients are shown of an error is not what AWS's are."""
+        error = self.outcome.error
+        if error is not None:
+            self.outcome.error = attrs.evolve(error, body=dumps({"message": error.message}))
 
     def _is_plain(self, raw: bytes) -> bool:  # noqa: ARG002 - what an event is stands inside its base64
         return False

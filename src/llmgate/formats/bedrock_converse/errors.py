@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
+from llmgate.formats.openai_chat.errors import decode_error as decode_any
 from llmgate.spec import ErrorDetail, GatewayError
 
 __all__ = ["ERROR_TYPE", "decode_error", "detail_of", "encode_error", "error_status", "type_of"]
@@ -60,7 +61,7 @@ _IN_STREAMS: Final = frozenset(
 
 
 def decode_error(headers: Mapping[str, str], body: bytes) -> ErrorDetail | None:
-    """What an error body says; None when it is not an error body (HTML, empty, garbage)."""
+    """What an error body says, that of a proxy in front of the service included; None when it is no error body."""
     try:
         value = loads(body)
     except JSONError:
@@ -68,7 +69,8 @@ def decode_error(headers: Mapping[str, str], body: bytes) -> ErrorDetail | None:
     if not isinstance(value, dict):
         return None
     named = headers.get(ERROR_TYPE) or value.get("__type") or value.get("code")
-    return detail_of(value, named if isinstance(named, str) else "")
+    detail = detail_of(value, named if isinstance(named, str) else "")
+    return detail if detail is not None else decode_any(headers, body)
 
 
 def detail_of(value: Mapping[str, Any], named: str) -> ErrorDetail | None:

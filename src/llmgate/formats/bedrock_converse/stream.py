@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
+import attrs
+
 from llmgate.codecs.eventstream import MAX_MESSAGE_BYTES, HeaderValue, MessageSplitter, decode_message, message_headers
 from llmgate.codecs.jsons import JSONError, loads
 from llmgate.formats.reading import FrameReader
@@ -129,4 +131,5 @@ def exception_in(headers: Mapping[str, HeaderValue], payload: bytes) -> ErrorDet
     except JSONError:
         value = None
     named = str(headers.get(":exception-type", ""))
-    return detail_of(value if isinstance(value, dict) else {}, named) or ErrorDetail("the provider sent an error")
+    detail = detail_of(value if isinstance(value, dict) else {}, named) or ErrorDetail("the provider sent an error")
+    return attrs.evolve(detail, body=payload) if isinstance(value, dict) and "message" in value else detail

@@ -81,23 +81,38 @@ async def embeddings(call: Call) -> None:
     await answer(call)
 
 
-async def answer(call: Call, *, surface: str = SURFACE, provider: str | None = None) -> None:
+async def answer(
+    call: Call,
+    *,
+    surface: str = SURFACE,
+    provider: str | None = None,
+    model: str | None = None,
+    stream: bool | None = None,
+    declared: bool = True,
+) -> None:
     """Answer a request in the call's wire format.
 
     Args:
         call: The request.
         surface: Which door it came through, for the record.
         provider: The only provider that may serve it, where the address names one.
+        model: The model, where the address names it.
+        stream: Whether a streamed answer is wanted, where the address says so.
+        declared: Whether the body must be declared to be JSON; where clients declare nothing, no page of another site
+            may have sent it all the same.
     """
     async with call.exchange(call.wire_format.operation, surface) as exchange:
         with call:
-            require_json(call.headers)
+            if declared:
+                require_json(call.headers)
+            else:
+                call.desk.guard.keep_simple_requests_out(call.method, call.headers)
             body = await call.read()
             call.watch()
             if len(body) < THREAD_BYTES:
-                request = _request(call, body)
+                request = _request(call, body, model, stream)
             else:
-                request = await asyncio.to_thread(_request, call, body)
+                request = await asyncio.to_thread(_request, call, body, model, stream)
             if provider is not None:
                 request = attrs.evolve(request, model=f"{provider}/{request.model}")
             if request.stream:
@@ -123,11 +138,13 @@ async def model(call: Call) -> None:
     raise ModelNotFoundError(f"the model {wanted[:200]!r} does not exist: see the list of models", param="model")
 
 
-def _request(call: Call, body: bytes) -> GatewayRequest:
+def _request(call: Call, body: bytes, model: str | None, stream: bool | None) -> GatewayRequest:
     deployment = call.params.get("deployment")
     if deployment is not None:
         body = with_model(body, deployment)
-    return read_request(call.wire_format, body, router=call.params.get("router"), headers=call.headers)
+    return read_request(
+        call.wire_format, body, model=model, stream=stream, router=call.params.get("router"), headers=call.headers
+    )
 
 
 def with_model(body: bytes, model: str) -> bytes:
