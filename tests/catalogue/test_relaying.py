@@ -10,7 +10,7 @@ from hypothesis import example, given, settings, strategies as st
 from yarl import URL
 
 from llmgate.catalogue import OPENAI_RELAY_PATHS, provider_row, provider_rows, resolve_base_url
-from llmgate.catalogue.relaying import format_path, map_path, model_in_path, without_credentials
+from llmgate.catalogue.relaying import map_path, model_in_path, mount_of, without_credentials
 from llmgate.spec import Provider, ProviderRow
 
 ROWS = [row for row in provider_rows().values() if row.base_url]
@@ -41,7 +41,7 @@ def provider(name: str, base_url: str | None = None) -> Provider:
 )
 def test_a_format_stands_below_the_address_or_at_the_host(name, base_url, wire_format, path) -> None:
     one = provider(name, base_url)
-    assert format_path(one, wire_format) == path
+    assert attrs.evolve(one, mount=mount_of(one)).path_of(wire_format) == path
     if path is not None:
         mount = {"http://proxy/llm/v1": "/llm", "https://proxy/co/compatibility/v1": "/co"}.get(base_url or "", "")
         found = map_path(one, "POST", path.removeprefix(f"{mount}/"))
@@ -312,6 +312,6 @@ def test_the_model_that_a_path_names(method: str, path: str, model: str | None) 
 )
 def test_where_a_format_is_spoken(name: str, base_url: str | None, wire_format: str, path: str | None) -> None:
     found = provider(name, base_url)
-    assert format_path(found, wire_format) == path
+    assert attrs.evolve(found, mount=mount_of(found)).path_of(wire_format) == path
     if path is not None:
         assert map_path(found, "POST", path.removeprefix("/mine").removeprefix("/")).format == wire_format

@@ -15,11 +15,11 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from llmgate.spec import Provider, ProviderRow
+from llmgate.spec import AT_HOST, Provider, ProviderRow
 
 from .addresses import VERSION, begins, own_path
 
-__all__ = ["AT_HOST", "RelayPath", "format_path", "map_path", "model_in_path", "without_credentials"]
+__all__ = ["RelayPath", "map_path", "model_in_path", "mount_of", "without_credentials"]
 
 _SEGMENT: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%[0-9A-Fa-f]{2})+", re.ASCII)
 _QUERY: Final = re.compile(r"[!\"$-\[\]-~]*", re.ASCII)
@@ -29,9 +29,6 @@ _UNSAFE: Final = frozenset("/\\%?#;")
 _CREDENTIALS: Final = frozenset({"access_token", "api-key", "api_key", "apikey", "auth_token", "key", "x-api-key"})
 """Names of query parameters that carry a credential; the gateway brings its own, in a header."""
 _READING: Final = frozenset({"GET", "HEAD"})
-
-AT_HOST: Final = "host:"
-"""What the path of a format begins with that stands at the provider's host and not below its address."""
 
 
 @attrs.frozen
@@ -97,12 +94,9 @@ def model_in_path(method: str, path: str) -> str | None:
     return None
 
 
-def format_path(provider: Provider, wire_format: str) -> str | None:
-    """The path at the provider's host where it speaks a wire format; None where it does not."""
-    own = provider.row.formats.get(wire_format)
-    if own is None or not own.startswith(AT_HOST):
-        return None if own is None else urlsplit(provider.base_url).path + own
-    return _path_of(_Place.of(provider), own)
+def mount_of(provider: Provider) -> str:
+    """Where the vendor's own paths begin at the provider's host: ``""`` at the vendor, a path behind a proxy."""
+    return "".join(f"/{segment}" for segment in _Place.of(provider).mount)
 
 
 def _path_of(place: _Place, own: str) -> str:

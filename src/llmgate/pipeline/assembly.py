@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from llmgate.catalogue import OPENAI_RELAY_PATHS, default_model_mapping, provider_row, resolve_base_url
-from llmgate.catalogue.relaying import AT_HOST
+from llmgate.catalogue.relaying import mount_of
 from llmgate.config.model import (
     BalanceConfig,
     GatewayConfig,
@@ -20,6 +20,7 @@ from llmgate.config.model import (
     StageConfig,
 )
 from llmgate.spec import (
+    AT_HOST,
     ConfigError,
     CredentialHeader,
     Interceptor,
@@ -146,6 +147,7 @@ class Assembly:
             timeouts=entry.timeouts or self._config.timeouts,
             passthrough=entry.passthrough,
         )
+        provider = attrs.evolve(provider, mount=mount_of(provider))
         placed = self._place("providers", entry.adapter)
         adapter = cast("ProviderAdapter[Any]", placed.stage)
         transport = self._inheritance.transport(adapter)

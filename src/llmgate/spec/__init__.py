@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .auth import AuthProvider
 from .clock import Clock, SystemClock
-from .deployments import CredentialHeader, Deployment, Provider, ProviderRow, Timeouts
+from .deployments import AT_HOST, CredentialHeader, Deployment, Provider, ProviderRow, Timeouts
 from .errors import (
     AuthenticationError,
     BudgetExceededError,
@@ -74,6 +74,7 @@ from .uploads import HeldUpload, Upload
 from .usage import Usage
 
 __all__ = [
+    "AT_HOST",
     "EDITABLE_FIELDS",
     "KINDS",
     "UNKNOWN_MODEL",

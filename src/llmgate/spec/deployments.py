@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
+from urllib.parse import urlsplit
 
 import attrs
 
 from .identity import SecretRef
 from .models import UNKNOWN_MODEL, ListedModel, ModelFacts
 
-__all__ = ["CredentialHeader", "Deployment", "Provider", "ProviderRow", "Timeouts"]
+__all__ = ["AT_HOST", "CredentialHeader", "Deployment", "Provider", "ProviderRow", "Timeouts"]
+
+
+AT_HOST: Final = "host:"
+"""What the path of a format begins with that stands at the provider's host and not below its address."""
 
 
 @attrs.frozen
@@ -111,6 +117,7 @@ class Provider:
         headers: More headers that the operator wants sent.
         timeouts: How long to wait for it.
         passthrough: Whether the direct relay may call every path of the provider, not only those for inference.
+        mount: Where the vendor's own paths begin at the host: ``""`` at the vendor itself, a path behind a proxy.
     """
 
     name: str
@@ -121,6 +128,16 @@ class Provider:
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     timeouts: Timeouts = Timeouts()
     passthrough: bool = False
+    mount: str = ""
+
+    def path_of(self, wire_format: str) -> str | None:
+        """The path at the provider's host where it speaks a wire format; None where it does not."""
+        own = self.row.formats.get(wire_format)
+        if own is None:
+            return None
+        if own.startswith(AT_HOST):
+            return self.mount + own.removeprefix(AT_HOST)
+        return urlsplit(self.base_url).path + own
 
 
 @attrs.frozen

@@ -8,8 +8,8 @@ from pathlib import Path
 import attrs
 import pytest
 
+from llmgate.formats.adapter import FormatAdapter
 from llmgate.spec import GatewayResponse, InvalidRequestError, ProviderError
-from llmgate.stages.providers.openai.adapter import FormatAdapter
 from llmgate.testing.conformance.providers import ProviderConformance
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "openai"

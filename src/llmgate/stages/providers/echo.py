@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 import attrs
 
 from llmgate.codecs.jsons import dumps
+from llmgate.formats.adapter import FormatAdapter
 from llmgate.formats.openai_chat import OpenAIChatFormat
 from llmgate.spec import (
     ChatChoice,
@@ -39,8 +40,6 @@ from llmgate.spec import (
     Transport,
     Usage,
 )
-
-from .openai.adapter import FormatAdapter
 
 __all__ = ["EchoAdapter", "EchoConfig", "EchoOptions", "EchoStream", "EchoTransport"]
 

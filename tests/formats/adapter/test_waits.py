@@ -5,8 +5,8 @@ import math
 import pytest
 from hypothesis import given, strategies as st
 
+from llmgate.formats.adapter.waits import wait_asked_for
 from llmgate.spec import ErrorDetail
-from llmgate.stages.providers.openai.waits import wait_asked_for
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 

@@ -5,6 +5,12 @@ import json
 import pytest
 
 from llmgate.formats import get_format
+from llmgate.formats.adapter.errors import (
+    NOT_AT_THE_SAME_PLACE,
+    error_inside_success,
+    parse_error,
+    shown_headers,
+)
 from llmgate.spec import (
     AttemptCall,
     Deployment,
@@ -19,12 +25,6 @@ from llmgate.spec import (
     RelayBody,
     Secret,
     SecretRef,
-)
-from llmgate.stages.providers.openai.errors import (
-    NOT_AT_THE_SAME_PLACE,
-    error_inside_success,
-    parse_error,
-    shown_headers,
 )
 
 KEY = "sk-live/with\"odd'signs"

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from llmgate.catalogue.relaying import format_path
 from llmgate.spec import (
     AttemptCall,
     ConfigError,
@@ -23,11 +22,15 @@ from llmgate.spec import (
 __all__ = ["build_request", "origin_of"]
 
 
-def build_request(call: AttemptCall) -> ProviderRequest:
+def build_request(call: AttemptCall, credential: Mapping[str, str] | None = None) -> ProviderRequest:
     """The HTTP request for a call; the same call gives the same bytes.
 
     The row's headers are defaults that the client's own, allowed by the format, replace (a vendor's API version belongs
     with the body that was written for it); nothing replaces what the operator or the gateway itself sends.
+
+    Args:
+        call: What is asked.
+        credential: Headers that present the credential in a way of the adapter's own; None for the row's.
 
     Raises:
         NoDeploymentError: the provider needs a credential and none was found, or it cannot be sent.
@@ -35,12 +38,13 @@ def build_request(call: AttemptCall) -> ProviderRequest:
         InvalidRequestError: the format has no counterpart for something that changes the meaning.
     """
     if call.relay is not None:
-        return _build_relay(call, call.relay)
+        return _build_relay(call, call.relay, credential)
     provider = call.deployment.provider
-    path = format_path(provider, call.format.name)
+    path = provider.path_of(call.format.name)
     upload = call.body.upload if isinstance(call.body, RelayBody) else None
     if path is None:
         raise ConfigError(f"provider {provider.name!r} does not speak {call.format.name}: choose a format of its row")
+    native = None if _is_openais(call.format.name) else provider.row.relay_credential
     return ProviderRequest(
         method="POST",
         url=origin_of(provider.base_url) + call.format.address(path, model=call.deployment.model, stream=call.stream),
@@ -50,9 +54,7 @@ def build_request(call: AttemptCall) -> ProviderRequest:
             **_lower(provider.headers),
             "content-type": call.format.media_type if upload is None else upload.media_type,
             "accept": call.format.stream_media_type if call.stream else call.format.media_type,
-            **_credential(
-                provider, call.secret, None if _is_openais(call.format.name) else provider.row.relay_credential
-            ),
+            **(_credential(provider, call.secret, native) if credential is None else credential),
         },
         body=_body(call) if upload is None else None,
         upload=upload,
@@ -63,7 +65,7 @@ def build_request(call: AttemptCall) -> ProviderRequest:
     )
 
 
-def _build_relay(call: AttemptCall, target: RelayTarget) -> ProviderRequest:
+def _build_relay(call: AttemptCall, target: RelayTarget, credential: Mapping[str, str] | None) -> ProviderRequest:
     """A request that goes up as it came, but for the credential and the headers of the row and the operator."""
     provider = call.deployment.provider
     origin = origin_of(provider.base_url)
@@ -76,7 +78,7 @@ def _build_relay(call: AttemptCall, target: RelayTarget) -> ProviderRequest:
             **_lower(provider.row.headers),
             **call.headers,
             **_lower(provider.headers),
-            **_credential(provider, call.secret, native),
+            **(_credential(provider, call.secret, native) if credential is None else credential),
         },
         body=call.body.data or None,
         upload=call.body.upload,
@@ -90,7 +92,7 @@ def _build_relay(call: AttemptCall, target: RelayTarget) -> ProviderRequest:
 def _is_native(provider: Provider, target: RelayTarget) -> bool:
     """Whether a path is none of the OpenAI-compatible ones below the provider's address."""
     path = target.path.partition("?")[0]
-    return path not in {format_path(provider, name) for name in provider.row.formats if _is_openais(name)}
+    return path not in {provider.path_of(name) for name in provider.row.formats if _is_openais(name)}
 
 
 def _is_openais(wire_format: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from http.client import responses
 from typing import Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
@@ -36,6 +35,15 @@ _CREDENTIAL_CODES: Final = frozenset({"API_KEY_INVALID", "invalid_api_key"})
 """Codes by which some vendors refuse a credential with 400."""
 
 _QUOTA_CODES: Final = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_PHRASES: Final[Mapping[int, str]] = {
+    400: "bad request", 401: "unauthorized", 402: "payment required", 403: "forbidden", 404: "not found",
+    405: "method not allowed", 408: "request timeout", 409: "conflict", 410: "gone", 413: "content too large",
+    415: "unsupported media type", 422: "unprocessable content", 424: "failed dependency", 425: "too early",
+    429: "too many requests", 500: "internal server error", 501: "not implemented", 502: "bad gateway",
+    503: "service unavailable", 504: "gateway timeout",
+}  # fmt: skip
+"""What statuses are called (RFC 9110, section 15)."""
+
 _CODE: Final = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 _CONTROL: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _EXCERPT: Final = 300
@@ -116,7 +124,7 @@ def _excerpt(call: AttemptCall, status: int, detail: ErrorDetail | None, respons
     if text:
         return text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "…"
     body = "a body that is no JSON error" if response.body else "an empty body"
-    return f"{responses.get(status, 'no known status').lower()}, with {body}"
+    return f"{_PHRASES.get(status, 'no known status')}, with {body}"
 
 
 def _clean(call: AttemptCall, text: str) -> str:

@@ -6,6 +6,7 @@ import attrs
 import pytest
 
 from llmgate.formats import get_format
+from llmgate.formats.adapter.requests import build_request, origin_of
 from llmgate.spec import (
     AttemptCall,
     ChatRequest,
@@ -25,7 +26,6 @@ from llmgate.spec import (
     Text,
     Timeouts,
 )
-from llmgate.stages.providers.openai.requests import build_request, origin_of
 
 ROW = ProviderRow(
     "acme", "Acme", "https://api.acme.example/v1", {"openai-chat": "/chat/completions"}, key_variables=("ACME_API_KEY",)
