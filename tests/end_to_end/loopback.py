@@ -195,6 +195,7 @@ async def loopback(
     plugins: Sequence[object] = (),
     clock: Clock | None = None,
     send_buffer: int | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Loopback]:
     """Serve a configuration for the length of a test; every provider's key is ``secret-of-NAME``.
 
@@ -202,13 +203,14 @@ async def loopback(
         settings: The configuration.
         plugins: What it uses.
         clock: Time and chance; None for the real ones.
+        environment: More variables than those of the keys.
         send_buffer: Bytes that the kernel keeps for each client; None for as many as it likes (megabytes).
     """
-    environment = {f"{name.upper()}_API_KEY": f"secret-of-{name}" for name in settings["providers"]}
+    keys = {f"{name.upper()}_API_KEY": f"secret-of-{name}" for name in settings["providers"]}
     settings = {**settings, "loggers": [{"use": "keeping"}]}
     records: list[Record] = []
     plugins = [keeping(records), *plugins]
-    pipeline = Pipeline.from_config(settings, environment=environment, plugins=plugins, clock=clock)
+    pipeline = Pipeline.from_config(settings, environment={**keys, **(environment or {})}, plugins=plugins, clock=clock)
     (listening,) = bind("127.0.0.1", 0)
     if send_buffer is not None:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)

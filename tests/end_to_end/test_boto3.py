@@ -15,6 +15,9 @@ import botocore
 import botocore.config
 import openai
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, EventStreamError
 
 from end_to_end.loopback import loopback
@@ -396,3 +399,39 @@ async def test_the_anthropic_sdk_on_a_model_of_bedrock(both: Any) -> None:
     sent = json.loads(aws.requests[0].body)
     assert sent["system"] == [{"text": "s"}, {"cachePoint": {"type": "default"}}]
     assert sent["additionalModelRequestFields"] == {"thinking": {"type": "enabled", "budget_tokens": 2000}}
+
+
+async def test_requests_are_signed_with_aws_keys_where_the_plugin_is_used() -> None:
+    keys = {"AWS_ACCESS_KEY": "AKIDOFTHEGATEWAY", "AWS_SECRET_KEY": "a-secret-of-the-gateway"}
+    async with FakeUpstream() as aws:
+        settings = {
+            "secrets": {"aws": {"use": "aws-credentials"}},
+            "providers": {
+                "bedrock": {
+                    "use": "bedrock-sigv4",
+                    "base-url": aws.url,
+                    "version-path": "",
+                    "region": "eu-west-1",
+                    "secret": "aws:default",
+                }
+            },
+        }
+        aws.answer(200, json=ANSWER)
+        aws.stream([TEXT], end="eof", headers=HEADS)
+        async with loopback(settings, environment=keys) as one:
+            await ask(client_of(one), "converse", modelId=ARN, messages=MESSAGES)
+            await ask_stream(client_of(one), "converse_stream", modelId=CLAUDE, messages=MESSAGES)
+        for received in aws.requests:
+            assert _is_signed_by(received, aws.url, *keys.values())
+
+
+def _is_signed_by(received: Any, url: str, access_key: str, secret_key: str) -> bool:
+    """Whether AWS would take the signature of a request as it has arrived."""
+    given = received.headers["authorization"]
+    names = given.partition("SignedHeaders=")[2].partition(",")[0].split(";")
+    headers = {name: received.headers[name] for name in names}
+    request = AWSRequest("POST", url + received.path, headers=headers, data=received.body)
+    request.context["timestamp"] = received.headers["x-amz-date"]
+    signer = SigV4Auth(Credentials(access_key, secret_key), "bedrock", "eu-west-1")
+    text = signer.string_to_sign(request, signer.canonical_request(request))
+    return given.endswith(f"Signature={signer.signature(text, request)}")
