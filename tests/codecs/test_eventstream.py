@@ -19,6 +19,7 @@ from llmgate.codecs.eventstream import (
     MessageSplitter,
     Timestamp,
     decode_message,
+    encode_headers,
     encode_message,
     message_headers,
 )
@@ -181,6 +182,10 @@ def test_any_headers_are_read_or_refused(headers: bytes) -> None:
 def test_what_the_encoding_cannot_hold_is_not_written(headers: dict[str, HeaderValue]) -> None:
     with pytest.raises(ValueError, match="header"):
         encode_message(headers)
+
+
+def test_headers_can_be_written_beforehand() -> None:
+    assert encode_message(encode_headers(HEADERS), b"{}") == encode_message(HEADERS, b"{}")
 
 
 def test_long_headers_are_read_too() -> None:

@@ -54,6 +54,31 @@ def test_without_any_provider_there_is_the_embedded_one(loader: Loader) -> None:
     assert loader.mapping(None).providers == {}
 
 
+@pytest.mark.parametrize(
+    ("written", "variables", "address"),
+    [
+        ("", {}, None),
+        (
+            "",
+            {"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "x"},
+            "https://bedrock-runtime.eu-central-1.amazonaws.com",
+        ),
+        ("", {"AWS_DEFAULT_REGION": "eu-west-1"}, "https://bedrock-runtime.eu-west-1.amazonaws.com"),
+        ("base-url: 'http://127.0.0.1:9'", {"AWS_REGION": "eu-central-1"}, "http://127.0.0.1:9"),
+    ],
+)
+def test_the_environment_names_the_region(
+    loader: Loader, written: str, variables: dict[str, str], address: str
+) -> None:
+    config = loader.text(f"providers: {{bedrock: {{{written}}}}}", **variables)
+    assert config.providers["bedrock"].base_url == address
+
+
+def test_what_is_no_region_is_refused_by_its_variable(loader: Loader) -> None:
+    sentence = loader.one("providers: {bedrock: }", AWS_REGION="evil.example/")
+    assert sentence.endswith("AWS_REGION is no region of AWS Bedrock: write it like us-east-1")
+
+
 def test_a_known_name_needs_nothing(loader: Loader) -> None:
     provider = loader.text("providers: {ollama: , azure-openai: {base-url: 'https://x.openai.azure.com'}}").providers
     assert (provider["ollama"].row, provider["ollama"].secret) == ("ollama", None)

@@ -117,6 +117,8 @@ def _row(name: str, fields: Mapping[str, Any]) -> ProviderRow:
         relay_only=relay_only,
         relay_paths=(*usual, *fields.get("relay-paths", ())),
         relay_credential=CredentialHeader(**native) if native else None,
+        region=fields.get("region"),
+        region_variables=tuple(fields.get("region-variables", ())),
         closed=fields.get("closed", False),
         files=fields.get("files", False),
         source=fields["source"],

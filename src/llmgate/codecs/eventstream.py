@@ -27,6 +27,7 @@ __all__ = [
     "MessageSplitter",
     "Timestamp",
     "decode_message",
+    "encode_headers",
     "encode_message",
     "message_headers",
 ]
@@ -176,12 +177,11 @@ def decode_message(raw: bytes) -> Message:
     return Message(message_headers(raw), raw[12 + int.from_bytes(raw[4:8], "big") : -4])
 
 
-def encode_message(headers: Mapping[str, HeaderValue], payload: bytes = b"") -> bytes:
-    """Write a message.
+def encode_headers(headers: Mapping[str, HeaderValue]) -> bytes:
+    """Write the headers of a message, for ``encode_message``; those of one kind of event are always the same.
 
     Args:
-        headers: Its headers; an integer is written as narrow as it fits.
-        payload: Its body.
+        headers: The headers; an integer is written as narrow as it fits.
 
     Raises:
         ValueError: a header's name or value is longer than the encoding allows.
@@ -189,6 +189,20 @@ def encode_message(headers: Mapping[str, HeaderValue], payload: bytes = b"") -> 
     written = b"".join(_write_header(name, value) for name, value in headers.items())
     if len(written) > MAX_HEADER_BYTES:
         raise ValueError(f"the headers of a message are longer than {MAX_HEADER_BYTES} bytes")
+    return written
+
+
+def encode_message(headers: Mapping[str, HeaderValue] | bytes, payload: bytes = b"") -> bytes:
+    """Write a message.
+
+    Args:
+        headers: Its headers, or what ``encode_headers`` has made of them.
+        payload: Its body.
+
+    Raises:
+        ValueError: a header's name or value is longer than the encoding allows.
+    """
+    written = headers if isinstance(headers, bytes) else encode_headers(headers)
     lengths = _PRELUDE.pack(_OVERHEAD + len(written) + len(payload), len(written), 0)[:8]
     message = b"".join((lengths, _CHECKSUM.pack(zlib.crc32(lengths)), written, payload))
     return message + _CHECKSUM.pack(zlib.crc32(message))

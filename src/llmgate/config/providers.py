@@ -28,6 +28,7 @@ from .tree import Entry, MapNode, Node, ValueNode, merged
 __all__ = ["ProviderReader"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_REGION: Final = re.compile(r"[a-z0-9-]{1,32}")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e\t]*")
 _OWN_HEADERS: Final = frozenset({"accept-encoding", "connection", "content-encoding", "content-length", "content-type",
@@ -199,12 +200,24 @@ class ProviderReader:
             return None  # an adapter with a transport of its own needs no address
         if base_url is None and "base-url" in section.nodes:
             return None  # already noted
+        if base_url is None and row is not None:
+            base_url = self._regional(row, where)
         try:
             resolve_base_url(row, base_url, section.get("version-path"))
         except ValueError as error:
             place = section.places.get("base-url") or where
             self.decoder.problems.add(place, f"provider {name!r}: {error}")
         return base_url
+
+    def _regional(self, row: ProviderRow, where: Where) -> str | None:
+        """The row's address in the region that the environment names; None for the row's own."""
+        variable = next((name for name in row.region_variables if self.environment.get(name)), None)
+        if variable is None or row.region is None or row.base_url is None:
+            return None
+        region = self.environment[variable].strip()
+        if not _REGION.fullmatch(region):
+            raise self.decoder.refuse(where, f"{variable} is no region of {row.title}: write it like {row.region}")
+        return row.base_url.replace(row.region, region)
 
     def _format(self, row: ProviderRow | None, section: Section) -> str | None:
         given: str | None = section.get("format")

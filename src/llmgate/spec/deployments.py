@@ -74,6 +74,8 @@ class ProviderRow:
             included). They are inference; what administers an account is not among them.
         relay_credential: How the credential is presented in the vendor's own formats and on its own paths, those that
             are not OpenAI's; None for the same as ``credential``.
+        region: The region in ``base_url``, where the vendor has an address for each; None for none.
+        region_variables: Environment variables that name another one, first found wins.
         closed: Whether it serves the models listed and no other.
         files: Whether it has OpenAI's files and batches below its address.
         source: The document that the row was taken from.
@@ -98,6 +100,8 @@ class ProviderRow:
     relay_only: bool = False
     relay_paths: Sequence[str] = ()
     relay_credential: CredentialHeader | None = None
+    region: str | None = None
+    region_variables: Sequence[str] = ()
     closed: bool = False
     files: bool = False
     source: str = ""

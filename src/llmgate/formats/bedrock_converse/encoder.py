@@ -6,11 +6,12 @@ order in which their pieces come, since clients gather one block at a time.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Final
 
 import attrs
 
-from llmgate.codecs.eventstream import decode_message, encode_message
+from llmgate.codecs.eventstream import decode_message, encode_headers, encode_message
 from llmgate.codecs.jsons import dumps, loads
 from llmgate.formats.anthropic_messages.parts import REDACTED
 from llmgate.spec import (
@@ -39,7 +40,12 @@ _JSON: Final = "application/json"
 
 def encode_event(kind: str, value: dict[str, Any]) -> bytes:
     """An event as a message."""
-    return encode_message({":event-type": kind, ":content-type": _JSON, ":message-type": "event"}, dumps(value))
+    return encode_message(_event_headers(kind), dumps(value))
+
+
+@functools.lru_cache(maxsize=32)
+def _event_headers(kind: str) -> bytes:
+    return encode_headers({":event-type": kind, ":content-type": _JSON, ":message-type": "event"})
 
 
 def encode_exception(kind: str, body: bytes) -> bytes:
