@@ -21,7 +21,17 @@ from llmgate.spec import AuthenticationError
 
 from .openai import answer
 
-__all__ = ["CONVERSE", "CONVERSE_STREAM", "INVOKE", "INVOKE_STREAM", "converse", "invoke", "routes"]
+__all__ = [
+    "CONVERSE",
+    "CONVERSE_STREAM",
+    "INVOKE",
+    "INVOKE_STREAM",
+    "converse",
+    "converse_stream",
+    "invoke",
+    "invoke_stream",
+    "routes",
+]
 
 SURFACE: Final = "bedrock"
 
