@@ -2,36 +2,37 @@ from __future__ import annotations
 
 import pytest
 
-from llmgate.formats.allowed_tools import narrowed
+from llmgate.formats.allowed_tools import allowed_tools, narrowed
 from llmgate.spec import ChatRequest, ToolChoice, ToolDefinition
 
-TOOLS = (ToolDefinition("f"), ToolDefinition("g"), ToolDefinition("h"))
+CHAT = {
+    "type": "allowed_tools",
+    "allowed_tools": {"mode": "required", "tools": [{"type": "function", "function": {"name": "a"}}]},
+}
+FLAT = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "a"}]}
+TOOLS = (ToolDefinition("a"), ToolDefinition("b"))
 
 
-def request(mode, *names):
-    tools = [{"type": "function", "function": {"name": name}} for name in names]
-    choice = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
-    return ChatRequest("m", (), tools=TOOLS, extra={"tool_choice": choice, "other": 1})
+@pytest.mark.parametrize("choice", [CHAT, FLAT])
+def test_both_ways_of_writing_are_read(choice):
+    assert allowed_tools({"tool_choice": choice}) == (ToolChoice("required"), frozenset({"a"}))
+    request = narrowed(ChatRequest("m", (), tools=TOOLS, extra={"tool_choice": choice}))
+    assert (request.tools, request.tool_choice) == (TOOLS[:1], ToolChoice("required"))
 
 
-@pytest.mark.parametrize(("mode", "choice"), [("auto", "auto"), ("required", "required")])
-def test_only_the_tools_that_may_be_called_are_declared(mode, choice):
-    kept = narrowed(request(mode, "g", "f"))
-    assert [tool.name for tool in kept.tools] == ["f", "g"]
-    assert kept.tool_choice == ToolChoice(choice)
-    assert kept.extra == {"other": 1}
+def test_names_that_nobody_knows_leave_all_tools():
+    choice = {**FLAT, "mode": "auto", "tools": [{"type": "function", "name": "z"}, 1]}
+    request = narrowed(ChatRequest("m", (), tools=TOOLS, extra={"tool_choice": choice}))
+    assert (request.tools, request.tool_choice) == (TOOLS, ToolChoice("auto"))
 
 
-def test_names_that_nobody_declared_leave_all():
-    assert narrowed(request("auto", "x")).tools == TOOLS
+@pytest.mark.parametrize("choice", [None, "auto", {"type": "mcp"}, {"type": "allowed_tools"}])
+def test_other_choices_are_none_of_it(choice):
+    request = ChatRequest("m", (), tools=TOOLS, extra={"tool_choice": choice})
+    assert allowed_tools(request.extra) is None
+    assert narrowed(request) is request
 
 
-@pytest.mark.parametrize("choice", [None, "auto", {"type": "custom"}, {"type": "allowed_tools", "allowed_tools": 1}])
-def test_other_choices_change_nothing(choice):
-    asked = ChatRequest("m", (), tools=TOOLS, extra={"tool_choice": choice})
-    assert narrowed(asked) is asked
-
-
-def test_what_is_no_tool_does_no_harm():
-    choice = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [1, {"function": 1}, {}]}}
-    assert narrowed(ChatRequest("m", (), tools=TOOLS, extra={"tool_choice": choice})).tools == TOOLS
+def test_what_has_been_obeyed_is_not_there_any_more():
+    request = ChatRequest("m", (), tools=TOOLS, extra={"tool_choice": FLAT, "other": 1})
+    assert narrowed(request).extra == {"other": 1}

@@ -91,6 +91,7 @@ class Frame:
         self.request: GatewayRequest | None = None
         self.relayed_to: str | None = None
         self.abandoned = False
+        self.encoder = None
         self.left = 0
         self.failure: BaseException | None = None
         self.settled = asyncio.Event()

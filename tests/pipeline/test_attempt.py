@@ -84,7 +84,7 @@ async def test_the_head_of_an_answer_is_noted(bench: OpenBench, header: str) -> 
     whole = completion()
     async with bench(attrs.evolve(whole, headers={header: "theirs-1"})) as b:
         tried = prepared(b, chat())
-        response = await answer(tried, "openai-chat")
+        response = await answer(tried, get_format("openai-chat"))
         assert (tried.attempt.status, tried.attempt.provider_request_id) == (200, "theirs-1")
         assert tried.attempt.outcome.usage == response.outcome.usage
         assert response.body == whole.body
@@ -94,7 +94,7 @@ async def test_an_error_status_is_the_error_that_the_adapter_reads_in_it(bench: 
     async with bench(failure(503, "busy")) as b:
         tried = prepared(b, chat())
         with pytest.raises(ProviderError, match="busy") as caught:
-            await answer(tried, "openai-chat")
+            await answer(tried, get_format("openai-chat"))
         assert caught.value.upstream_status == tried.attempt.status == 503
 
 
@@ -104,7 +104,7 @@ async def test_an_answer_in_another_format_is_written_in_the_callers(bench: Open
     async with bench(json_answer({"anything": 1})) as b:
         tried = prepared(b, chat())
         response = await answer(
-            attrs.evolve(tried, runtime=attrs.evolve(tried.runtime, adapter=adapter)), "openai-chat"
+            attrs.evolve(tried, runtime=attrs.evolve(tried.runtime, adapter=adapter)), get_format("openai-chat")
         )
     assert response.format == "openai-chat"
     assert json.loads(response.body)["choices"][0]["message"]["content"] == "good day"

@@ -7,12 +7,12 @@ a promise that could not be kept, or an input that could not be carried, refuses
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
 
-from llmgate.spec import ChatRequest, InvalidRequestError, Message, Part, Unsupported
+from llmgate.spec import ChatRequest, InvalidRequestError, Message, Part, ToolDefinition, Unsupported
 
 __all__ = ["BESIDE", "Losses", "leave_out", "with_parts"]
 
@@ -21,6 +21,8 @@ _REFUSED: Final = frozenset(
         "audio",
         "documents",
         "cachedContent",
+        "background",
+        "conversation",
         "function_call",
         "functions",
         "guardrailConfig",
@@ -29,6 +31,7 @@ _REFUSED: Final = frozenset(
         "prefill",
         "previous_response_id",
         "promptVariables",
+        "prompt",
         "response_format",
         "tool_choice",
         "top_logprobs",
@@ -42,11 +45,27 @@ BESIDE: Final = frozenset({"generationConfig.schema", "generationConfig.thinking
 
 _HARMLESS: Final[Mapping[str, Collection[Any]]] = {
     "function_call": ("auto", "none"),
+    "include": (["reasoning.encrypted_content"],),
     "modalities": (["text"],),
+    "reasoning": ({"summary": "auto"}, {"summary": "concise"}, {"summary": "detailed"}),
     "service_tier": ("auto",),
+    "text": ({"verbosity": "medium"},),
+    "truncation": ("disabled",),
     "verbosity": ("medium",),
 }
 """Values that ask for no more than leaving the field out."""
+
+_WHOLE: Final = (
+    "only the provider that made it has it: send the whole conversation instead, or choose a model of that one"
+)
+_REMEDIES: Final[Mapping[str, str]] = {
+    "background": "the provider does not answer in the background: ask for a stream instead",
+    "conversation": f"conversation names what is kept elsewhere, and {_WHOLE}",
+    "previous_response_id": f"previous_response_id names an answer, and {_WHOLE}",
+    "prompt": "prompt names a template that only OpenAI has: write instructions and input instead",
+}
+_DISPENSABLE: Final = ("image_generation", "tool_search", "web_search")
+"""How the kinds of OpenAI's own tools begin without which a model that has the caller's own tools can do its work."""
 
 
 class Losses:
@@ -108,13 +127,31 @@ def leave_out(request: ChatRequest, carried: Collection[str], handled: Collectio
         if name in handled or name in BESIDE or not value or value in _HARMLESS.get(name, ()):
             continue
         del kept[name]
-        if name in _REFUSED:
-            losses.refuse(name, f"{name} has no counterpart at the provider: leave it out or choose another model")
+        if name in _REFUSED or (name == "include" and "message.output_text.logprobs" in value):
+            otherwise = f"{name} has no counterpart at the provider: leave it out or choose another model"
+            losses.refuse(name, _REMEDIES.get(name, otherwise))
         else:
             losses.report(name)
     if len(kept) < len(request.extra):
         empty["extra"] = kept
+    tools = tuple(_indispensable(request, losses))
+    if len(tools) < len(request.tools):
+        empty["tools"] = tools
     return attrs.evolve(request, **empty) if empty else request
+
+
+def _indispensable(request: ChatRequest, losses: Losses) -> Iterable[ToolDefinition]:
+    """The tools without those of OpenAI's own that agents offer beside theirs whatever the model (Codex: web search).
+
+    Where there are no others the request is about them, and they stay to be refused.
+    """
+    beside = request.extra_format == "openai-responses" and any("type" not in tool.extra for tool in request.tools)
+    for tool in request.tools:
+        kind = tool.extra.get("type")
+        if beside and isinstance(kind, str) and kind.startswith(_DISPENSABLE):
+            losses.report(f"tools.{kind}")
+        else:
+            yield tool
 
 
 def with_parts(message: Message, parts: Sequence[Part]) -> Message:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import enum
 import logging
+import time
 import uuid
 from collections.abc import Mapping
 from types import TracebackType
@@ -15,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from llmgate.config.model import GatewayConfig, ServerConfig
 from llmgate.formats import get_format
-from llmgate.spec import Exchange, Format, GatewayClosedError, GatewayError, Operation, Principal
+from llmgate.spec import Exchange, Format, GatewayChunk, GatewayClosedError, GatewayError, Operation, Principal
 
 from .credentials import gather
 from .dialects import dialect_of
@@ -350,7 +351,7 @@ class Call:
             return  # Left without its end: the server cuts the connection, so no client takes it for a whole answer.
         if reply.streaming:
             # The stream ends here without its terminal marker, so no client takes it for a whole answer.
-            await reply.end(self.wire_format.stream_encoder().error(error))
+            await reply.end(self._last_event(error))
             return
         headers = self.answer_headers()
         if self._frame is not None:
@@ -362,6 +363,14 @@ class Call:
         if self.body_pending and (b"connection", b"close") not in headers:
             headers.append((b"connection", b"close"))
         await reply.whole(self.wire_format.error_status(error), headers, error_body(error, self.wire_format))
+
+    def _last_event(self, error: GatewayError) -> bytes:
+        """The error as the event that ends a stream, written by what has written the stream so far."""
+        encoder = self._frame.encoder if self._frame is not None else None
+        if encoder is None:  # nothing but signs of life has been sent
+            encoder = self.wire_format.stream_encoder()
+            encoder.encode(GatewayChunk(id=self._exchange_id, created=int(time.time())))
+        return encoder.error(error)
 
     async def crash(self, failure: Exception) -> None:
         """Answer for an error that nobody expected; the caller learns the request's id and nothing else."""

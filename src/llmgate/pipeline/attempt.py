@@ -123,12 +123,12 @@ def build_try(
     return Try(attempt, runtime, call, built, relay=isinstance(call.body, RelayBody), tool_names=names)
 
 
-async def answer(tried: Try, inbound: str) -> GatewayResponse:
+async def answer(tried: Try, inbound: Format) -> GatewayResponse:
     """Send an attempt and read its whole answer.
 
     Args:
         tried: The attempt.
-        inbound: The name of the caller's wire format, in which the answer is returned.
+        inbound: The caller's wire format, in which the answer is returned.
 
     Raises:
         ProviderError: the provider failed, or answered with an error.
@@ -140,7 +140,7 @@ async def answer(tried: Try, inbound: str) -> GatewayResponse:
         raise read_error(tried, response)
     result = adapter.parse_response(call, response)
     attempt.outcome = result.outcome
-    return result if result.format == inbound else _translated(result, get_format(inbound), tried)
+    return result if result.format == inbound.name else _translated(result, inbound, tried)
 
 
 def _translated(response: GatewayResponse, client_format: Format, tried: Try) -> GatewayResponse:
@@ -200,6 +200,8 @@ def say(
         chat = attrs.evolve(request.chat, **edits)
         chat, lost = _fitted(wire_format, chat, deployment.facts, get_format(request.format), policy)
         return Said(wire_format, chat, asks_usage, lost)
+    if wire_format.foreign_proof and wire_format.foreign_proof in request.body:
+        edits.setdefault("messages", request.chat.messages)
     patch = request.take_patch()
     if request.upload is not None and isinstance(wire_format, CarriedFormat):
         return Said(wire_format, RelayBody(b"", wire_format.edit_upload(request.upload, edits)), asks_usage)

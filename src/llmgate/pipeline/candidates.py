@@ -44,6 +44,7 @@ __all__ = [
     "find_holder",
     "find_route",
     "is_served",
+    "keepers",
     "permitted",
     "relay_candidates",
     "speaks",
@@ -113,8 +114,11 @@ def candidates_for(snapshot: Snapshot, request: GatewayRequest) -> Candidates:
     Raises:
         ModelNotFoundError: as ``find_candidates``.
         NoDeploymentError: as ``find_candidates``.
+        InvalidRequestError: as ``keepers``.
     """
     found = find_candidates(snapshot, request.router, request.model, request.operation)
+    if request.bound_by is not None:
+        return keepers(found, request)
     if request.operation is Operation.CHAT:
         return found
     speaking = [one for one in found.deployments if request.format in one.provider.row.formats]
@@ -207,6 +211,34 @@ def relay_candidates(snapshot: Snapshot, provider_name: str, model: str, router:
     if provider is None:
         raise ModelNotFoundError(f"provider {provider_name!r} is not configured", code="provider_not_found")
     return Candidates(route, [_deployment(provider, model)], route.fallback, addressed=True)
+
+
+def keepers(candidates: Candidates, request: GatewayRequest) -> Candidates:
+    """For a request that refers to what an earlier one has left at its provider: only where that can be.
+
+    Nothing is kept here of who made what, and an id does not tell. So it must be clear by itself: one provider, which
+    speaks the format of the request.
+
+    Raises:
+        InvalidRequestError: there is none, or there are several; the message says what to write.
+    """
+    kept = [one for one in candidates.deployments if request.format in one.provider.row.formats]
+    names = dict.fromkeys(one.provider_name for one in kept)
+    if not names:
+        raise InvalidRequestError(
+            f"{request.bound_by} names what only the provider that made it has, and no provider of model "
+            f"{request.model!r} speaks {request.format}: send the whole conversation instead",
+            param=request.bound_by,
+            code="unsupported_parameter",
+        )
+    if len(names) > 1:
+        raise InvalidRequestError(
+            f"{request.bound_by} names what one of {', '.join(names)} has: say which, as in the model "
+            f"'{next(iter(names))}/…'",
+            param=request.bound_by,
+            code="ambiguous_provider",
+        )
+    return attrs.evolve(candidates, deployments=kept)
 
 
 def permitted(principal: Principal, deployments: Sequence[Deployment], model: str) -> Sequence[Deployment]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
+from llmgate.formats import get_format
 from llmgate.spec import (
     Attempt,
     Clock,
@@ -30,6 +31,7 @@ from llmgate.spec import (
     Principal,
     Record,
     RoutingStrategy,
+    StreamEncoder,
 )
 from llmgate.wire.alarm import Alarm
 
@@ -109,6 +111,8 @@ class ExchangeFrame:
         self._stream: GatewayStream | RelayAnswer | None = None
         self._reads_on = False
         self._work: asyncio.Task[Any] | None = None
+        self.encoder: StreamEncoder | None = None
+        """What has written the stream so far, and can end it with an error; None before the first event."""
         self._sealed = False
         self._settled = False
         self._record: Record | None = None
@@ -159,7 +163,7 @@ class ExchangeFrame:
         self, request: GatewayRequest, otherwise: Callable[[GatewayRequest], GatewayResponse] | None
     ) -> GatewayResponse:
         async def run(tried: Try) -> GatewayResponse:
-            response = await answer(tried, request.format)
+            response = await answer(tried, get_format(request.format).answering(request))
             self.note_content(tried.attempt)
             return response
 

@@ -69,6 +69,11 @@ class StreamSource(Protocol):
     """Bytes that have come from upstream."""
 
     @property
+    def sequence(self) -> int:
+        """The number of the event behind those that have been read as bytes."""
+        ...
+
+    @property
     def terminal(self) -> bytes:
         """The terminal marker's own bytes."""
         ...
@@ -114,6 +119,11 @@ class LiveStream:
         self._pieces = aiter(upstream)
         self._exhausted = False
         self.received = 0
+
+    @property
+    def sequence(self) -> int:
+        """The number of the event behind those that have been read as bytes."""
+        return self._reader.sequence
 
     @property
     def terminal(self) -> bytes:
@@ -213,6 +223,7 @@ class CannedStream:
     decode = True
     relay = False
     withhold_usage = False
+    sequence = 0
     terminal = b""
     received = 0
 

@@ -12,6 +12,7 @@ import attrs
 from llmgate.formats import get_format
 from llmgate.spec import (
     GatewayChunk,
+    GatewayError,
     GatewayRequest,
     ProviderProtocolError,
     ProviderResponse,
@@ -108,7 +109,7 @@ class GatewayStream:
         self._frame = frame
         self._source = source
         self._request = request
-        self._format = get_format(request.format)
+        self._format = get_format(request.format).answering(request)
         self._deadline = Deadline(frame)
         self._pending = deque(source.held_chunks)
         self._bound = math.inf
@@ -200,7 +201,12 @@ class GatewayStream:
         if held:
             yield held
         while not source.outcome.complete:
-            data = await self._deadline.read(source.read_bytes)
+            try:
+                data = await self._deadline.read(source.read_bytes)
+            except GatewayError:
+                self._frame.encoder = self._format.stream_encoder()
+                self._frame.encoder.resume(source.outcome, source.sequence)
+                raise
             if data:
                 yield data
         await self._seal()
@@ -208,7 +214,7 @@ class GatewayStream:
         await self.finish()
 
     async def _encoded(self) -> AsyncIterator[bytes]:
-        encoder = self._format.stream_encoder(include_usage=self._request.include_usage)
+        encoder = self._frame.encoder = self._format.stream_encoder(include_usage=self._request.include_usage)
         relay = self._source.relay
         if not relay:  # formats that tell no time are read where no clock is
             encoder.encode(self._beside())
@@ -216,11 +222,11 @@ class GatewayStream:
         async for chunk in self.chunks():
             if not relay and chunk.choices and chunk.model is None and attempts:  # nor do all formats name the model
                 chunk = attrs.evolve(chunk, model=attempts[-1].deployment.model)
-            data = encoder.passed(chunk) + chunk.raw if relay and chunk.raw else encoder.encode(chunk)
+            data = encoder.relayed(chunk) if relay and chunk.raw else encoder.encode(chunk)
             if data:
                 yield data
         end = GatewayChunk(final=True, raw=self._source.terminal if relay else b"")
-        yield encoder.passed(end) + end.raw if end.raw else encoder.encode(end)
+        yield encoder.relayed(end) if end.raw else encoder.encode(end)
         await self.finish()
 
     def _beside(self) -> GatewayChunk:

@@ -16,7 +16,7 @@ import attrs
 from .errors import GatewayError, InvalidRequestError
 from .models import UNKNOWN_MODEL, ModelFacts
 from .operations import Operation
-from .requests import ChatRequest
+from .requests import ChatRequest, GatewayRequest
 from .responses import ChatResponse, ErrorDetail, GatewayChunk, Outcome
 
 __all__ = ["Format", "RequestHead", "StreamEncoder", "StreamReader", "Unsupported"]
@@ -31,6 +31,7 @@ class RequestHead:
         stream: Whether a streamed answer is wanted.
         include_usage: Whether the caller asked for usage at the end of the stream.
         user: The caller's name for its end user.
+        bound_by: The field by which the request refers to what only the provider that made it has; None for none.
         patch: ``Format.patch_request`` for this very body, without reading it anew; None where a format has none.
     """
 
@@ -38,6 +39,7 @@ class RequestHead:
     stream: bool = False
     include_usage: bool = False
     user: str | None = None
+    bound_by: str | None = None
     patch: Callable[[Mapping[str, Any], ModelFacts], bytes] | None = attrs.field(default=None, eq=False, repr=False)
 
 
@@ -65,6 +67,11 @@ class StreamReader(ABC):
     """
 
     outcome: Outcome
+
+    @property
+    def sequence(self) -> int:
+        """The number of the event behind those that have been relayed, for formats that number them."""
+        return 0
 
     @abstractmethod
     def relay(self, data: bytes) -> bytes:
@@ -107,6 +114,18 @@ class StreamEncoder(ABC):
         """
         return b""
 
+    def relayed(self, chunk: GatewayChunk) -> bytes:
+        """What goes down for an event of this very format, the terminal marker included, that no stage has changed."""
+        return self.passed(chunk) + chunk.raw
+
+    def resume(self, outcome: Outcome, sequence: int) -> None:
+        """Go on with a stream of this very format that has gone down as it came so far, to end it with an error.
+
+        Args:
+            outcome: What has been seen of it.
+            sequence: The number of the next event, for formats that number them.
+        """
+
     @abstractmethod
     def error(self, error: GatewayError) -> bytes:
         """The wire format's own error event; the stream ends after it, without the terminal marker."""
@@ -134,6 +153,9 @@ class Format(ABC):
     """The response header in which clients of this format look for the id of their request."""
     addressed: ClassVar[bool] = False
     """Whether the model and streaming are said by the address of a request rather than by its body."""
+    foreign_proof: ClassVar[bytes] = b""
+    """What a request body holds where its client hands back reasoning that a model of another format has proved, in the
+    gateway's own writing: such a body is written anew without it, since no model of this format takes it."""
     longest_tool_name: ClassVar[int | None] = None
     """How long a tool's name of ``[a-zA-Z0-9_-]`` may be; None where it may be anything."""
     fields: ClassVar[Mapping[str, str]] = {}
@@ -250,6 +272,10 @@ class Format(ABC):
     def error_headers(self, error: GatewayError) -> Mapping[str, str]:
         """Response headers (lower case) that belong to an error in this format, beside its body."""
         return {}
+
+    def answering(self, request: GatewayRequest) -> Format:
+        """This format, for the answers to one request; another object where answers repeat what was asked."""
+        return self
 
     def error_status(self, error: GatewayError) -> int:
         """The HTTP status of an error in this format."""

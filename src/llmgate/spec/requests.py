@@ -112,6 +112,7 @@ class GatewayRequest:
         model: The model asked for.
         stream: Whether a streamed answer is wanted.
         include_usage: Whether the caller asked for usage at the end of a stream.
+        bound_by: The field by which it refers to what only the provider that made it has; None for none.
         decode: Makes the canonical request of the body; called at most once, when ``chat`` is first read.
         router: The router addressed; None for the unified API.
         headers: Client headers that the wire format allows upstream, lower-case names.
@@ -130,6 +131,7 @@ class GatewayRequest:
     model: str
     stream: bool
     include_usage: bool = False
+    bound_by: str | None = None
     decode: Callable[[bytes], ChatRequest] | None = attrs.field(default=None, repr=False)
     router: str | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)

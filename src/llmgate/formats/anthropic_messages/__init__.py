@@ -31,6 +31,7 @@ class AnthropicMessagesFormat(ChatFormat):
     fitting = fitting
     longest_tool_name = 128
     heartbeat = PING
+    foreign_proof = b'"openai-responses:'
     request_id_header = "request-id"
     request_header_prefixes = ("anthropic-",)
     response_headers = frozenset({"retry-after", "retry-after-ms", "x-should-retry"})

@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from llmgate.formats.allowed_tools import allowed_tools
 from llmgate.formats.efforts import effort_above
 from llmgate.formats.losses import Losses, leave_out, with_parts
+from llmgate.formats.sealing import is_tagged
 from llmgate.spec import (
     Blob,
     ChatRequest,
@@ -98,7 +100,7 @@ def _without_betas(request: ChatRequest, losses: Losses) -> ChatRequest:
 
 
 def _handled(request: ChatRequest) -> frozenset[str]:
-    allowed = _allowed_tools(request) is not None
+    allowed = allowed_tools(request.extra) is not None
     more = {"tool_choice"} if allowed else set()
     if request.output_format is not None:
         more.add("response_format")
@@ -121,7 +123,7 @@ def _parts(parts: Iterable[Part], path: str, losses: Losses) -> Iterable[Part]:
         match part:
             case ToolCallResponse():
                 yield attrs.evolve(part, content=tuple(_parts(part.content, path, losses)))
-            case Reasoning() if not part.signature and "data" not in part.extra:
+            case Reasoning() if (not part.signature and "data" not in part.extra) or is_tagged(part.signature):
                 losses.report("messages.reasoning")
             case Blob() | Uri() | FileRef():
                 media = _media(part, path, losses)
@@ -166,7 +168,7 @@ def _tools(request: ChatRequest, facts: ModelFacts, losses: Losses) -> dict[str,
         if "type" in tool.extra:
             losses.refuse("tools", f"tool {tool.name!r} is built into another vendor's models: {_NEVER_WITHOUT}")
     tools = tuple(tool for tool in tools if "type" not in tool.extra)
-    allowed = _allowed_tools(request)
+    allowed = allowed_tools(request.extra)
     if allowed is not None:
         choice, names = allowed
         tools = tuple(tool for tool in tools if tool.name in names) or tools
@@ -179,17 +181,6 @@ def _tools(request: ChatRequest, facts: ModelFacts, losses: Losses) -> dict[str,
         choice = ToolChoice("auto")
     parallel = False if request.parallel_tool_calls is False and tools else None
     return {"tools": tools, "tool_choice": choice, "parallel_tool_calls": parallel}
-
-
-def _allowed_tools(request: ChatRequest) -> tuple[ToolChoice, frozenset[str]] | None:
-    """OpenAI's choice of a few among the tools."""
-    match request.extra.get("tool_choice"):
-        case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [*tools]}}:
-            functions = [one.get("function") for one in tools if isinstance(one, dict)]
-            names = frozenset(str(one.get("name")) for one in functions if isinstance(one, dict))
-            return ToolChoice("required" if mode == "required" else "auto"), names
-        case _:
-            return None
 
 
 def _tools_of(messages: Sequence[Message]) -> tuple[ToolDefinition, ...]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.formats.fields import ShapeError, as_boolean, as_object, as_text, optional, rest
+from llmgate.formats.sealing import is_tagged
 from llmgate.spec import (
     Blob,
     FileRef,
@@ -60,7 +61,9 @@ def decode_block(value: Any, path: str) -> Part:
 
 def encode_blocks(parts: Sequence[Part], *, own: bool = True) -> list[dict[str, Any]]:
     """Parts as an array of blocks."""
-    return [encode_block(part, own=own) for part in parts]
+    return [
+        encode_block(part, own=own) for part in parts if not (isinstance(part, Reasoning) and is_tagged(part.signature))
+    ]
 
 
 def encode_block(part: Part, *, own: bool = True) -> dict[str, Any]:

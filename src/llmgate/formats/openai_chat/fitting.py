@@ -27,7 +27,7 @@ from llmgate.spec import (
 
 from .parts import FORMAT
 
-__all__ = ["FIELDS", "LOGPROBS", "fitted"]
+__all__ = ["FIELDS", "LOGPROBS", "SHARED", "fitted"]
 
 FIELDS: Final = {
     "model": "model",
@@ -59,6 +59,8 @@ _CARRIED: Final = FIELDS.keys() - {"top_k"}
 
 LOGPROBS: Final = ("logprobs", "top_logprobs")
 """Fields of this format that others write into ``extra`` by these names, since the canonical types have none."""
+SHARED: Final = ("prompt_cache_key", "prompt_cache_retention", "safety_identifier")
+"""Fields that OpenAI's two formats have in common and nobody else has."""
 
 _MOST_STOPS: Final = 4
 _TIERS: Final = frozenset({"auto", "default", "flex", "priority", "scale"})
@@ -88,15 +90,17 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
 def _handled(request: ChatRequest) -> frozenset[str]:
     """What of other formats' own fields stands in canonical ones as well."""
     config = request.extra.get("output_config")
-    said = isinstance(config, dict) and config.keys() == {"effort"}
-    return frozenset({"thinking", "output_config", *LOGPROBS}) if said else frozenset({"thinking", *LOGPROBS})
+    said = {"output_config"} if isinstance(config, dict) and config.keys() == {"effort"} else set()
+    return frozenset({"thinking", *SHARED, *LOGPROBS, *said})
 
 
 def _messages(messages: Sequence[Message], losses: Losses) -> Iterable[Message]:
     for index, message in enumerate(messages):
         parts = tuple(_parts(message, message.parts, f"messages[{index}]", losses))
         if parts or not message.parts:
-            yield with_parts(message, parts)
+            # Few servers know the developer's role, and all that do take the system's for it.
+            plain = message if message.role is not Role.DEVELOPER else attrs.evolve(message, role=Role.SYSTEM)
+            yield with_parts(plain, parts)
 
 
 def _parts(message: Message, parts: Iterable[Part], path: str, losses: Losses) -> Iterable[Part]:

@@ -87,8 +87,11 @@ def _encode_foreign(part: Uri | Blob) -> dict[str, Any]:
     if isinstance(part, Blob) and part.modality == "document" and part.media_type == "text/plain":
         return {"type": "text", "text": base64.b64decode(part.data).decode("utf-8", "replace")}
     value = _encode_media(part)
+    inner = part.extra.get(value["type"])
+    if value["type"] == "image_url" and isinstance(inner, dict) and isinstance(inner.get("detail"), str):
+        value["image_url"]["detail"] = inner["detail"]
     if value["type"] == "file":
-        title = part.extra.get("title")
+        title = part.extra.get("title") or (inner.get("filename") if isinstance(inner, dict) else None)
         value["file"]["filename"] = title if isinstance(title, str) and title else "document.pdf"
     return value
 

@@ -23,7 +23,7 @@ from llmgate.formats.fields import (
 )
 from llmgate.spec import EDITABLE_FIELDS, UNKNOWN_MODEL, ChatRequest, InvalidRequestError, ModelFacts, RequestHead
 
-from .fitting import LOGPROBS, fitted
+from .fitting import LOGPROBS, SHARED, fitted
 from .messages import decode_message, encode_messages
 from .parts import FORMAT
 from .tools import (
@@ -127,7 +127,10 @@ def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> b
         value |= dict.fromkeys(names, request.max_output_tokens)
     dropped = frozenset(_LIMITS) if request.stream else frozenset(_LIMITS) | {"stream_options"}
     try:
-        return dumps(merged(value, rest(request.extra, dropped)) if own else {**value, **_foreign(request)})
+        if own:
+            return dumps(merged(value, rest(request.extra, dropped)))
+        shared = {name: request.extra[name] for name in SHARED if isinstance(request.extra.get(name), str)}
+        return dumps({**value, **shared, **_foreign(request)})
     except JSONError as error:
         raise InvalidRequestError(f"the request {error}") from None
 
