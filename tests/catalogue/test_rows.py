@@ -65,7 +65,12 @@ FORMAT_PATHS = {
     "openai-moderations": "/moderations",
     "bedrock-converse": "/model/{model}/converse",
     "bedrock-anthropic": "/model/{model}/invoke",
+    "openai-responses": "/responses",
 }
+RESPONSES = {
+    "openai", "openrouter", "fireworks", "azure", "groq", "xai", "cloudflare-workers-ai", "ollama", "vllm",
+    "llama-cpp", "lm-studio",
+}  # fmt: skip
 OTHER_CHATS = {"bedrock"}
 """Rows whose only chat formats are the vendor's own."""
 
@@ -139,6 +144,9 @@ def test_a_relay_only_row_speaks_no_format_and_every_other_speaks_chat(row: Prov
         assert "openai-chat" in spoken or row.name in OTHER_CHATS
         assert ("openai-embeddings" in row.formats) is (row.name in EMBEDDINGS)
         assert ("openai-completions" in row.formats) is (row.name in COMPLETIONS)
+        assert ("openai-responses" in row.formats) is (row.name in RESPONSES)
+        if row.name in RESPONSES:
+            assert next(iter(row.formats)) == "openai-chat", "what is translated goes to chat"
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,17 @@ class Frame:
         self.relayed_to = provider_name
         return await self.pipeline.relay(self, request)
 
+    def keeper(self, router: str | None, named: str | None, wire_format: str) -> Provider:
+        return self._provider(named or "openai", wire_format)
+
+    async def speaker(self, router: str | None, model: str, wire_format: str) -> Deployment:
+        return Deployment(f"openai/{model}", self._provider("openai", wire_format), model.rpartition("/")[2])
+
+    @staticmethod
+    def _provider(name: str, wire_format: str) -> Provider:
+        row = ProviderRow(name=name, title=name, base_url=None, formats={wire_format: "/responses"})
+        return Provider(name, row, "http://127.0.0.1/v1")
+
     async def models(self, router: str | None = None) -> Sequence[Entry]:
         return [Entry("echo", "echo"), Entry("openai/gpt-4o", "openai")]
 

@@ -39,7 +39,7 @@ def reply(sink: Sink, *, patience: float = 5.0, overrun=lambda: None) -> Reply:
 
 
 def pulse(commit_after: float = 60.0, interval: float = 60.0) -> Pulse:
-    return Pulse(commit_after, interval, b": \n\n", lambda: [(b"x-committed", b"1")])
+    return Pulse(commit_after, interval, b": \n\n", b": \n\n", lambda: [(b"x-committed", b"1")])
 
 
 async def test_a_whole_answer_has_its_length():

@@ -33,6 +33,7 @@ from .surfaces import (
     openai,
     operations,
     passthrough,
+    responses,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def create_app(pipeline: Pipeline, *, owns_pipeline: bool = True, server: Server
     routes = [
         *gemini.routes(),
         *openai.routes(),
+        *responses.routes(),
         *media.routes(prefixes),
         *files.routes(prefixes),
         *deployments.routes(),

@@ -28,12 +28,14 @@ class Pulse:
     Args:
         commit_after: After how long without content the head is sent all the same.
         interval: After how long a silent stream gets a sign of life.
-        beat: The sign: bytes that mean nothing in the stream's wire format.
+        opening: The sign before the first frame.
+        beat: The sign behind it: bytes that mean nothing in the stream's wire format.
         headers: Makes the headers of a head that is sent before any content.
     """
 
     commit_after: float
     interval: float
+    opening: bytes
     beat: bytes
     headers: Callable[[], Headers]
 
@@ -56,6 +58,7 @@ class Reply:
         "_pulse",
         "_send",
         "_since",
+        "_spoken",
         "_timer",
         "finishing",
         "sent",
@@ -73,6 +76,7 @@ class Reply:
         self._last = 0.0
         self._pulse: Pulse | None = None
         self._beating: asyncio.Task[None] | None = None
+        self._spoken = False
         self.status: int | None = None
         """The status sent, None while nothing has been."""
         self.streaming = False
@@ -100,6 +104,7 @@ class Reply:
         """Send whole frames of a stream."""
         if self._beating is not None:
             await self._settle_beat()
+        self._spoken = True
         self.sent += len(data)
         await self._emit({"type": "http.response.body", "body": data, "more_body": True})
 
@@ -176,8 +181,9 @@ class Reply:
         try:
             if self.status is None:
                 await self._head(pulse.headers())
-            self.sent += len(pulse.beat)
-            await self._emit({"type": "http.response.body", "body": pulse.beat, "more_body": True})
+            beat = pulse.beat if self._spoken else pulse.opening
+            self.sent += len(beat)
+            await self._emit({"type": "http.response.body", "body": beat, "more_body": True})
         except ClientLeftError:
             pass  # The watcher of the request notices too, and ends it.
         finally:

@@ -122,6 +122,10 @@ class BlockingPipeline:
         """Ask for a streamed chat answer: ``with p.stream(...) as chunks``; see ``Pipeline.stream``."""
         return BlockingStream(self, self._pipeline.stream(request, **fields))
 
+    def respond(self, **fields: Any) -> Completion:
+        """Ask for an answer as OpenAI's Responses have it; see ``Pipeline.respond``."""
+        return self._run(self._pipeline.respond(**fields))
+
     def embed(self, **fields: Any) -> Embeddings:
         """Ask for embeddings; see ``Pipeline.embed``."""
         return self._run(self._pipeline.embed(**fields))

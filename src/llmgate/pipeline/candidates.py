@@ -42,7 +42,9 @@ __all__ = [
     "candidates_for",
     "find_candidates",
     "find_holder",
+    "find_keeper",
     "find_route",
+    "find_speakers",
     "is_served",
     "keepers",
     "permitted",
@@ -213,6 +215,21 @@ def relay_candidates(snapshot: Snapshot, provider_name: str, model: str, router:
     return Candidates(route, [_deployment(provider, model)], route.fallback, addressed=True)
 
 
+def find_speakers(snapshot: Snapshot, router: str | None, model: str, wire_format: str) -> Sequence[Deployment]:
+    """The deployments of a model whose provider speaks a wire format, for what cannot be translated; one at least.
+
+    Raises:
+        ModelNotFoundError: nothing is called so, or no provider of the model speaks the format.
+    """
+    candidates = find_candidates(snapshot, router, model, Operation.CHAT)
+    found = [one for one in candidates.deployments if wire_format in one.provider.row.formats]
+    if not found:
+        raise ModelNotFoundError(
+            f"no provider of model {model[:200]!r} speaks {wire_format}", param="model", code="operation_not_supported"
+        )
+    return found
+
+
 def keepers(candidates: Candidates, request: GatewayRequest) -> Candidates:
     """For a request that refers to what an earlier one has left at its provider: only where that can be.
 
@@ -239,6 +256,47 @@ def keepers(candidates: Candidates, request: GatewayRequest) -> Candidates:
             code="ambiguous_provider",
         )
     return attrs.evolve(candidates, deployments=kept)
+
+
+def find_keeper(snapshot: Snapshot, router: str | None, named: str | None, wire_format: str) -> Provider:
+    """The provider that has kept an answer, of which only the id is known: the one that speaks its format.
+
+    Args:
+        snapshot: What is configured.
+        router: The router addressed, None for the unified API.
+        named: The provider that the caller names, None where he names none.
+        wire_format: The format of the answer.
+
+    Raises:
+        ModelNotFoundError: there is no such router or provider, or none that speaks the format.
+        InvalidRequestError: there are several; the message says what to write.
+    """
+    if router is not None and router not in snapshot.routers:
+        raise ModelNotFoundError(f"router {router!r} is not configured", code="router_not_found")
+    balance = snapshot.routers[router].balances.get(Operation.CHAT) if router is not None else None
+    members = snapshot.unified.providers.values() if balance is None else [one.provider for one in balance.members]
+    keepers = {one.name: one for one in members if wire_format in one.row.formats}
+    if named is not None:
+        row = provider_row(named)
+        found = keepers.get(named) or (keepers.get(row.name) if row is not None else None)
+        if found is None:
+            raise ModelNotFoundError(
+                f"provider {named[:100]!r} is not configured here, or does not speak {wire_format}",
+                code="provider_not_found",
+            )
+        return found
+    if not keepers:
+        raise ModelNotFoundError(
+            f"no configured provider speaks {wire_format}, so that none has kept an answer",
+            code="operation_not_supported",
+        )
+    if len(keepers) > 1:
+        raise InvalidRequestError(
+            f"an id does not tell which of {', '.join(keepers)} has kept the answer: say so with "
+            f"?provider={next(iter(keepers))}, or use the base URL /{next(iter(keepers))}/v1",
+            code="ambiguous_provider",
+        )
+    return next(iter(keepers.values()))
 
 
 def permitted(principal: Principal, deployments: Sequence[Deployment], model: str) -> Sequence[Deployment]:

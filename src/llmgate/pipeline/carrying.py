@@ -7,15 +7,22 @@ wanted; and speech is bytes. So these requests are sent as a stream is, and the 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
 
 from llmgate.formats.carried import CarriedFormat
-from llmgate.spec import GatewayResponse, ProviderProtocolError, ProviderResponse, ProviderStream
+from llmgate.spec import GatewayRequest, GatewayResponse, ProviderProtocolError, ProviderResponse, ProviderStream
 
 from .attempt import Try, note_head, read_error
 from .live import LiveStream
+from .relaying import RelayAnswer
+from .streaming import GatewayStream
 
-__all__ = ["Answered", "carry", "media_type_of"]
+if TYPE_CHECKING:
+    from .frame import ExchangeFrame
+
+__all__ = ["Answered", "as_taken", "carry", "media_type_of"]
 
 EVENTS = "text/event-stream"
 
@@ -50,6 +57,23 @@ async def carry(tried: Try) -> Answered:
         await upstream.aclose()
         raise
     return response
+
+
+def as_taken(
+    frame: ExchangeFrame, answered: LiveStream | ProviderStream, request: GatewayRequest
+) -> GatewayStream | RelayAnswer:
+    """An answer that is still coming, as its exchange hands it on.
+
+    Args:
+        frame: The exchange.
+        answered: What the provider sends.
+        request: What was asked.
+    """
+    if not isinstance(answered, LiveStream):
+        return RelayAnswer(frame, answered, outcome=frame.exchange.attempts[-1].outcome)
+    if not request.stream:
+        frame.exchange.request = attrs.evolve(request, stream=True)  # a form says so behind its file
+    return GatewayStream(frame, answered, request)
 
 
 def media_type_of(headers: Mapping[str, str]) -> str:

@@ -12,8 +12,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import attrs
-
 from llmgate.formats import get_format
 from llmgate.spec import (
     Attempt,
@@ -29,6 +27,7 @@ from llmgate.spec import (
     GatewayTimeoutError,
     Operation,
     Principal,
+    Provider,
     Record,
     RoutingStrategy,
     StreamEncoder,
@@ -37,8 +36,8 @@ from llmgate.wire.alarm import Alarm
 
 from .attempt import Try, answer
 from .authentication import authenticate
-from .candidates import find_route, is_served, relay_candidates
-from .carrying import Answered, carry
+from .candidates import find_keeper, find_route, find_speakers, is_served, relay_candidates
+from .carrying import Answered, as_taken, carry
 from .chain import Chain
 from .credentials import SecretBroker
 from .dispatch import dispatch
@@ -291,15 +290,19 @@ class ExchangeFrame:
             self.exchange.outcome, self.exchange.status = answered.outcome, answered.status
             await self.seal()
             return answered
-        if isinstance(answered, LiveStream) and not request.stream:
-            self.exchange.request = attrs.evolve(request, stream=True)  # a form says so behind its file
-        taken = self._stream = (
-            GatewayStream(self, answered, request)
-            if isinstance(answered, LiveStream)
-            else RelayAnswer(self, answered, outcome=self.exchange.attempts[-1].outcome)
-        )
+        taken = self._stream = as_taken(self, answered, request)
         self.exchange.outcome, self.exchange.status = taken.outcome, 200
         return taken
+
+    def keeper(self, router: str | None, named: str | None, wire_format: str) -> Provider:
+        """The provider that has kept an answer; see ``find_keeper``."""
+        self.exchange.router = router
+        return find_keeper(self.snapshot, router, named, wire_format)
+
+    async def speaker(self, router: str | None, model: str, wire_format: str) -> Deployment:
+        """Where a request about a model goes that cannot be translated; see ``find_speakers``."""
+        self.exchange.router = router
+        return (await self.secrets.usable(find_speakers(self.snapshot, router, model, wire_format)))[0]
 
     async def models(self, router: str | None = None) -> Sequence[ModelEntry]:
         """The models that the caller may ask for.

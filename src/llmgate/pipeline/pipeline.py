@@ -301,6 +301,53 @@ class Pipeline(Operations):
             lambda: self._request(request, fields, router, timeout, metadata, max_retries, stream=True),
         )
 
+    async def respond(
+        self,
+        *,
+        router: str | None = None,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        credentials: Credentials | None = None,
+        api_key: str | None = None,
+        principal: Principal | None = None,
+        **fields: Any,
+    ) -> Completion:
+        """Ask for a whole answer as OpenAI's Responses have it; arguments as for ``complete``.
+
+        Args:
+            router: The router to use; None for the unified API.
+            timeout: Seconds to wait in all; None for the configured total.
+            metadata: Labels for the record, not sent upstream; OpenAI's field of that name goes by ``extra_body``.
+            max_retries: Repeats; None for the configured number.
+            credentials: What the caller presents, to be judged by the auth providers.
+            api_key: The same, as one bearer token.
+            principal: Who asks, where the application knows.
+            **fields: ``model=``, ``input=`` and whatever else OpenAI's Responses take.
+
+        Returns:
+            The answer: ``raw`` is the response object, the rest is as for ``complete``.
+
+        Raises:
+            GatewayError: why there is no answer.
+        """
+        if "model" not in fields:
+            raise TypeError("a response needs model=, and input= or what stands for it")
+        if fields.get("stream"):
+            raise TypeError("use pipeline.stream(...) for a stream")
+        frame = self.exchange(credentials=_presented(credentials, api_key), principal=principal)
+        async with frame:
+            request = read_request(
+                get_format("openai-responses"),
+                _as_body(fields),
+                router=router,
+                metadata=metadata,
+                deadline=None if timeout is None else self.clock.monotonic() + timeout,
+                max_retries=max_retries,
+            )
+            response = await frame.send(request)
+        return Completion(response, frame.exchange)
+
     async def embed(
         self,
         *,

@@ -24,6 +24,7 @@ _STATUSES: Final[Mapping[str, int]] = {
 }
 """The status that a code stands for; in a stream, and inside an answer of status 200, there is no other."""
 
+_UNNAMED: Final = "server_error"
 _OWN_CODES: Final = _STATUSES.keys()
 _WAIT: Final = " Please try again in {seconds}s."
 
@@ -62,7 +63,7 @@ def failure(error: GatewayError) -> dict[str, Any]:
     elif status == 429:
         code = "rate_limit_exceeded"
     else:
-        code = "invalid_prompt" if 400 <= status < 500 else "server_error"
+        code = "invalid_prompt" if 400 <= status < 500 else _UNNAMED
     message = error_value(error)["error"]["message"]
     if code == "rate_limit_exceeded" and error.retry_after is not None:
         message += _WAIT.format(seconds=round(error.retry_after, 3))
@@ -77,11 +78,12 @@ def _shown(error: GatewayError) -> dict[str, Any] | None:
         value = loads(body)
     except JSONError:
         return None
-    inner = value.get("error") if isinstance(value, dict) else None
+    inner: Any = value.get("error") if isinstance(value, dict) else None
     if not isinstance(inner, dict) or not isinstance(inner.get("message"), str):
         return None
-    code = inner.get("code")
-    return {**inner, "code": code if isinstance(code, str) and code else "server_error"}
+    if not isinstance(inner.get("code"), str) or not inner["code"]:
+        inner["code"] = _UNNAMED
+    return inner
 
 
 def _read(detail: ErrorDetail, inner: Any) -> ErrorDetail:

@@ -209,6 +209,7 @@ def _pulse(call: Call) -> Pulse:
     return Pulse(
         commit_after=timing.commit_after,
         interval=timing.heartbeat,
+        opening=call.wire_format.heartbeat,
         beat=call.wire_format.heartbeat,
         headers=call.answer_headers,
     )

@@ -18,7 +18,7 @@ from llmgate.host.headers import JSON_HEADERS, Headers, upstream_headers
 from llmgate.host.json_array import JSONArrayFormat
 from llmgate.host.reading import require_json
 from llmgate.host.sending import Pulse
-from llmgate.spec import GatewayRequest, ModelNotFoundError, Operation
+from llmgate.spec import Format, GatewayRequest, ModelNotFoundError, Operation
 
 from .model_lists import model_list, model_value
 
@@ -47,6 +47,9 @@ SURFACE: Final = "openai"
 
 PREFIXES: Final = ("/v1", "/ai", "/ai/v1", "/router/{router}", "/router/{router}/v1")
 
+MOUNTS: Final = ("/as/openai", "/as/openai/v1")
+"""Where this surface alone stands, whatever other vendors' clients ask for elsewhere."""
+
 THREAD_BYTES: Final = 256 * 1024
 """From this size on a body is read in a thread, so that one large request does not hold up the others."""
 
@@ -54,7 +57,7 @@ THREAD_BYTES: Final = 256 * 1024
 def routes() -> Sequence[Route]:
     """The routes of this surface."""
     table: list[Route] = []
-    for prefix in (*PREFIXES, ""):
+    for prefix in (*PREFIXES, *MOUNTS, ""):
         table.append(Route(f"{prefix}/chat/completions", CHAT, name="chat_completions"))
         table.append(Route(f"{prefix}/completions", COMPLETIONS, name="completions"))
         table.append(Route(f"{prefix}/embeddings", EMBEDDINGS, name="embeddings"))
@@ -175,6 +178,7 @@ async def stream_answer(call: Call, exchange: ExchangeFrame, request: GatewayReq
         Pulse(
             commit_after=timing.commit_after,
             interval=timing.heartbeat,
+            opening=_opening(call),
             beat=call.wire_format.heartbeat,
             headers=lambda: call.answer_headers(own),
         )
@@ -194,6 +198,16 @@ async def stream_answer(call: Call, exchange: ExchangeFrame, request: GatewayReq
     async for data in stream:
         await reply.piece(data)
     await reply.end()
+
+
+def _opening(call: Call) -> bytes:
+    """The sign of life before the first event.
+
+    OpenAI's own libraries refuse a stream of responses that begins with anything but ``response.created``, and take
+    comments; Codex waits for an event and does not count comments.
+    """
+    responses = call.wire_format.name == "openai-responses"
+    return Format.heartbeat if responses and "x-stainless-lang" in call.headers else call.wire_format.heartbeat
 
 
 async def _entries(call: Call) -> Sequence[ModelEntry]:
