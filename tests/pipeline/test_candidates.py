@@ -6,8 +6,22 @@ import attrs
 import pytest
 
 from llmgate.formats import get_format, read_request
-from llmgate.pipeline.candidates import candidates_for, find_candidates, is_served, permitted
-from llmgate.spec import ModelNotFoundError, NoDeploymentError, Operation, PermissionDeniedError, Principal
+from llmgate.pipeline.candidates import (
+    candidates_for,
+    find_candidates,
+    find_keeper,
+    is_served,
+    keepers,
+    permitted,
+)
+from llmgate.spec import (
+    InvalidRequestError,
+    ModelNotFoundError,
+    NoDeploymentError,
+    Operation,
+    PermissionDeniedError,
+    Principal,
+)
 from scripted import OpenBench
 
 KEYS = {"OPENAI_API_KEY": "o", "ANTHROPIC_API_KEY": "a", "GEMINI_API_KEY": "g"}
@@ -199,3 +213,41 @@ async def test_what_cannot_be_translated_goes_to_those_who_speak_it(
         assert is_served(snapshot, asked)
         elsewhere = attrs.evolve(asked, model="openai/gpt-4o", router=None)
         assert not is_served(snapshot, elsewhere)
+
+
+BOTH = {"both": {"load-balance": {"chat": {"strategy": "latency", "providers": ["openai", "groq", "anthropic"]}}}}
+
+
+async def test_what_refers_to_something_kept_goes_where_it_can_be_only(bench: OpenBench) -> None:
+    keys = {**KEYS, "GROQ_API_KEY": "q"}
+    body = b'{"model":"m","input":"on","previous_response_id":"resp_1"}'
+    request = read_request(get_format("openai-responses"), body)
+    async with bench(environment=keys, providers={}, routers={**SEED, **BOTH}) as b:
+        snapshot = b.pipeline.snapshot
+        kept = keepers(find_candidates(snapshot, "my-router", "gpt-4o-mini", Operation.CHAT), request)
+        assert [one.id for one in kept.deployments] == ["openai/gpt-4o-mini"]
+        with pytest.raises(InvalidRequestError, match="say which") as several:
+            keepers(find_candidates(snapshot, "both", "openai/gpt-oss-20b", Operation.CHAT), request)
+        assert (several.value.code, several.value.param) == ("ambiguous_provider", "previous_response_id")
+        with pytest.raises(InvalidRequestError, match="send the whole conversation") as nobody:
+            keepers(find_candidates(snapshot, None, "claude-sonnet-5", Operation.CHAT), request)
+        assert nobody.value.code == "unsupported_parameter"
+
+
+async def test_an_id_alone_is_the_only_speakers_or_that_of_the_one_named(bench: OpenBench) -> None:
+    keys = {**KEYS, "GROQ_API_KEY": "q"}
+    async with bench(environment=keys, providers={}, routers={**SEED, **BOTH}) as b:
+        snapshot = b.pipeline.snapshot
+        assert find_keeper(snapshot, "my-router", None, "openai-responses").name == "openai"
+        assert find_keeper(snapshot, None, "groq", "openai-responses").name == "groq"
+        for router in (None, "both"):
+            with pytest.raises(InvalidRequestError, match=r"\?provider=") as several:
+                find_keeper(snapshot, router, None, "openai-responses")
+            assert several.value.code == "ambiguous_provider"
+        for router, named in ((None, "anthropic"), (None, "nobody"), ("my-router", "groq"), ("none", None)):
+            with pytest.raises(ModelNotFoundError):
+                find_keeper(snapshot, router, named, "openai-responses")
+    async with bench(environment={"ANTHROPIC_API_KEY": "a"}, providers={}, routers={}) as b:
+        with pytest.raises(ModelNotFoundError) as nobody:
+            find_keeper(b.pipeline.snapshot, None, None, "openai-responses")
+        assert nobody.value.code == "operation_not_supported"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
+from llmgate.catalogue import facts_of
 from llmgate.formats import get_format
 from llmgate.formats.sealing import sealed
 from llmgate.spec import (
@@ -26,6 +28,10 @@ from llmgate.spec import (
     Unknown,
     Uri,
 )
+from llmgate.testing.corpus import chat_corpus
+from llmgate.testing.golden import assert_golden
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "openai_responses"
 
 FORMAT, CHAT, ANTHROPIC = (get_format(name) for name in ("openai-responses", "openai-chat", "anthropic-messages"))
 
@@ -41,6 +47,16 @@ def into(wire_format, request, facts=None):
 
 def lost(wire_format, request):
     return {one.param: one.kind for one in wire_format.unsupported(request)}
+
+
+@pytest.mark.parametrize("name", [name for name in chat_corpus() if name not in ("full", "media")])
+def test_the_corpus_of_chat_matches_its_golden_file(name, update_golden):
+    """Both ways: what chat asks, written for this format, and that written for chat again."""
+    asked = CHAT.decode_request(chat_corpus()[name])
+    there = FORMAT.encode_request(asked, facts_of(asked.model))
+    back = CHAT.encode_request(FORMAT.decode_request(there), facts_of(asked.model))
+    text = json.dumps({"there": json.loads(there), "back": json.loads(back)}, indent=2, ensure_ascii=False) + "\n"
+    assert_golden(GOLDEN / f"{name}.json", text, update=update_golden)
 
 
 @pytest.mark.parametrize(
