@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+import anthropic
 import openai
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
@@ -12,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from end_to_end.loopback import loopback
 from end_to_end.test_anthropic_sdk import CALL as CLAUDES_CALL, TEXT as CLAUDES_TEXT, THOUGHT, message_events
-from formats.openai_responses.recorded import FRAMES, RESPONSE, TEXT, USAGE, numbered, start, text
+from formats.openai_responses.recorded import FRAMES, OUTPUT, RESPONSE, TEXT, USAGE, end, numbered, start, text
 from llmgate import Pipeline
 from llmgate.testing.upstream import FakeUpstream, chat_events
 
@@ -381,13 +382,14 @@ async def test_a_silent_stream_gets_signs_of_life_that_its_client_understands():
             "stream": {"commit-after": "50ms", "heartbeat": "50ms"},
         }
         async with loopback(settings) as one:
-            native.stream(FRAMES, end="eof", delay=0.3)
+            frames = numbered([*start(), *text(0, "Hello"), *end(output=ANSWER["output"])])
+            native.stream(frames, end="eof", delay=0.1)
             reply = await one.post({"model": "openai/gpt-x", "input": "hi", "stream": True}, "/v1/responses")
             assert reply.body.startswith(b"event: keepalive\n")
-            assert FRAMES[-1] in reply.body
-            native.stream(FRAMES, end="eof", delay=0.3)
+            assert frames[-1] in reply.body
+            native.stream(frames, end="eof", delay=0.1)
             async with client_of(one) as client, client.responses.stream(model="openai/gpt-x", input="hi") as stream:
-                assert (await stream.get_final_response()).output_text == TEXT
+                assert (await stream.get_final_response()).output_text == "Hello"
 
 
 async def test_in_process():
@@ -421,3 +423,80 @@ def test_the_synchronous_client(tmp_path):
                 return await asyncio.to_thread(ask)
 
     assert asyncio.run(serve()) == "Hello"
+
+
+@pytest.fixture
+async def only():
+    """A gateway whose one provider speaks Responses and nothing else."""
+    async with FakeUpstream() as native:
+        settings = {"providers": {"mine": {"base-url": native.base_url, "format": "openai-responses"}}}
+        async with loopback(settings) as one:
+            yield one, native
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_clients_of_chat_reach_a_provider_that_speaks_responses_only(only, streamed):
+    one, native = only
+    if streamed:
+        native.stream(FRAMES, end="eof")
+    else:
+        native.answer(200, json={**ANSWER, "output": OUTPUT})
+    asked = {"model": "mine/gpt-6-sol", "messages": [{"role": "user", "content": "hi"}], "seed": 3}
+    url = f"http://127.0.0.1:{one.port}/v1"
+    async with openai.AsyncOpenAI(base_url=url, api_key="mine", max_retries=0, timeout=20) as client:
+        if streamed:
+            options = {"stream": True, "stream_options": {"include_usage": True}}
+            chunks = [chunk async for chunk in await client.chat.completions.create(**asked, **options)]
+            deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
+            calls = [call for delta in deltas for call in delta.tool_calls or ()]
+            said = "".join(delta.content or "" for delta in deltas)
+            arguments = "".join(call.function.arguments or "" for call in calls if call.index == 0)
+            finish, usage = [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1], chunks[-1].usage
+        else:
+            answer = await client.chat.completions.create(**asked)
+            message = answer.choices[0].message
+            said, arguments = message.content, message.tool_calls[0].function.arguments
+            finish, usage = answer.choices[0].finish_reason, answer.usage
+    assert (said, arguments, finish) == (TEXT, '{"city": "Zü"}', "tool_calls")
+    assert (usage.prompt_tokens, usage.completion_tokens_details.reasoning_tokens) == (15, 7)
+    sent = json.loads(native.requests[0].body)
+    assert native.requests[0].path == "/v1/responses"
+    assert (sent["store"], sent["include"], "seed" in sent) == (False, ["reasoning.encrypted_content"], False)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_clients_of_anthropics_keep_what_openai_has_encrypted(only, streamed):
+    one, native = only
+    if streamed:
+        native.stream(FRAMES, end="eof")
+    else:
+        native.answer(200, json={**ANSWER, "output": OUTPUT})
+    native.answer(200, json=ANSWER)
+    tool = {"name": "weather", "input_schema": {"type": "object", "properties": {}}}
+    asked = {"model": "mine/gpt-6-sol", "max_tokens": 64, "tools": [tool, {**tool, "name": "now"}]}
+    hello = {"role": "user", "content": "hi"}
+    url = f"http://127.0.0.1:{one.port}"
+    async with anthropic.AsyncAnthropic(base_url=url, api_key="mine", max_retries=0, timeout=20) as client:
+        if streamed:
+            async with client.messages.stream(messages=[hello], **asked) as stream:
+                message = await stream.get_final_message()
+        else:
+            message = await client.messages.create(messages=[hello], **asked)
+        assert [block.type for block in message.content] == ["thinking", "text", *["tool_use"] * 3]
+        assert message.content[0].signature == "openai-responses:rs_1:gAAAA=="
+        results = [
+            {"type": "tool_result", "tool_use_id": block.id, "content": "ok"}
+            for block in message.content
+            if block.type == "tool_use"
+        ]
+        await client.messages.create(
+            messages=[hello, message.to_param(), {"role": "user", "content": results}], **asked
+        )
+    sent = json.loads(native.requests[-1].body)["input"]
+    assert sent[1] == {
+        "type": "reasoning",
+        "id": "rs_1",
+        "summary": [{"type": "summary_text", "text": "Hm.\n\nm é \u2028"}],
+        "encrypted_content": "gAAAA==",
+    }
+    assert [item["type"] for item in sent[2:]] == ["message", *["function_call"] * 3, *["function_call_output"] * 3]

@@ -253,6 +253,7 @@ _USUAL_PATHS: Final = {
     "anthropic-messages": "/messages",
     "cohere-chat": "host:/v2/chat",
     "ollama-chat": "host:/api/chat",
+    "openai-responses": "/responses",
 }
 """Where servers that no row knows are taken to speak a format."""
 

@@ -428,3 +428,14 @@ def test_a_long_conversation_is_translated_quickly():
     for _ in range(10):
         ANTHROPIC.encode_request(FORMAT.decode_request(body))
     assert (time.process_time() - began) / 10 < 0.1  # about 1 ms by itself
+
+
+def test_ids_of_calls_that_are_too_long_are_replaced_alike():
+    long = "call_" + "x" * 80
+    messages = (
+        Message(Role.ASSISTANT, (ToolCall(long, "f", "{}"), ToolCall("short", "f", "{}"))),
+        Message(Role.TOOL, (ToolCallResponse(long, (Text("a"),)),)),
+    )
+    call, other, output = into(FORMAT, ChatRequest("m", messages, extra_format="openai-chat"))["input"]
+    assert call["call_id"] == output["call_id"] != long
+    assert (len(call["call_id"]) <= 64, other["call_id"]) == (True, "short")

@@ -6,6 +6,7 @@ Source: OpenAI API reference, "Create a model response", items ``function_call``
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -16,7 +17,9 @@ from llmgate.spec import ToolCall, ToolCallResponse, ToolDefinition
 from .parts import decode_content
 from .tools import joined, parted
 
-__all__ = ["CALLS", "OUTPUTS", "Toolbox", "decode_call", "decode_output", "encode_call", "free_text"]
+__all__ = ["CALLS", "OUTPUTS", "Toolbox", "decode_call", "decode_output", "encode_call", "free_text", "legal_id"]
+
+_LONGEST_ID: Final = 64
 
 CALLS: Final = frozenset({"function_call", "custom_tool_call", "local_shell_call"})
 """Items that are calls of tools which the caller runs."""
@@ -59,8 +62,17 @@ def encode_call(part: ToolCall, *, own: bool = True) -> dict[str, Any]:
         return _own_call(part, source)
     space = part.extra.get("namespace") if own else None
     name = parted(space, part.name) if isinstance(space, str) else part.name
-    value = {"type": "function_call", "call_id": part.id, "name": name, "arguments": part.arguments or "{}"}
-    return {**part.extra, **value, "arguments": part.arguments} if own else value
+    value = {"type": "function_call", "call_id": part.id, "name": name, "arguments": part.arguments}
+    if own:
+        return {**part.extra, **value}
+    return {**value, "call_id": legal_id(part.id), "arguments": part.arguments or "{}"}
+
+
+def legal_id(call_id: str) -> str:
+    """An id of a call that this format takes: the same, or one made of it where it is longer than OpenAI allows."""
+    if len(call_id) <= _LONGEST_ID:
+        return call_id
+    return f"call_{hashlib.sha256(call_id.encode('utf-8', 'replace')).hexdigest()[:32]}"
 
 
 def _own_call(part: ToolCall, source: Mapping[str, Any]) -> dict[str, Any]:

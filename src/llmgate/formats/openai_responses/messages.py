@@ -15,7 +15,7 @@ import attrs
 from llmgate.formats.fields import ShapeError, as_list, as_object, as_text, optional, rest
 from llmgate.spec import Message, Part, Reasoning, Role, Text, ToolCall, ToolCallResponse, Unknown
 
-from .calls import CALLS, OUTPUTS, decode_call, decode_output, encode_call
+from .calls import CALLS, OUTPUTS, decode_call, decode_output, encode_call, legal_id
 from .parts import FORMAT, decode_content, encode_content, encode_part
 from .reasoning import decode_reasoning, encode_reasoning
 
@@ -227,4 +227,5 @@ def _encode_output(part: ToolCallResponse, *, own: bool) -> dict[str, Any]:
     output = encode_content(content, Role.TOOL, own=own) if content else ""
     extra = dict(part.extra) if own else {}
     source = extra.pop("own", {"type": "function_call_output", "name": "call_id"})
-    return {**extra, "type": source["type"], source["name"]: part.id, "output": output}
+    call_id = part.id if own else legal_id(part.id)
+    return {**extra, "type": source["type"], source["name"]: call_id, "output": output}
