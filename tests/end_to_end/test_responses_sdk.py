@@ -12,7 +12,13 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
 from end_to_end.loopback import loopback
-from end_to_end.test_anthropic_sdk import CALL as CLAUDES_CALL, TEXT as CLAUDES_TEXT, THOUGHT, message_events
+from end_to_end.test_anthropic_sdk import (
+    CALL as CLAUDES_CALL,
+    TEXT as CLAUDES_TEXT,
+    THOUGHT,
+    ShoutingPlugin,
+    message_events,
+)
 from formats.openai_responses.recorded import FRAMES, OUTPUT, RESPONSE, TEXT, USAGE, end, numbered, start, text
 from llmgate import Pipeline
 from llmgate.testing.upstream import FakeUpstream, chat_events
@@ -423,6 +429,19 @@ def test_the_synchronous_client(tmp_path):
                 return await asyncio.to_thread(ask)
 
     assert asyncio.run(serve()) == "Hello"
+
+
+async def test_a_word_that_a_stage_has_changed_comes_back_in_no_later_event():
+    async with FakeUpstream() as native:
+        settings = {"providers": {"openai": {"base-url": native.base_url}}, "interceptors": [{"use": "shouting"}]}
+        async with loopback(settings, plugins=[ShoutingPlugin()]) as one, client_of(one) as client:
+            native.stream(FRAMES, end="eof")
+            async with client.responses.stream(model="openai/gpt-x", input="hi") as stream:
+                events = [event async for event in stream]
+                final = await stream.get_final_response()
+    assert final.output_text == f"HEL{TEXT.removeprefix('Hel')}"
+    assert [event.text for event in events if event.type == "response.output_text.done"] == [final.output_text]
+    assert (final.id, final.usage.total_tokens) == ("resp_1", 35)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from llmgate.spec import (
     RateLimitError,
 )
 
-PREFIXES = ["/v1", "/ai", "/ai/v1", "/router/mine", "/router/mine/v1"]
+PREFIXES = ["/v1", "/ai", "/ai/v1", "/router/mine", "/router/mine/v1", "/as/openai", "/as/openai/v1"]
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
