@@ -29,7 +29,17 @@ from .openai import MOUNTS, PREFIXES, SURFACE, THREAD_BYTES, answer
 if TYPE_CHECKING:
     from llmgate.pipeline import ExchangeFrame
 
-__all__ = ["ABOUT_A_MODEL", "CANCEL", "INPUT_ITEMS", "KEPT", "RESPONSES", "routes"]
+__all__ = [
+    "ABOUT_A_MODEL",
+    "CANCEL",
+    "INPUT_ITEMS",
+    "KEPT",
+    "RESPONSES",
+    "about_a_model",
+    "kept",
+    "responses",
+    "routes",
+]
 
 FORMAT: Final = "openai-responses"
 
