@@ -10,7 +10,7 @@ from llmgate.spec import SecretRef, Timeouts
 
 SPOKEN = (
     "anthropic-messages, bedrock-anthropic, bedrock-converse, cohere-chat, gemini-generate-content, ollama-chat, "
-    "openai-chat"
+    "openai-chat, openai-responses"
 )
 NO_ADDRESS = (
     "provider 'azure': azure has no address that all customers share: set its base-url, "
