@@ -113,7 +113,7 @@ NATIVE = [
     ("firecrawl", None, "GET", "v2/crawl/123", "/v2/crawl/123"),
     ("ollama", None, "POST", "api/chat", "/api/chat"),
     ("ollama", None, "GET", "api/tags", "/api/tags"),
-    ("openai", None, "POST", "v1/moderations", "/v1/moderations"),
+    ("openai", None, "POST", "v1/videos", "/v1/videos"),
     ("openai", None, "POST", "v1/responses/compact", "/v1/responses/compact"),
     ("openai", None, "GET", "v1/responses/resp_1", "/v1/responses/resp_1"),
     ("cohere", None, "POST", "v2/rerank", "/v2/rerank"),
@@ -252,7 +252,7 @@ def test_whatever_is_asked_for_it_stays_below_the_providers_address(
 
 def test_a_closed_list_is_never_widened_by_another_reading() -> None:
     bare = attrs.evolve(provider("openai"), row=attrs.evolve(provider("openai").row, relay_paths=(), models_path=None))
-    for rest in ("v1/moderations", "moderations", "v1beta/moderations", "v1/models"):
+    for rest in ("v1/videos", "videos", "v1beta/videos", "v1/models"):
         assert not map_path(bare, "POST", rest).inference
         assert not map_path(bare, "GET", rest).inference
 

@@ -61,7 +61,9 @@ def test_fields_of_another_formats_own(extra, found):
 
 def test_zero_and_false_say_something_and_are_named_as_well():
     losses = Losses()
-    request = ChatRequest("m", (), seed=0, temperature=0.0, parallel_tool_calls=False, stop_sequences=(), user="")
+    request = ChatRequest(
+        "m", (), tools=(ToolDefinition("f"),), seed=0, temperature=0.0, parallel_tool_calls=False, user=""
+    )
     left = leave_out(request, (), (), losses)
     assert {one.param for one in losses.found} == {"seed", "temperature", "parallel_tool_calls"}
     assert (left.seed, left.temperature, left.parallel_tool_calls) == (None, None, None)

@@ -117,6 +117,9 @@ def leave_out(request: ChatRequest, carried: Collection[str], handled: Collectio
         value = getattr(request, name)
         if name in carried or value == default or value in _NOTHING:
             continue
+        if name == "parallel_tool_calls" and not request.tools:
+            empty[name] = default  # it says nothing without any
+            continue
         if name == "choice_count":
             if value != 1:
                 losses.refuse(name, "the model gives one answer at a time: ask for one, or several times")

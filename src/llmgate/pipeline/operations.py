@@ -32,9 +32,10 @@ from llmgate.spec import (
     Usage,
 )
 
+from .completion import Completion, Embeddings
 from .frame import ExchangeFrame
 
-__all__ = ["Carried", "FileInput", "Operations"]
+__all__ = ["Carried", "FileInput", "Operations", "as_body", "presented"]
 
 FileInput: TypeAlias = "bytes | os.PathLike[str] | IO[bytes] | tuple[str, bytes] | tuple[str, bytes, str]"
 """A file: its bytes, its path, an open file, or a tuple of name, bytes and content type."""
@@ -101,6 +102,87 @@ class Operations(ABC):
         client_request_id: str | None = None,
     ) -> ExchangeFrame:
         """The one door."""
+
+    async def respond(
+        self,
+        *,
+        router: str | None = None,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        credentials: Credentials | None = None,
+        api_key: str | None = None,
+        principal: Principal | None = None,
+        **fields: Any,
+    ) -> Completion:
+        """Ask for a whole answer as OpenAI's Responses have it; arguments as for ``complete``.
+
+        Args:
+            router: The router to use; None for the unified API.
+            timeout: Seconds to wait in all; None for the configured total.
+            metadata: Labels for the record, not sent upstream; OpenAI's field of that name goes by ``extra_body``.
+            max_retries: Repeats; None for the configured number.
+            credentials: What the caller presents, to be judged by the auth providers.
+            api_key: The same, as one bearer token.
+            principal: Who asks, where the application knows.
+            **fields: ``model=``, ``input=`` and whatever else OpenAI's Responses take.
+
+        Returns:
+            The answer: ``raw`` is the response object, the rest is as for ``complete``.
+
+        Raises:
+            GatewayError: why there is no answer.
+        """
+        if "model" not in fields:
+            raise TypeError("a response needs model=, and input= or what stands for it")
+        if fields.get("stream"):
+            raise TypeError("use pipeline.stream(...) for a stream")
+        frame = self.exchange(credentials=presented(credentials, api_key), principal=principal)
+        async with frame:
+            request = read_request(
+                get_format("openai-responses"),
+                as_body(fields),
+                router=router,
+                metadata=metadata,
+                deadline=None if timeout is None else self.clock.monotonic() + timeout,
+                max_retries=max_retries,
+            )
+            response = await frame.send(request)
+        return Completion(response, frame.exchange)
+
+    async def embed(
+        self,
+        *,
+        router: str | None = None,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        credentials: Credentials | None = None,
+        api_key: str | None = None,
+        principal: Principal | None = None,
+        **fields: Any,
+    ) -> Embeddings:
+        """Ask for embeddings; arguments as for ``complete``, with ``model=`` and ``input=`` as OpenAI has them.
+
+        Raises:
+            GatewayError: why there is no answer.
+        """
+        if "model" not in fields or "input" not in fields:
+            raise TypeError("embeddings need model= and input=")
+        frame = self.exchange(
+            operation=Operation.EMBEDDINGS, credentials=presented(credentials, api_key), principal=principal
+        )
+        async with frame:
+            request = read_request(
+                get_format("openai-embeddings"),
+                as_body(fields),
+                router=router,
+                metadata=metadata,
+                deadline=None if timeout is None else self.clock.monotonic() + timeout,
+                max_retries=max_retries,
+            )
+            response = await frame.send(request)
+        return Embeddings(response, frame.record)
 
     async def generate_images(self, **fields: Any) -> Carried:
         """Ask for images; ``prompt=``, ``model=`` and whatever else OpenAI's image generations take.
@@ -214,11 +296,7 @@ class Operations(ABC):
         }
         if files is not None:
             return read_form_request(wire_format, _form_of(fields, files), **options)
-        try:
-            body = jsons.dumps(fields)
-        except (TypeError, ValueError) as failure:
-            raise InvalidRequestError(f"the arguments cannot be written as JSON: {failure}") from None
-        return read_request(wire_format, body, **options)
+        return read_request(wire_format, as_body(fields), **options)
 
 
 def _form_of(fields: Mapping[str, Any], files: Mapping[str, FileInput | None]) -> Form:
@@ -250,3 +328,22 @@ def _file(name: str, given: FileInput) -> tuple[str, bytes, str]:
         path = Path(given)
         return path.name, path.read_bytes(), _UNNAMED
     return Path(str(getattr(given, "name", name))).name, given.read(), _UNNAMED
+
+
+def presented(credentials: Credentials | None, api_key: str | None) -> Credentials | None:
+    """What a caller in process presents."""
+    return Credentials.of(api_key) if api_key is not None else credentials
+
+
+def as_body(fields: Mapping[str, Any]) -> bytes:
+    """Keyword arguments as a request body; ``extra_body`` holds fields that are sent as they are.
+
+    Raises:
+        InvalidRequestError: they cannot be written as JSON.
+    """
+    body = {**fields, **fields.get("extra_body", {})}
+    body.pop("extra_body", None)
+    try:
+        return jsons.dumps(body)
+    except (TypeError, ValueError) as failure:
+        raise InvalidRequestError(f"the arguments cannot be written as JSON: {failure}") from None

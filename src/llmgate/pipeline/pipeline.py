@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
-from llmgate.codecs import jsons
 from llmgate.formats import get_format, read_request
 from llmgate.spec import (
     ChatRequest,
@@ -24,7 +23,6 @@ from llmgate.spec import (
     Credentials,
     GatewayClosedError,
     GatewayRequest,
-    InvalidRequestError,
     Operation,
     Principal,
     StageContext,
@@ -32,13 +30,13 @@ from llmgate.spec import (
     Transport,
 )
 
-from .completion import Completion, CompletionStream, Embeddings
+from .completion import Completion, CompletionStream
 from .credentials import SecretBroker
 from .draining import Drains
 from .frame import ExchangeFrame
 from .listing import ModelList, ask_for_models, keep_listing, lists_path
 from .models import ModelEntry
-from .operations import Operations
+from .operations import Operations, as_body, presented
 from .reloading import Edition, Editions, Pin
 from .snapshot import Snapshot
 
@@ -271,7 +269,7 @@ class Pipeline(Operations):
         Raises:
             GatewayError: why there is no answer.
         """
-        frame = self.exchange(credentials=_presented(credentials, api_key), principal=principal)
+        frame = self.exchange(credentials=presented(credentials, api_key), principal=principal)
         async with frame:
             chat = self._request(request, fields, router, timeout, metadata, max_retries, stream=False)
             response = await frame.send(chat)
@@ -297,90 +295,9 @@ class Pipeline(Operations):
         free, and a failure is raised there.
         """
         return CompletionStream(
-            lambda: self.exchange(credentials=_presented(credentials, api_key), principal=principal),
+            lambda: self.exchange(credentials=presented(credentials, api_key), principal=principal),
             lambda: self._request(request, fields, router, timeout, metadata, max_retries, stream=True),
         )
-
-    async def respond(
-        self,
-        *,
-        router: str | None = None,
-        timeout: float | None = None,
-        metadata: Mapping[str, str] | None = None,
-        max_retries: int | None = None,
-        credentials: Credentials | None = None,
-        api_key: str | None = None,
-        principal: Principal | None = None,
-        **fields: Any,
-    ) -> Completion:
-        """Ask for a whole answer as OpenAI's Responses have it; arguments as for ``complete``.
-
-        Args:
-            router: The router to use; None for the unified API.
-            timeout: Seconds to wait in all; None for the configured total.
-            metadata: Labels for the record, not sent upstream; OpenAI's field of that name goes by ``extra_body``.
-            max_retries: Repeats; None for the configured number.
-            credentials: What the caller presents, to be judged by the auth providers.
-            api_key: The same, as one bearer token.
-            principal: Who asks, where the application knows.
-            **fields: ``model=``, ``input=`` and whatever else OpenAI's Responses take.
-
-        Returns:
-            The answer: ``raw`` is the response object, the rest is as for ``complete``.
-
-        Raises:
-            GatewayError: why there is no answer.
-        """
-        if "model" not in fields:
-            raise TypeError("a response needs model=, and input= or what stands for it")
-        if fields.get("stream"):
-            raise TypeError("use pipeline.stream(...) for a stream")
-        frame = self.exchange(credentials=_presented(credentials, api_key), principal=principal)
-        async with frame:
-            request = read_request(
-                get_format("openai-responses"),
-                _as_body(fields),
-                router=router,
-                metadata=metadata,
-                deadline=None if timeout is None else self.clock.monotonic() + timeout,
-                max_retries=max_retries,
-            )
-            response = await frame.send(request)
-        return Completion(response, frame.exchange)
-
-    async def embed(
-        self,
-        *,
-        router: str | None = None,
-        timeout: float | None = None,
-        metadata: Mapping[str, str] | None = None,
-        max_retries: int | None = None,
-        credentials: Credentials | None = None,
-        api_key: str | None = None,
-        principal: Principal | None = None,
-        **fields: Any,
-    ) -> Embeddings:
-        """Ask for embeddings; arguments as for ``complete``, with ``model=`` and ``input=`` as OpenAI has them.
-
-        Raises:
-            GatewayError: why there is no answer.
-        """
-        if "model" not in fields or "input" not in fields:
-            raise TypeError("embeddings need model= and input=")
-        frame = self.exchange(
-            operation=Operation.EMBEDDINGS, credentials=_presented(credentials, api_key), principal=principal
-        )
-        async with frame:
-            request = read_request(
-                get_format("openai-embeddings"),
-                _as_body(fields),
-                router=router,
-                metadata=metadata,
-                deadline=None if timeout is None else self.clock.monotonic() + timeout,
-                max_retries=max_retries,
-            )
-            response = await frame.send(request)
-        return Embeddings(response, frame.record)
 
     async def models(
         self,
@@ -399,7 +316,7 @@ class Pipeline(Operations):
             principal: Who asks, where the application knows.
         """
         frame = self.exchange(
-            operation=Operation.MODELS, credentials=_presented(credentials, api_key), principal=principal
+            operation=Operation.MODELS, credentials=presented(credentials, api_key), principal=principal
         )
         async with frame:
             return await frame.models(router)
@@ -486,22 +403,9 @@ class Pipeline(Operations):
         )
 
 
-def _presented(credentials: Credentials | None, api_key: str | None) -> Credentials | None:
-    return Credentials.of(api_key) if api_key is not None else credentials
-
-
 def _body_of(fields: Mapping[str, Any], *, stream: bool) -> bytes:
     if "model" not in fields or "messages" not in fields:
         raise TypeError("a chat needs model= and messages=")
     if fields.get("stream", stream) is not stream:
         raise TypeError("use pipeline.stream(...) for a stream and pipeline.complete(...) for a whole answer")
-    return _as_body({**fields, "stream": True} if stream else fields)
-
-
-def _as_body(fields: Mapping[str, Any]) -> bytes:
-    body = {**fields, **fields.get("extra_body", {})}
-    body.pop("extra_body", None)
-    try:
-        return jsons.dumps(body)
-    except (TypeError, ValueError) as failure:
-        raise InvalidRequestError(f"the arguments cannot be written as JSON: {failure}") from None
+    return as_body({**fields, "stream": True} if stream else fields)

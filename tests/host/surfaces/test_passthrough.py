@@ -191,12 +191,12 @@ async def test_nobody_learns_what_is_allowed_without_a_credential():
 @pytest.mark.parametrize(
     ("path", "body", "options", "model"),
     [
-        ("/openai/v1/moderations", RESPONSES, {}, "gpt-5"),
-        ("/openai/v1/moderations", b'{"input":"x"}', {}, ""),
-        ("/openai/v1/moderations", b'{"model":"a","model":"b"}', {}, ""),
-        ("/openai/v1/moderations", b'{"model":5}', {}, ""),
-        ("/openai/v1/moderations", b"{not json", {}, ""),
-        ("/openai/v1/moderations", b'{"model":"' + b"m" * 300_000 + b'"}', {}, "m" * 300_000),
+        ("/openai/v1/videos", RESPONSES, {}, "gpt-5"),
+        ("/openai/v1/videos", b'{"input":"x"}', {}, ""),
+        ("/openai/v1/videos", b'{"model":"a","model":"b"}', {}, ""),
+        ("/openai/v1/videos", b'{"model":5}', {}, ""),
+        ("/openai/v1/videos", b"{not json", {}, ""),
+        ("/openai/v1/videos", b'{"model":"' + b"m" * 300_000 + b'"}', {}, "m" * 300_000),
         ("/openai/v1/audio/transcriptions", RESPONSES, {"content_type": "text/plain", "authorization": "x"}, ""),
         ("/gemini/v1beta/models/gemini-x:generateContent", b'{"contents":[]}', {}, "gemini-x"),
         ("/gemini/v1beta/models/gemini-x:generateContent", b'{"model":"gemini-x"}', {}, "gemini-x"),
@@ -228,7 +228,7 @@ async def test_any_body_is_relayed_byte_for_byte():
 async def test_only_listed_headers_go_up():
     async with serving(relaying()) as served:
         await served.ask(
-            "/openai/v1/moderations",
+            "/openai/v1/videos",
             RESPONSES,
             accept="text/event-stream",
             openai_beta="x=1",
@@ -256,7 +256,7 @@ async def test_only_listed_headers_go_up():
 
 async def test_what_the_connection_header_names_does_not_go_up():
     async with serving(relaying()) as served:
-        await served.ask("/openai/v1/moderations", RESPONSES, connection="close, OpenAI-Beta", openai_beta="x")
+        await served.ask("/openai/v1/videos", RESPONSES, connection="close, OpenAI-Beta", openai_beta="x")
         assert "openai-beta" not in served.pipeline.frames[0].request.headers
 
 
@@ -361,7 +361,7 @@ async def test_a_silent_answer_gets_no_heartbeat():
 
 async def test_a_body_over_the_limit_is_a_413():
     async with serving(relaying(server=ServerConfig(max_body_bytes=10))) as served:
-        assert (await served.ask("/openai/v1/moderations", RESPONSES)).status == 413
+        assert (await served.ask("/openai/v1/videos", RESPONSES)).status == 413
         assert served.pipeline.frames[0].request is None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -27,7 +27,7 @@ from llmgate.spec import (
 
 from .parts import FORMAT
 
-__all__ = ["FIELDS", "LOGPROBS", "SHARED", "fitted"]
+__all__ = ["FIELDS", "SHARED", "carried_logprobs", "fitted"]
 
 FIELDS: Final = {
     "model": "model",
@@ -57,8 +57,8 @@ FIELDS: Final = {
 _CARRIED: Final = FIELDS.keys() - {"top_k"}
 """What a server of this format certainly takes: ``top_k`` is an extension of some, and others refuse it."""
 
-LOGPROBS: Final = ("logprobs", "top_logprobs")
-"""Fields of this format that others write into ``extra`` by these names, since the canonical types have none."""
+_SHOWS_LOGPROBS: Final = frozenset({"gemini-generate-content"})
+"""Other formats whose answers have a place for the probabilities of tokens, and which ask for them by these names."""
 SHARED: Final = ("prompt_cache_key", "prompt_cache_retention", "safety_identifier")
 """Fields that OpenAI's two formats have in common and nobody else has."""
 
@@ -87,11 +87,19 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
     return attrs.evolve(request, **changes), losses
 
 
+def carried_logprobs(request: ChatRequest) -> Mapping[str, Any]:
+    """What a request of another format says of probabilities, where its answers can show them."""
+    if request.extra_format not in _SHOWS_LOGPROBS:
+        return {}
+    names = ("logprobs", "top_logprobs")
+    return {name: request.extra[name] for name in names if request.extra.get(name) is not None}
+
+
 def _handled(request: ChatRequest) -> frozenset[str]:
     """What of other formats' own fields stands in canonical ones as well."""
     config = request.extra.get("output_config")
     said = {"output_config"} if isinstance(config, dict) and config.keys() == {"effort"} else set()
-    return frozenset({"thinking", *SHARED, *LOGPROBS, *said})
+    return frozenset({"thinking", *SHARED, *carried_logprobs(request), *said})
 
 
 def _messages(messages: Sequence[Message], losses: Losses) -> Iterable[Message]:

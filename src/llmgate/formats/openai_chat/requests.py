@@ -23,7 +23,7 @@ from llmgate.formats.fields import (
 )
 from llmgate.spec import EDITABLE_FIELDS, UNKNOWN_MODEL, ChatRequest, InvalidRequestError, ModelFacts, RequestHead
 
-from .fitting import LOGPROBS, SHARED, fitted
+from .fitting import SHARED, carried_logprobs, fitted
 from .messages import decode_message, encode_messages
 from .parts import FORMAT
 from .tools import (
@@ -130,14 +130,9 @@ def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> b
         if own:
             return dumps(merged(value, rest(request.extra, dropped)))
         shared = {name: request.extra[name] for name in SHARED if isinstance(request.extra.get(name), str)}
-        return dumps({**value, **shared, **_foreign(request)})
+        return dumps({**value, **shared, **carried_logprobs(request)})
     except JSONError as error:
         raise InvalidRequestError(f"the request {error}") from None
-
-
-def _foreign(request: ChatRequest) -> dict[str, Any]:
-    """Fields that another format has as well, and has written into ``extra`` as this one calls them."""
-    return {name: request.extra[name] for name in LOGPROBS if request.extra.get(name) is not None}
 
 
 def patch_request(
