@@ -73,7 +73,7 @@ generated: $(STAMP) ## write the generated pages and plugins/_template anew
 lock: $(STAMP) ## pin every dependency anew
 	@$(PIP) install uv
 	$(BIN)/uv lock --upgrade
-	$(BIN)/uv export --quiet --all-extras --all-groups --no-emit-workspace --no-annotate --no-header \
+	$(BIN)/uv export --quiet --all-packages --all-extras --all-groups --no-emit-workspace --no-annotate --no-header \
 		--format requirements-txt -o requirements.lock > /dev/null
 
 clean: ## remove what was built
