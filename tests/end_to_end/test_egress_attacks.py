@@ -215,7 +215,7 @@ LEAKS = {
 
 
 @pytest.mark.parametrize("status", [200, 429])
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings", "/openai/v1/moderations"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings", "/openai/v1/videos"])
 async def test_t12_what_an_upstream_says_about_itself_never_comes_down(path: str, status: int) -> None:
     answers: dict[str, Any] = {"choices": [], "data": [], "error": {"message": "slow"}} if status == 429 else {
         "id": "x", "object": "x", "model": "m", "data": [],
@@ -239,7 +239,7 @@ async def test_t22_hop_by_hop_headers_stop_here_in_both_directions() -> None:
         "Proxy-Authorization: canary\r\nUpgrade: canary\r\n"
     )
     async with attacked() as (honest, _, one):
-        for path in ("/v1/chat/completions", "/openai/v1/moderations"):
+        for path in ("/v1/chat/completions", "/openai/v1/videos"):
             honest.answer(
                 json={"id": "x", "model": "m", "choices": []},
                 headers={"connection": "x-ratelimit-limit-requests", "x-ratelimit-limit-requests": "9", "te": "canary"},
@@ -282,7 +282,7 @@ async def test_t23_a_target_that_can_be_read_in_two_ways_is_refused(target: str)
 
 CHAT = json.dumps(BODY)
 SMUGGLED = "GET /openai/v1/files HTTP/1.1\r\nHost: localhost\r\n\r\n"
-POST = "POST /openai/v1/moderations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+POST = "POST /openai/v1/videos HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 FRAMINGS = {
     "both lengths": f"{POST}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{SMUGGLED}",
     "both lengths, other order": f"{POST}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n{SMUGGLED}",

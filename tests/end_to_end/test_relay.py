@@ -147,7 +147,7 @@ async def test_an_error_of_the_provider_is_its_answer() -> None:
         upstream.answer(
             429, json={"error": {"message": "slow"}}, headers={"retry-after": "7", "x-ratelimit-limit-requests": "1"}
         )
-        status, headers, body = await ask(one, "POST", "/openai/v1/moderations", json={"model": "m", "input": "x"})
+        status, headers, body = await ask(one, "POST", "/openai/v1/videos", json={"model": "m", "input": "x"})
         assert (status, json.loads(body)) == (429, {"error": {"message": "slow"}})
         assert (headers["retry-after"], headers["x-ratelimit-limit-requests"]) == ("7", "1")
         assert len(upstream.requests) == 1, "a relay is never repeated"
@@ -157,7 +157,7 @@ async def test_an_error_of_the_provider_is_its_answer() -> None:
 async def test_a_refused_credential_is_the_operators_affair(refusal: int) -> None:
     async with FakeUpstream() as upstream, loopback(settings(upstream, "openai")) as one:
         upstream.answer(refusal, json={"error": {"message": "wrong key secret-of-***"}}, times=3)
-        reply = await one.post({"model": "m", "input": "x"}, "/openai/v1/moderations")
+        reply = await one.post({"model": "m", "input": "x"}, "/openai/v1/videos")
         assert (reply.status, reply.error["code"]) == (502, "provider_authentication_failed")
         assert b"secret-of" not in reply.body
 
@@ -165,7 +165,7 @@ async def test_a_refused_credential_is_the_operators_affair(refusal: int) -> Non
 async def test_a_redirect_is_not_followed() -> None:
     async with FakeUpstream() as upstream, FakeUpstream() as evil, loopback(settings(upstream, "openai")) as one:
         upstream.redirect(f"{evil.url}/v1/responses", 307)
-        reply = await one.post({"model": "m", "input": "x"}, "/openai/v1/moderations")
+        reply = await one.post({"model": "m", "input": "x"}, "/openai/v1/videos")
         assert (reply.status, reply.error["code"]) == (502, "provider_protocol_error")
         assert "location" not in reply.headers
         assert not evil.accepted
@@ -183,7 +183,7 @@ async def test_an_answer_comes_down_as_it_comes() -> None:
 
     async with FakeUpstream() as upstream, loopback(settings(upstream, "openai")) as one:
         upstream.script(slowly)
-        url = f"http://127.0.0.1:{one.port}/openai/v1/moderations"
+        url = f"http://127.0.0.1:{one.port}/openai/v1/videos"
         async with one.client.post(url, json={"model": "m", "input": "x", "stream": True}) as response:
             assert response.headers["content-type"] == "text/event-stream"
             assert await asyncio.wait_for(response.content.readany(), 5) == b"event: a\ndata: 1\n\n"
@@ -201,7 +201,7 @@ async def test_a_client_that_leaves_closes_the_provider() -> None:
         upstream.script(endless)
         body = b'{"model":"m","input":"x","stream":true}'
         client = await one.raw(
-            b"POST /openai/v1/moderations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"POST /openai/v1/videos HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
         )
         await client.read_until(b"data: 1")
@@ -225,7 +225,7 @@ async def test_a_provider_that_breaks_off_is_never_shown_as_finished(end: Any) -
 async def test_a_provider_that_is_away_is_a_502() -> None:
     async with FakeUpstream() as upstream, loopback(settings(upstream, "openai")) as one:
         await upstream.refuse()
-        reply = await one.post({"model": "m", "input": "x"}, "/openai/v1/moderations")
+        reply = await one.post({"model": "m", "input": "x"}, "/openai/v1/videos")
         assert (reply.status, reply.error["code"]) == (502, "provider_unreachable")
         assert str(upstream.port) not in reply.error["message"]
 
@@ -251,17 +251,17 @@ async def test_who_may_call_some_models_only_cannot_hide_the_name_of_another(res
             key = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
             upstream.answer(json={"ok": True}, times=2)
             for method, path, body in [
-                ("POST", "/openai/v1/moderations", b'{"model":"gpt-cheap","input":"x"}'),
+                ("POST", "/openai/v1/videos", b'{"model":"gpt-cheap","input":"x"}'),
                 ("GET", "/openai/v1/models/gpt-cheap", b""),
             ]:
                 assert (await ask(one, method, path, data=body, headers=key))[0] == 200
             for method, path, body, more in [
-                ("POST", "/openai/v1/moderations", b'{"model":"gpt-dear","input":"x"}', {}),
-                ("POST", "/openai/v1/moderations", b'{"input":"x"}', {}),
-                ("POST", "/openai/v1/moderations", b'{"model":"gpt-cheap","model":"gpt-dear"}', {}),
-                ("POST", "/openai/v1/moderations", b'{"model":"gpt-cheap","\\u006dodel":"gpt-dear"}', {}),
-                ("POST", "/openai/v1/moderations", b'\xef\xbb\xbf{"model":"gpt-cheap"}', {}),
-                ("POST", "/openai/v1/moderations", b'{"model":"gpt-cheap"}', {"content-type": "text/plain"}),
+                ("POST", "/openai/v1/videos", b'{"model":"gpt-dear","input":"x"}', {}),
+                ("POST", "/openai/v1/videos", b'{"input":"x"}', {}),
+                ("POST", "/openai/v1/videos", b'{"model":"gpt-cheap","model":"gpt-dear"}', {}),
+                ("POST", "/openai/v1/videos", b'{"model":"gpt-cheap","\\u006dodel":"gpt-dear"}', {}),
+                ("POST", "/openai/v1/videos", b'\xef\xbb\xbf{"model":"gpt-cheap"}', {}),
+                ("POST", "/openai/v1/videos", b'{"model":"gpt-cheap"}', {"content-type": "text/plain"}),
                 ("POST", "/openai/v1/chat/completions", b'{"model":"gpt-dear","messages":[]}', {}),
                 ("POST", "/openai/v1/chat/completions", b'{"model":"gpt-cheap"}', {"content-type": "text/plain"}),
                 (
@@ -283,7 +283,7 @@ async def test_who_may_call_some_models_only_cannot_hide_the_name_of_another(res
 
 async def test_authentication_comes_before_everything(restricted: dict[str, Any]) -> None:
     async with FakeUpstream() as upstream, loopback({**settings(upstream, "openai"), **restricted}) as one:
-        for path in ("/openai/v1/moderations", "/openai/v1/files", "/openai/v1/chat/completions"):
+        for path in ("/openai/v1/videos", "/openai/v1/files", "/openai/v1/chat/completions"):
             reply = await one.post({"model": "m"}, path)
             assert (reply.status, reply.error["code"]) == (401, "invalid_api_key")
         assert not upstream.accepted
@@ -318,7 +318,7 @@ async def test_a_compressed_body_is_relayed_decompressed() -> None:
         upstream.answer(json={"ok": 1})
         plain = b'{"model":"m","input":"x"}'
         headers = {"content-encoding": "gzip", "content-type": "application/json"}
-        status, _, _ = await ask(one, "POST", "/openai/v1/moderations", data=gzip.compress(plain), headers=headers)
+        status, _, _ = await ask(one, "POST", "/openai/v1/videos", data=gzip.compress(plain), headers=headers)
         assert status == 200
         assert upstream.requests[0].body == plain
         assert "content-encoding" not in upstream.requests[0].headers

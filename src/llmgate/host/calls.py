@@ -23,6 +23,7 @@ from .dialects import dialect_of
 from .errors import INTERNAL_ERROR, ClientLeftError, error_body, error_headers
 from .guard import Guard
 from .headers import JSON_HEADERS, Headers, header_value, valid_request_id
+from .json_array import JSONArrayFormat
 from .mailbox import Mailbox
 from .reading import read_body
 from .sending import Reply
@@ -367,6 +368,8 @@ class Call:
     def _last_event(self, error: GatewayError) -> bytes:
         """The error as the event that ends a stream, written by what has written the stream so far."""
         encoder = self._frame.encoder if self._frame is not None else None
+        if isinstance(self.wire_format, JSONArrayFormat):
+            encoder = None  # it stands in an array, whatever has written the events
         if encoder is None:  # nothing but signs of life has been sent
             encoder = self.wire_format.stream_encoder()
             encoder.encode(GatewayChunk(id=self._exchange_id, created=int(time.time())))
