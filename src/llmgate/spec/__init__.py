@@ -67,6 +67,7 @@ from .responses import (
 )
 from .routing import RoutingContext, RoutingStrategy
 from .secrets import SecretStore
+from .sockets import NO_STATUS, ProviderSocket, SocketClose, SocketMessage, SocketOptions, SocketTransport
 from .stage import NoConfig, Stage, StageContext
 from .state import Rate, RateDecision, StateStore
 from .transport import ProviderRequest, ProviderResponse, ProviderStream, Transport
@@ -77,6 +78,7 @@ __all__ = [
     "AT_HOST",
     "EDITABLE_FIELDS",
     "KINDS",
+    "NO_STATUS",
     "UNKNOWN_MODEL",
     "Aspect",
     "Attempt",
@@ -134,6 +136,7 @@ __all__ = [
     "ProviderRequest",
     "ProviderResponse",
     "ProviderRow",
+    "ProviderSocket",
     "ProviderStream",
     "ProviderTimeoutError",
     "Rate",
@@ -153,6 +156,10 @@ __all__ = [
     "SecretNotFoundError",
     "SecretRef",
     "SecretStore",
+    "SocketClose",
+    "SocketMessage",
+    "SocketOptions",
+    "SocketTransport",
     "Stage",
     "StageContext",
     "StageKind",

@@ -9,7 +9,9 @@ from typing import Any
 
 import attrs
 
-from llmgate.spec import ProviderRequest, ProviderResponse
+from llmgate.spec import ProviderRequest, ProviderResponse, SocketOptions
+
+from .sockets import ScriptedSocket
 
 __all__ = ["Answer", "ScriptedAnswer", "ScriptedStream", "ScriptedTransport", "json_answer", "stream_answer"]
 
@@ -32,7 +34,7 @@ class ScriptedAnswer:
     pieces: Sequence[Piece] = ()
 
 
-Answer = ProviderResponse | ScriptedAnswer | BaseException | Callable[[ProviderRequest], Any]
+Answer = ProviderResponse | ScriptedAnswer | ScriptedSocket | BaseException | Callable[[ProviderRequest], Any]
 """One line of a script; a callable is given the request and returns any of the others."""
 
 
@@ -88,21 +90,23 @@ class ScriptedStream:
 
 
 class ScriptedTransport:
-    """Implements ``llmgate.spec.Transport`` without a network.
+    """Implements ``llmgate.spec.Transport`` and ``SocketTransport`` without a network.
 
     Args:
-        answers: What is answered, in order: a ``ProviderResponse``, a ``ScriptedAnswer``, an exception to raise, or a
-            callable that is given the request and returns one of these.
+        answers: What is answered, in order: a ``ProviderResponse``, a ``ScriptedAnswer``, a ``ScriptedSocket`` for
+            ``open_socket``, an exception to raise, or a callable that is given the request and returns one of these.
 
     Attributes:
         requests: Every request, in the order in which they came.
         streams: Every body handed out by ``open_stream``.
+        options: What every WebSocket was asked for with.
         closed: Whether ``aclose`` has been called.
     """
 
     def __init__(self, answers: Iterable[Answer] = ()) -> None:
         self.requests: list[ProviderRequest] = []
         self.streams: list[ScriptedStream] = []
+        self.options: list[SocketOptions] = []
         self.closed = False
         self._answers: list[Answer] = list(answers)
 
@@ -117,7 +121,7 @@ class ScriptedTransport:
 
     async def send(self, request: ProviderRequest) -> ProviderResponse:
         """The next answer, whole."""
-        answer = self._next(request)
+        answer = self._next_answer(request)
         if isinstance(answer, ProviderResponse):
             return answer
         body = await ScriptedStream(answer).read()
@@ -125,29 +129,45 @@ class ScriptedTransport:
 
     async def open_stream(self, request: ProviderRequest) -> ScriptedStream:
         """The next answer, its body still to come."""
-        answer = self._next(request)
+        answer = self._next_answer(request)
         if isinstance(answer, ProviderResponse):
             answer = ScriptedAnswer(answer.status, answer.headers, (answer.body,) if answer.body else ())
         stream = ScriptedStream(answer)
         self.streams.append(stream)
         return stream
 
+    async def open_socket(self, request: ProviderRequest, options: SocketOptions) -> ScriptedSocket | ProviderResponse:
+        """The next answer, a socket or what refuses one."""
+        self.options.append(options)
+        answer = self._next(request)
+        if isinstance(answer, ScriptedAnswer):
+            return ProviderResponse(answer.status, answer.headers, await ScriptedStream(answer).read())
+        return answer
+
     async def aclose(self) -> None:
         """Close it."""
         self.closed = True
 
-    def _next(self, request: ProviderRequest) -> ProviderResponse | ScriptedAnswer:
+    def _next_answer(self, request: ProviderRequest) -> ProviderResponse | ScriptedAnswer:
+        answer = self._next(request)
+        if isinstance(answer, ScriptedSocket):
+            raise TypeError("the script has a socket for a request that asks for none")
+        return answer
+
+    def _next(self, request: ProviderRequest) -> ProviderResponse | ScriptedAnswer | ScriptedSocket:
         self.requests.append(request)
         if not self._answers:
             raise AssertionError(
                 f"the script has no answer for request {len(self.requests)}, {request.method} {request.url}: add one"
             )
         answer: Any = self._answers.pop(0)
-        if callable(answer) and not isinstance(answer, ProviderResponse | ScriptedAnswer | BaseException):
+        if callable(answer) and not isinstance(
+            answer, ProviderResponse | ScriptedAnswer | ScriptedSocket | BaseException
+        ):
             answer = answer(request)
         if isinstance(answer, BaseException):
             raise answer
-        if not isinstance(answer, ProviderResponse | ScriptedAnswer):
+        if not isinstance(answer, ProviderResponse | ScriptedAnswer | ScriptedSocket):
             raise TypeError(
                 f"{type(answer).__name__} is no answer: give a ProviderResponse, ScriptedAnswer or exception"
             )

@@ -15,7 +15,13 @@ from typing import Any, Final
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
 from yarl import URL
 
-from llmgate.spec import ProviderConnectionError, ProviderRequest, ProviderResponse, Timeouts
+from llmgate.spec import (
+    ProviderConnectionError,
+    ProviderRequest,
+    ProviderResponse,
+    SocketOptions,
+    Timeouts,
+)
 
 from .alarm import Alarm
 from .body import AiohttpStream
@@ -23,7 +29,9 @@ from .connector import GuardedConnector
 from .decoding import DecodingError, Inflater, inflater_for
 from .egress import CONFIGURED_TARGETS, EgressPolicy
 from .failures import broken_answer, opening_failure
+from .headers import lowered
 from .outgoing import checked_headers, checked_url
+from .sockets import AiohttpSocket, open_socket
 from .uploading import UploadPayload
 
 __all__ = ["AiohttpTransport"]
@@ -38,10 +46,11 @@ _NO_CONTENT_TYPE: Final = ("content-type",)
 class _Pool:
     """The connections of one provider and credential."""
 
-    __slots__ = ("active", "session")
+    __slots__ = ("active", "connector", "session")
 
-    def __init__(self, session: ClientSession) -> None:
+    def __init__(self, session: ClientSession, connector: GuardedConnector) -> None:
         self.session = session
+        self.connector = connector
         self.active = 0
 
     def release(self) -> None:
@@ -50,7 +59,7 @@ class _Pool:
 
 
 class AiohttpTransport:
-    """Moves requests over HTTP/1.1; implements ``spec.Transport``.
+    """Moves requests over HTTP/1.1; implements ``spec.Transport`` and ``spec.SocketTransport``.
 
     Requests of one ``pool`` share connections, those of different pools never do. Redirects are not followed: a 3xx is
     an answer like any other. Proxies, cookies, ``.netrc`` and compression play no part. Bound to the event loop of its
@@ -114,6 +123,22 @@ class AiohttpTransport:
             raise failure
         return stream
 
+    async def open_socket(self, request: ProviderRequest, options: SocketOptions) -> AiohttpSocket | ProviderResponse:
+        """Ask for a WebSocket, over a connection of the request's pool."""
+        url = checked_url(request)
+        headers = checked_headers(request, url, self._user_agent)
+        pool = self._pool(request)
+        pool.active += 1
+        opened: AiohttpSocket | ProviderResponse | None = None
+        try:
+            opened = await open_socket(
+                request, options, url=url, headers=headers, connector=pool.connector, done=pool.release
+            )
+        finally:
+            if not isinstance(opened, AiohttpSocket):
+                pool.release()
+        return opened
+
     async def aclose(self) -> None:
         """Close every connection. Idempotent."""
         self._closed = True
@@ -134,20 +159,10 @@ class AiohttpTransport:
                 provider_name=request.provider_name,
                 code="gateway_closed",
             )
-        pool = self._pools[name] = _Pool(self._session())
+        connector = GuardedConnector(self._egress, keepalive=self._keepalive, tls=self._tls)
+        pool = self._pools[name] = _Pool(_session(connector), connector)
         self._drop_idle_pools()
         return pool
-
-    def _session(self) -> ClientSession:
-        return ClientSession(
-            connector=GuardedConnector(self._egress, keepalive=self._keepalive, tls=self._tls),
-            timeout=ClientTimeout(total=None),
-            cookie_jar=DummyCookieJar(),
-            trust_env=False,
-            auto_decompress=False,
-            read_bufsize=_READ_BUFFER,
-            max_field_size=_MAX_HEADER_BYTES,
-        )
 
     def _drop_idle_pools(self) -> None:
         """Close the pools unused for longest while there are too many; one with a request on its way stays."""
@@ -163,6 +178,18 @@ class AiohttpTransport:
         task = asyncio.get_running_loop().create_task(pool.session.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+def _session(connector: GuardedConnector) -> ClientSession:
+    return ClientSession(
+        connector=connector,
+        timeout=ClientTimeout(total=None),
+        cookie_jar=DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+        read_bufsize=_READ_BUFFER,
+        max_field_size=_MAX_HEADER_BYTES,
+    )
 
 
 async def _ask(
@@ -214,7 +241,7 @@ def _received(response: ClientResponse, request: ProviderRequest, pool: _Pool) -
     Raises:
         DecodingError: it is in an encoding that is not read; it has been closed.
     """
-    headers = _lowered(response.headers)
+    headers = lowered(response.headers)
     inflater: Inflater | None = None
     unreadable = False
     try:
@@ -229,17 +256,6 @@ def _received(response: ClientResponse, request: ProviderRequest, pool: _Pool) -
             headers.pop(name, None)
     _expect_pieces(response, request.timeouts)
     return AiohttpStream(response, request, headers, inflater=inflater, unreadable=unreadable, done=pool.release)
-
-
-def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers with lower-case names; repeats joined as RFC 9110, 5.2 says; bytes beyond ASCII as Latin-1."""
-    lowered: dict[str, str] = {}
-    for given, value in headers.items():
-        name = given.lower()
-        if not value.isascii():
-            value = value.encode("utf-8", "surrogateescape").decode("latin-1")
-        lowered[name] = f"{lowered[name]}, {value}" if name in lowered else value
-    return lowered
 
 
 def _expect_pieces(response: ClientResponse, timeouts: Timeouts) -> None:
