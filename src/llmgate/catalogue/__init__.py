@@ -6,10 +6,11 @@ from .addresses import resolve_base_url
 from .domains import provider_for_domain
 from .facts import facts_of
 from .models import default_model_mapping, family
-from .rows import OPENAI_RELAY_PATHS, RESERVED_NAMES, provider_row, provider_rows
+from .rows import OPENAI_RELAY_PATHS, OPENAI_SOCKETS, RESERVED_NAMES, provider_row, provider_rows
 
 __all__ = [
     "OPENAI_RELAY_PATHS",
+    "OPENAI_SOCKETS",
     "RESERVED_NAMES",
     "default_model_mapping",
     "facts_of",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from llmgate.spec import ProviderRow
 
 from .models import default_model_mapping, mapping_date
-from .rows import OPENAI_RELAY_PATHS, RESERVED_NAMES, Catalogue, load_catalogue
+from .rows import OPENAI_RELAY_PATHS, OPENAI_SOCKETS, RESERVED_NAMES, Catalogue, load_catalogue
 
 __all__ = ["providers_page"]
 
@@ -22,7 +22,15 @@ def providers_page() -> str:
     catalogue = load_catalogue()
     rows = list(catalogue.rows.values())
     return "\n".join(
-        (*_head(catalogue), *_addresses(catalogue, rows), *_relay(rows), *_domains(rows), *_mapping(), *_sources(rows))
+        (
+            *_head(catalogue),
+            *_addresses(catalogue, rows),
+            *_relay(rows),
+            *_sockets(rows),
+            *_domains(rows),
+            *_mapping(),
+            *_sources(rows),
+        )
     )
 
 
@@ -77,7 +85,7 @@ def _relay(rows: Sequence[ProviderRow]) -> Iterator[str]:
     yield (
         "What `/PROVIDER/...` may call without `passthrough: all`: the paths of the formats, the model list, and "
         "these. A path with a slash in front stands at the provider's host, one without below its address; `*` matches "
-        "slashes too; the method is POST unless another stands before it, GET includes HEAD."
+        "slashes too; the method is POST unless another stands before it, GET includes HEAD and WS is a WebSocket."
     )
     yield ""
     without = _list(row.name for row in rows if row.formats and not set(OPENAI_RELAY_PATHS) <= set(row.relay_paths))
@@ -95,6 +103,25 @@ def _relay(rows: Sequence[ProviderRow]) -> Iterator[str]:
             )
             for row in rows
             if _own_relay_paths(row)
+        ),
+    )
+    yield ""
+
+
+def _sockets(rows: Sequence[ProviderRow]) -> Iterator[str]:
+    yield "## Sessions over a WebSocket"
+    yield ""
+    yield (
+        "Who holds sessions, by their format. A provider that is not in this list, described in the configuration and "
+        "compatible with OpenAI, is asked for both as well: it says itself whether it does."
+    )
+    yield ""
+    yield from _table(
+        ("name", *OPENAI_SOCKETS),
+        (
+            (f"`{row.name}`", *(f"`{row.sockets[name]}`" if name in row.sockets else "-" for name in OPENAI_SOCKETS))
+            for row in rows
+            if row.sockets
         ),
     )
     yield ""

@@ -37,7 +37,8 @@ class RelayPath:
 
     Args:
         path: The path at the provider's host, without a query.
-        format: The wire format whose path it is, where the method is that format's; None for none.
+        format: The wire format, or that of the session, whose path it is, where the method is that format's; None for
+            none.
         inference: Whether it is one of the paths that the direct relay may call without further leave.
     """
 
@@ -55,7 +56,7 @@ def map_path(provider: Provider, method: str, rest: str) -> RelayPath:
 
     Args:
         provider: The provider, as configured.
-        method: The HTTP method.
+        method: The HTTP method; ``WS`` for a WebSocket.
         rest: The path behind the provider's name as it was sent, escapes and all; no leading slash, no query.
 
     Raises:
@@ -170,6 +171,10 @@ def _judged(provider: Provider, place: _Place, method: str, segments: Sequence[s
     path = "/" + "/".join(segments)
     base = "".join(f"/{segment}" for segment in place.base)
     row = provider.row
+    if method == "WS":
+        for name, own in row.sockets.items():
+            if path == base + own:
+                return RelayPath(path, name, inference=True)
     if method == "POST":
         for name in row.formats:
             if path == _path_of(place, row.formats[name]):

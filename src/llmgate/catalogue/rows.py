@@ -13,6 +13,7 @@ from llmgate.spec import CredentialHeader, ProviderRow
 
 __all__ = [
     "OPENAI_RELAY_PATHS",
+    "OPENAI_SOCKETS",
     "RESERVED_NAMES",
     "Catalogue",
     "load_catalogue",
@@ -36,6 +37,11 @@ needed to follow an answer that is made in the background. Files, batches, fine-
 and the organisation are not among it, nor is anything that is deleted.
 
 Source: OpenAI API reference; the rerank and messages endpoints that several compatible servers have beside it."""
+
+OPENAI_SOCKETS: Final[Mapping[str, str]] = MappingProxyType(
+    {"openai-realtime": "/realtime", "openai-responses": "/responses"}
+)
+"""The sessions of OpenAI's own API, for servers that are compatible with it; whether one holds them it says itself."""
 
 _CHAT: Final[Mapping[str, str]] = MappingProxyType({"openai-chat": "/chat/completions"})
 
@@ -116,6 +122,7 @@ def _row(name: str, fields: Mapping[str, Any]) -> ProviderRow:
         cost=fields.get("cost", False),
         relay_only=relay_only,
         relay_paths=(*usual, *fields.get("relay-paths", ())),
+        sockets=MappingProxyType(dict(fields.get("sockets", {}))),
         relay_credential=CredentialHeader(**native) if native else None,
         region=fields.get("region"),
         region_variables=tuple(fields.get("region-variables", ())),

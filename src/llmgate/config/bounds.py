@@ -9,7 +9,7 @@ import attrs
 
 from llmgate.spec import Timeouts
 
-from .model import GatewayConfig, RetryBudgetConfig, RetryConfig, ServerConfig, StreamConfig
+from .model import GatewayConfig, RetryBudgetConfig, RetryConfig, ServerConfig, SessionConfig, StreamConfig
 
 __all__ = ["Bounds", "bounds_of"]
 
@@ -62,6 +62,7 @@ _TABLE: Final[Mapping[type[Any], Mapping[str, Bounds]]] = {
         "floor": Bounds(minimum=0, maximum=1_000_000),
         "window": Bounds(minimum=1, maximum=3600),
     },
+    SessionConfig: {"total": _WAIT, "idle": _WAIT, "heartbeat": _WAIT, "max_message_bytes": _COUNT},
     RetryConfig: {
         "max_retries": Bounds(minimum=0, maximum=100),
         "min_delay": Bounds(minimum=0, maximum=86400),

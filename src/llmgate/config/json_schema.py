@@ -21,7 +21,7 @@ from llmgate.spec import KINDS, SecretRef, Stage
 from .bounds import Bounds, bounds_of
 from .keys import Key, children, key_table
 from .meanings import key_of, meanings, says_seconds, settable
-from .model import RetryBudgetConfig, RetryConfig, ServerConfig, StreamConfig
+from .model import RetryBudgetConfig, RetryConfig, ServerConfig, SessionConfig, StreamConfig
 from .stages import Find, Names
 
 __all__ = ["schema"]
@@ -42,8 +42,13 @@ _TYPES: Final[Mapping[str, Mapping[str, Any]]] = {
 _SNAKE: Final = {"dispatcher": ("connection-timeout",), "discover.monitor.health": ("grace-period",),
                  "discover.monitor.health.grace-period": ("min-requests",)}  # fmt: skip
 _DIALECT: Final = ("balanced-latency", "latency", "model-latency", "model-weighted", "provider-weighted", "weighted")
-_CLASSES: Final[Mapping[str, type[Any]]] = {"server": ServerConfig, "stream": StreamConfig, "retries": RetryConfig,
-                                            "retry-budget": RetryBudgetConfig}  # fmt: skip
+_CLASSES: Final[Mapping[str, type[Any]]] = {
+    "server": ServerConfig,
+    "sessions": SessionConfig,
+    "stream": StreamConfig,
+    "retries": RetryConfig,
+    "retry-budget": RetryBudgetConfig,
+}
 _LISTS: Final = (list, tuple, set, frozenset, collections.abc.Sequence, collections.abc.Collection,
                  collections.abc.Iterable, collections.abc.Set)  # fmt: skip
 

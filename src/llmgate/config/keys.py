@@ -18,7 +18,7 @@ from llmgate.spec import Timeouts
 
 from .durations import written
 from .meanings import key_of, meanings, says_seconds, settable
-from .model import ModelListsConfig, ServerConfig, StreamConfig
+from .model import ModelListsConfig, ServerConfig, SessionConfig, StreamConfig
 
 __all__ = ["Key", "Status", "children", "key_table"]
 
@@ -147,6 +147,7 @@ _TABLE: Final = (
     ("unified-api.interceptors", "stages:interceptors", "", "Interceptors of the unified API, after the gateway's"),
     ("timeouts", "section", "", "How long to wait for providers"),
     ("stream", "section", "", "How streamed answers behave"),
+    ("sessions", "section", "", "How sessions over a WebSocket behave"),
     ("model-lists", "section", "", "The lists that providers keep of their models"),
     ("server", "section", "", "The host"),
     ("server.tls", "section", "Disabled", "Certificates of the host; Disabled is the only value so far"),
@@ -256,6 +257,7 @@ def _keys() -> Iterator[Key]:
     yield from _fields("timeouts", Timeouts)
     yield from _fields("routers.<router>.timeouts", Timeouts, "the gateway's")
     yield from _fields("stream", StreamConfig)
+    yield from _fields("sessions", SessionConfig)
     yield from _fields("model-lists", ModelListsConfig)
     yield from _fields("server", ServerConfig)
 

@@ -21,6 +21,7 @@ __all__ = [
     "RetryConfig",
     "RouterConfig",
     "ServerConfig",
+    "SessionConfig",
     "StageConfig",
     "StreamConfig",
     "UnsupportedPolicy",
@@ -202,6 +203,23 @@ class StreamConfig:
 
 
 @attrs.frozen
+class SessionConfig:
+    """How sessions over a WebSocket behave, in seconds and bytes.
+
+    Args:
+        total: How long a session may last.
+        idle: After how long without a message of either side it is closed.
+        heartbeat: Seconds between two pings to either side; a side that does not react is taken to be gone.
+        max_message_bytes: Upper bound of one message, its fragments put together.
+    """
+
+    total: float = 3600.0
+    idle: float = 900.0
+    heartbeat: float = 20.0
+    max_message_bytes: int = 16 * 1024 * 1024
+
+
+@attrs.frozen
 class ModelListsConfig:
     """The lists that providers keep of their models.
 
@@ -291,6 +309,7 @@ class GatewayConfig:
         model_mapping: The default model mapping of the operator; None for the built-in one, empty for none.
         timeouts: How long to wait for providers.
         stream: How streamed answers behave.
+        sessions: How sessions over a WebSocket behave.
         model_lists: The lists that providers keep of their models.
         server: The host.
         provider_header: Whether answers name the provider.
@@ -321,6 +340,7 @@ class GatewayConfig:
     model_mapping: Mapping[str, Sequence[str]] | None = None
     timeouts: Timeouts = Timeouts()
     stream: StreamConfig = StreamConfig()
+    sessions: SessionConfig = SessionConfig()
     model_lists: ModelListsConfig = ModelListsConfig()
     server: ServerConfig = ServerConfig()
     provider_header: bool = True

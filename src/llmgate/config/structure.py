@@ -23,7 +23,7 @@ from .dialect import (
     refuse_tls,
     refuse_unsupported,
 )
-from .model import GatewayConfig, ModelListsConfig, ServerConfig, StageConfig, StreamConfig
+from .model import GatewayConfig, ModelListsConfig, ServerConfig, SessionConfig, StageConfig, StreamConfig
 from .problems import Problems
 from .providers import ProviderReader
 from .quoting import quoted
@@ -40,7 +40,7 @@ T = TypeVar("T")
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9:_.-]{1,253}")
 _SECRET_STORES: Final = ("env", "file")
 _STATE_STORES: Final = ("memory",)
-_RAW: Final = ("deployment-target", "global", "timeouts", "stream", "model-lists", "server", "unified-api")
+_RAW: Final = ("deployment-target", "global", "timeouts", "stream", "sessions", "model-lists", "server", "unified-api")
 
 
 def structured(
@@ -66,8 +66,7 @@ def structured(
         source: What was read, for people.
         warnings: What the reading itself found worth saying.
     """
-    decoder = Decoder(problems, _store_names(tree))
-    stages = StageReader(decoder, find, names)
+    stages = StageReader(decoder := Decoder(problems, _store_names(tree)), find, names)
     top = read_section(decoder, tree, "", "the configuration", raw=_RAW)
     scope = _scopes(decoder, top)
     timeouts = _timeouts(decoder, top)
@@ -101,6 +100,7 @@ def structured(
         model_mapping=read_mapping_of_models(stages, top, "default-model-mapping", providers),
         timeouts=timeouts,
         stream=_class(decoder, top, "stream", StreamConfig) or StreamConfig(),
+        sessions=_class(decoder, top, "sessions", SessionConfig) or SessionConfig(),
         model_lists=_class(decoder, top, "model-lists", ModelListsConfig) or ModelListsConfig(),
         server=_server(decoder, top),
         provider_header=top.section("response-headers").get("provider", True),

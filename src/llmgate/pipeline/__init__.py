@@ -5,6 +5,7 @@ from __future__ import annotations
 from .frame import ExchangeFrame
 from .models import ModelEntry
 from .pipeline import Pipeline
+from .sessions import Session
 from .streaming import GatewayStream
 
-__all__ = ["ExchangeFrame", "GatewayStream", "ModelEntry", "Pipeline"]
+__all__ = ["ExchangeFrame", "GatewayStream", "ModelEntry", "Pipeline", "Session"]

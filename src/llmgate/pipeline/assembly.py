@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from llmgate.catalogue import OPENAI_RELAY_PATHS, default_model_mapping, provider_row, resolve_base_url
+from llmgate.catalogue import OPENAI_RELAY_PATHS, OPENAI_SOCKETS, default_model_mapping, provider_row, resolve_base_url
 from llmgate.catalogue.relaying import mount_of
 from llmgate.config.model import (
     BalanceConfig,
@@ -303,6 +303,7 @@ def _row_as_configured(entry: ProviderConfig, row: ProviderRow | None, base_url:
             keyless=bool(entry.keyless),
             relay_paths=OPENAI_RELAY_PATHS,
             files=entry.format in {None, "openai-chat"},
+            sockets=OPENAI_SOCKETS if (entry.format or "openai-chat").startswith("openai-") else {},
             source="the configuration",
         )
     if entry.keyless is not None:

@@ -20,6 +20,7 @@ import attrs
 
 from llmgate.catalogue import facts_of, family, provider_row
 from llmgate.formats import get_format
+from llmgate.formats.sessions import session_format
 from llmgate.spec import (
     Deployment,
     GatewayRequest,
@@ -318,7 +319,10 @@ def _matches(deployment: Deployment, pattern: str) -> bool:
 
 
 def speaks(provider: Provider, operation: Operation) -> bool:
-    """Whether a provider speaks a wire format of the operation."""
+    """Whether a provider speaks a wire format of the operation, or holds sessions of its kind."""
+    session = session_format(operation)
+    if session is not None:
+        return session.name in provider.row.sockets
     return any(get_format(name).operation is operation for name in provider.row.formats)
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from llmgate.formats import get_format
 from llmgate.spec import (
-    Attempt,
     Clock,
     Credentials,
     Deployment,
@@ -29,12 +28,12 @@ from llmgate.spec import (
     Principal,
     Provider,
     Record,
-    RoutingStrategy,
     StreamEncoder,
 )
 from llmgate.wire.alarm import Alarm
 
 from .attempt import Try, answer
+from .attempts import Attempts
 from .authentication import authenticate
 from .candidates import find_keeper, find_route, find_speakers, is_served, relay_candidates
 from .carrying import Answered, as_taken, carry
@@ -45,6 +44,7 @@ from .ids import new_id
 from .live import CannedStream, LiveStream, StreamSource
 from .models import ModelEntry, list_models
 from .relaying import RelayAnswer, open_relay
+from .sessions import Session, no_canned_session, opening
 from .settling import CLIENT_CLOSED_REQUEST, judge, make_record
 from .snapshot import Snapshot
 from .streaming import GatewayStream, open_stream
@@ -59,7 +59,7 @@ T = TypeVar("T")
 log = logging.getLogger("llmgate.exchange")
 
 
-class ExchangeFrame:
+class ExchangeFrame(Attempts):
     """One exchange, made by ``Pipeline.exchange``; use it with ``async with`` and send one request through it.
 
     Args:
@@ -83,6 +83,7 @@ class ExchangeFrame:
         client_address: str,
         client_request_id: str | None,
     ) -> None:
+        super().__init__(pipeline.own)
         self._pipeline = pipeline
         self._credentials = credentials
         self._given = principal
@@ -104,10 +105,7 @@ class ExchangeFrame:
         self.view = ExchangeView(self.exchange)
         self._deadline = self.exchange.started + self.snapshot.config.timeouts.total
         self._entered = [0]
-        self._strategies: dict[int, RoutingStrategy[Any]] = {}
-        self._passed: dict[int, int] = {}
-        self._releases: list[asyncio.Task[None]] = []
-        self._stream: GatewayStream | RelayAnswer | None = None
+        self._stream: GatewayStream | RelayAnswer | Session | None = None
         self._reads_on = False
         self._work: asyncio.Task[Any] | None = None
         self.encoder: StreamEncoder | None = None
@@ -115,11 +113,6 @@ class ExchangeFrame:
         self._sealed = False
         self._settled = False
         self._record: Record | None = None
-
-    @property
-    def id(self) -> str:
-        """Our id of the exchange, known before it is entered."""
-        return self.exchange.id
 
     @property
     def record(self) -> Record:
@@ -294,6 +287,39 @@ class ExchangeFrame:
         self.exchange.outcome, self.exchange.status = taken.outcome, 200
         return taken
 
+    async def session(
+        self, request: GatewayRequest, provider_name: str | None = None, *, subprotocols: Sequence[str] = ()
+    ) -> Session:
+        """Open a session over a WebSocket; until the handshake has succeeded failover is free.
+
+        Args:
+            request: What is asked, with ``relay`` set.
+            provider_name: The only provider that may hold it; None to find those that do by the model's name.
+            subprotocols: What to offer as ``Sec-WebSocket-Protocol``.
+
+        Raises:
+            GatewayError: why there is no session.
+        """
+        self._begin(request)
+        try:
+            with Alarm(self.remaining()):
+                prepared = await self.chain.before_request(self.view, request, self._entered)
+                if not isinstance(prepared, GatewayRequest):
+                    raise no_canned_session()
+                request = self.exchange.request = prepared
+                candidates = provider_name and relay_candidates(self.snapshot, provider_name, request.model)
+                run = opening(self.snapshot.config.sessions, tuple(subprotocols))
+                upstream = await dispatch(self, request, run, candidates or None)
+                self.note_content(self.exchange.attempts[-1])
+        except TimeoutError:
+            raise self.failed(self._timed_out()) from None
+        except GatewayError as error:
+            raise self.failed(error) from None
+        session = self._stream = Session(self, upstream, request)
+        self.exchange.outcome = session.outcome
+        self.exchange.status = 101
+        return session
+
     def keeper(self, router: str | None, named: str | None, wire_format: str) -> Provider:
         """The provider that has kept an answer; see ``find_keeper``."""
         self.exchange.router = router
@@ -336,69 +362,10 @@ class ExchangeFrame:
         """A number in [0, 1)."""
         return self.clock.random()
 
-    def new_attempt(self, deployment: Deployment, strategy: RoutingStrategy[Any]) -> Attempt:
-        """Begin the account of a try."""
-        attempt = Attempt(len(self.exchange.attempts), deployment, started=self.clock.monotonic())
-        self._strategies[attempt.index] = strategy
-        return attempt
-
-    async def start_attempt(self, attempt: Attempt) -> bool:
-        """Ask the interceptors whether a try may start; False skips its deployment."""
-        if self.chain.watches_attempts:
-            passed = [0]
-            try:
-                allowed = await self.chain.before_attempt(self.view, attempt, passed)
-            except BaseException:
-                await self._release(attempt, passed[0])
-                raise
-            if not allowed:
-                await self._release(attempt, passed[0])
-                return False
-            self._passed[attempt.index] = passed[0]
-        self.exchange.attempts.append(attempt)
-        self._tell(attempt, "started")
-        return True
-
-    def note_content(self, attempt: Attempt) -> None:
-        """The first content of a try has come: from here on it is the one that answers."""
-        attempt.first_content = self.exchange.first_content = self.clock.monotonic()
-        self.snapshot.failing.answered(attempt.deployment)
-        self._tell(attempt, "first_content")
-
-    async def end_attempt(self, attempt: Attempt, error: GatewayError | None) -> None:
-        """Close the account of a try; nothing happens when it is closed already."""
-        if attempt.finished is not None:
-            return
-        attempt.finished = self.clock.monotonic()
-        attempt.error = error
-        if error is not None:
-            self.snapshot.failing.failed(attempt.deployment, error, attempt.finished)
-        self._tell(attempt, "finished")
-        if self.chain.watches_attempts:
-            await self._release(attempt, self._passed.get(attempt.index, 0))
-
-    async def _release(self, attempt: Attempt, passed: int) -> None:
-        """Let the interceptors release what an attempt held, to the end even if the caller leaves meanwhile."""
-
-        async def run() -> None:
-            for failure in await self.chain.after_attempt(self.view, attempt, passed):
-                log.error("%s: an interceptor failed after an attempt", self.id, exc_info=failure)
-
-        releasing = self._pipeline.own(run())
-        self._releases.append(releasing)
-        await asyncio.shield(releasing)
-
     def failed(self, error: GatewayError) -> GatewayError:
         """Keep what the exchange failed with, and give it back to be raised."""
         self.exchange.error = error
         return error
-
-    def _tell(self, attempt: Attempt, what: str) -> None:
-        """Let the strategy learn; one that fails to learn cannot fail the request."""
-        try:
-            getattr(self._strategies[attempt.index], what)(attempt)
-        except Exception:
-            log.exception("%s: the routing strategy failed in %s", self.id, what)
 
     def _begin(self, request: GatewayRequest) -> None:
         if self.exchange.request is not None:

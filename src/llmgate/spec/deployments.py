@@ -71,7 +71,9 @@ class ProviderRow:
         relay_paths: ``fnmatch`` patterns of the paths that the direct relay may call beside those of ``formats`` and
             the model list; ``*`` matches slashes too. With a slash in front they stand at the provider's host, without
             one below ``base_url``; they are for POST unless a method stands before them (``GET models/*``, HEAD
-            included). They are inference; what administers an account is not among them.
+            included; ``WS live`` for a WebSocket). They are inference; what administers an account is not among them.
+        sockets: The sessions that are held over a WebSocket, by the name of their format, and the path of each below
+            ``base_url``.
         relay_credential: How the credential is presented in the vendor's own formats and on its own paths, those that
             are not OpenAI's; None for the same as ``credential``.
         region: The region in ``base_url``, where the vendor has an address for each; None for none.
@@ -99,6 +101,7 @@ class ProviderRow:
     cost: bool = False
     relay_only: bool = False
     relay_paths: Sequence[str] = ()
+    sockets: Mapping[str, str] = attrs.field(factory=dict)
     relay_credential: CredentialHeader | None = None
     region: str | None = None
     region_variables: Sequence[str] = ()

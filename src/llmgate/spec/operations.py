@@ -24,5 +24,7 @@ class Operation(enum.StrEnum):
     RERANK = "rerank"
     FILES = "files"
     BATCHES = "batches"
+    REALTIME = "realtime"
+    RESPONSES_SESSION = "responses_session"
     RELAY = "relay"
     MODELS = "models"

@@ -92,10 +92,13 @@ class RelayTarget:
     Args:
         method: The HTTP method.
         path: The path at the provider's host, with the query if there is one.
+        session: The format of a session (``ProviderRow.sockets``) that has a path of its own at the provider; ``path``
+            is then no more than the query.
     """
 
     method: str
     path: str
+    session: str = ""
 
 
 @attrs.frozen(eq=False)

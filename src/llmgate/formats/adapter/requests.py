@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import attrs
 
@@ -69,6 +69,9 @@ def _build_relay(call: AttemptCall, target: RelayTarget, credential: Mapping[str
     """A request that goes up as it came, but for the credential and the headers of the row and the operator."""
     provider = call.deployment.provider
     origin = origin_of(provider.base_url)
+    if target.session:
+        path = urlsplit(provider.base_url).path + _session_path(provider, target)
+        target = attrs.evolve(target, path=path + _with_model(target.path, call.deployment.model))
     native = provider.row.relay_credential if _is_native(provider, target) else None
     assert isinstance(call.body, RelayBody), "a relayed request has a body of its own"
     return ProviderRequest(
@@ -89,8 +92,26 @@ def _build_relay(call: AttemptCall, target: RelayTarget, credential: Mapping[str
     )
 
 
+def _session_path(provider: Provider, target: RelayTarget) -> str:
+    path = provider.row.sockets.get(target.session)
+    if path is None:
+        raise ConfigError(f"provider {provider.name!r} holds no sessions of {target.session}: ask another provider")
+    return path
+
+
+def _with_model(query: str, model: str) -> str:
+    """A query in which the model, if it names one, is called as the provider calls it; the rest stays as it came."""
+    parts = [
+        f"model={quote(model, safe='')}" if unquote(part.partition("=")[0]) == "model" else part
+        for part in query.split("&")
+    ]
+    return f"?{'&'.join(parts)}" if query else ""
+
+
 def _is_native(provider: Provider, target: RelayTarget) -> bool:
     """Whether a path is none of the OpenAI-compatible ones below the provider's address."""
+    if target.session:
+        return False  # those are OpenAI's
     path = target.path.partition("?")[0]
     return path not in {provider.path_of(name) for name in provider.row.formats if _is_openais(name)}
 
