@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 from host.stand_ins import ANSWER, CHAT, StandInPipeline, serving, until
 from llmgate.config.model import ServerConfig
-from llmgate.host import connection
+from llmgate.host import connection, parser
 from llmgate.host.connection import Listener
 from llmgate.host.headers import JSON_HEADERS
 from llmgate.host.server import settings_of
@@ -293,4 +293,4 @@ def test_headers_as_answers_have_them_need_no_look():
 @given(st.lists(st.sampled_from([b"\r\n", b"\r", b"\n", b" ", b"\t", b"a", b"a: b"]), max_size=12).map(b"".join))
 def test_a_head_is_loose_where_any_of_its_line_ends_is_no_crlf_or_a_line_goes_on(head):
     loose = re.search(rb"(?<!\r)\n|\n[ \t]|\r(?!\n)", head) is not None
-    assert connection._is_loose(head) is loose
+    assert parser._is_loose(head) is loose

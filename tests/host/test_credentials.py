@@ -35,3 +35,22 @@ def test_a_key_in_the_query_counts_where_the_header_is_absent():
     assert dict(gather({"x-goog-api-key": "a"}, "", query="key=b").tokens) == {"x-goog-api-key": "a"}
     for query in ("key=", "key", "monkey=a", "key=a%20b"):
         assert dict(gather({}, "", query=query).tokens) == {}
+
+
+@pytest.mark.parametrize(
+    ("offered", "token"),
+    [
+        ("realtime, openai-insecure-api-key.sk-1, openai-beta.realtime-v1", "sk-1"),
+        ("openai-insecure-api-key.sk-1", "sk-1"),
+        ("openai-insecure-api-key.", None),
+        ("realtime", None),
+    ],
+)
+def test_a_browser_puts_its_key_among_the_subprotocols(offered, token):
+    expected = {} if token is None else {"authorization": token}
+    assert dict(gather({"sec-websocket-protocol": offered}, "").tokens) == expected
+
+
+def test_a_key_in_a_header_wins_over_one_among_the_subprotocols():
+    headers = {"authorization": "Bearer a", "sec-websocket-protocol": "openai-insecure-api-key.b"}
+    assert dict(gather(headers, "").tokens) == {"authorization": "a"}

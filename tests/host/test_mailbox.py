@@ -72,3 +72,32 @@ async def test_it_is_found_behind_its_own_get_and_behind_nothing_else():
     assert Mailbox.behind(mailbox.get) is mailbox
     assert Mailbox.behind(mailbox.put) is None
     assert Mailbox.behind(wrapped) is None
+
+
+async def test_a_websockets_end_comes_behind_its_messages_and_waits_for_no_room():
+    mailbox = Mailbox()
+    message = {"type": "websocket.receive", "bytes": bytes(READ_AHEAD)}
+    full = asyncio.ensure_future(mailbox.put(message))
+    await asyncio.sleep(0)
+    assert not full.done()
+    end = {"type": "websocket.disconnect", "code": 1000}
+    await mailbox.put(end)
+    assert (mailbox.take(), mailbox.take()) == (message, end)
+    await full
+
+
+async def test_tiny_messages_of_a_websocket_fill_the_box_too():
+    mailbox = Mailbox()
+    tiny = {"type": "websocket.receive", "text": "x"}
+
+    async def fill():
+        for _ in range(READ_AHEAD):
+            await mailbox.put(tiny)
+
+    filling = asyncio.ensure_future(fill())
+    await asyncio.sleep(0)
+    taken = 0
+    while mailbox.take() is not None:
+        taken += 1
+    assert taken < READ_AHEAD / 256
+    filling.cancel()

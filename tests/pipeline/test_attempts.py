@@ -58,7 +58,7 @@ class Holding(Interceptor[NoConfig]):
 
 class Plugin:
     @hookimpl
-    def llmgate_register_routing(self) -> type[Telling]:
+    def llmgate_register_routing_strategies(self) -> type[Telling]:
         return Telling
 
     @hookimpl

@@ -33,8 +33,10 @@ from .surfaces import (
     openai,
     operations,
     passthrough,
+    realtime,
     responses,
 )
+from .upgrades import Upgrade
 
 if TYPE_CHECKING:
     from llmgate.pipeline import Pipeline
@@ -68,6 +70,7 @@ def create_app(pipeline: Pipeline, *, owns_pipeline: bool = True, server: Server
         *ollama.routes(),
         *cohere.routes(),
         *bedrock.routes(),
+        *realtime.routes(),
         *operations.routes(),
     ]
     exact = {route.path: route.endpoint for route in routes if "{" not in route.path}
@@ -128,6 +131,7 @@ class Front:
         self._app = app
         self._desk = desk
         self._exact = exact
+        self._sockets: Mapping[str, ASGIApp] = realtime.socket_routes()
         self._in_router = {
             route.path.removeprefix("/router/{router}/"): route.endpoint
             for route in routes
@@ -135,17 +139,18 @@ class Front:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; a WebSocket is refused, the lifespan passes through."""
+        """Serve one request; the lifespan passes through."""
         if scope["type"] == "http":
             await self._serve(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
+            upgrade = Upgrade(scope, receive, send)
+            await self._serve(upgrade.as_request(), upgrade.receive_request, upgrade.send_response, upgrade)
         else:
             await self._app(scope, receive, send)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, upgrade: Upgrade | None = None) -> None:
         desk = self._desk
-        call = Call(desk, scope, receive, send)
+        call = Call(desk, scope, receive, send, upgrade)
         desk.enter(call)
         try:
             await self._answer(call, scope, receive, send)
@@ -172,7 +177,7 @@ class Front:
             call.take_headers(headers)
             guard.admit(scope, headers)
             scope[CALL_KEY] = call
-            await self._find(scope)(scope, receive, send)
+            await self._find(scope, upgrading=call.upgrade is not None)(scope, receive, send)
         except GatewayError as error:
             await call.fail(error)
         except ClientLeftError:
@@ -180,8 +185,11 @@ class Front:
         except Exception as failure:  # noqa: BLE001 - nothing may reach the server's own error page
             await call.crash(failure)
 
-    def _find(self, scope: Scope) -> ASGIApp:
-        """The endpoint of a path: the hot ones by name, the rest by Starlette's routes."""
+    def _find(self, scope: Scope, *, upgrading: bool) -> ASGIApp:
+        """The endpoint of a path: the hot ones by name, the rest by Starlette's routes.
+
+        A request for a WebSocket where none is served is a request without that wish (RFC 9110, section 7.8).
+        """
         path: str = scope["path"]
         root: str = scope.get("root_path", "")
         if root and path.startswith(root):
@@ -193,12 +201,13 @@ class Front:
             # A client of Azure's writes its base so; where a provider has that name, it is the way to it alone.
             path = path[len(OPENAI) - 1 :]
             scope["path"] = root + path
-        endpoint = self._exact.get(path)
+        endpoint = (self._sockets.get(path) if upgrading else None) or self._exact.get(path)
         if endpoint is not None:
             return endpoint
         if path.startswith(ROUTER):
             router, _, rest = path[len(ROUTER) :].partition("/")
-            endpoint = self._in_router.get(rest)
+            wanted = self._sockets.get(f"{ROUTER}{{router}}/{rest}") if upgrading else None
+            endpoint = wanted or self._in_router.get(rest)
             if endpoint is not None and router:
                 scope["path_params"] = {"router": router}
                 return endpoint

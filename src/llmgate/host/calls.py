@@ -27,6 +27,7 @@ from .json_array import JSONArrayFormat
 from .mailbox import Mailbox
 from .reading import read_body
 from .sending import Reply
+from .upgrades import Upgrade, close_of
 from .uploads import ClientUpload
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class Call:
         scope: The ASGI scope.
         receive: The ASGI server's.
         send: The ASGI server's.
+        upgrade: The client's end of a WebSocket, where it asks for one.
     """
 
     __slots__ = (
@@ -158,10 +160,12 @@ class Call:
         "raw_path",
         "reply",
         "stopped",
+        "upgrade",
         "wire_format",
     )
 
-    def __init__(self, desk: Desk, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, desk: Desk, scope: Scope, receive: Receive, send: Send, upgrade: Upgrade | None = None) -> None:
+        self.upgrade = upgrade
         self._receive = receive
         self.desk = desk
         self.method: str = scope["method"]
@@ -344,6 +348,9 @@ class Call:
         """Answer with an error: as a status while nothing has been sent, as the format's own event in a stream."""
         self.error_code = error.code
         error.request_id = self.request_id
+        if self.upgrade is not None and self.upgrade.accepted:
+            await self.upgrade.close(close_of(error))
+            return
         reply = self.reply
         if reply.finishing:
             return

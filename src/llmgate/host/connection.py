@@ -26,6 +26,8 @@ from hypercorn.typing import ConnectionState
 from starlette.types import ASGIApp, Message, Scope
 
 from .mailbox import READ_AHEAD, Mailbox
+from .parser import FramesOnly, StrictParser
+from .socket_stream import SocketStream, Surroundings
 
 __all__ = ["Connection", "Listener"]
 
@@ -131,6 +133,7 @@ class Connection(asyncio.Protocol):
             tuple(here[:2]) if here else None,
             self._send,
         )
+        self._http.outer = self
         self._listener.connections.add(self)
         self._reader = self._listener.spawn(self._read())
         self._set_deadline(HEAD_SECONDS)
@@ -191,6 +194,10 @@ class Connection(asyncio.Protocol):
         self._stopping = True
         if not self._busy:
             self._close()
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run something for this connection."""
+        return self._listener.spawn(work)
 
     def abort(self) -> None:
         """Cut the connection now."""
@@ -305,62 +312,16 @@ class Connection(asyncio.Protocol):
         self._close()
 
 
-class _StrictParser(h11.Connection):
-    """h11, less what two servers may read in two ways."""
-
-    def next_event(self) -> Any:
-        """The next event of the request.
-
-        Raises:
-            h11.RemoteProtocolError: the request is not what this server takes.
-        """
-        if self.their_state is not h11.IDLE:
-            return super().next_event()
-        data, _ = self.trailing_data
-        end = data.find(b"\r\n\r\n")
-        # A carriage return at the very end may be half of a line end whose other half has not come.
-        head = data[: end + 2] if end >= 0 else data.removesuffix(b"\r")
-        if _is_loose(head):
-            raise h11.RemoteProtocolError("line ends must be CR LF", error_status_hint=400)
-        event = super().next_event()
-        if not isinstance(event, h11.Request):
-            return event
-        if event.http_version not in VERSIONS:
-            raise h11.RemoteProtocolError("only HTTP/1.1 is spoken here", error_status_hint=505)
-        if event.method != event.method.upper():
-            raise h11.RemoteProtocolError("methods are written in capitals", error_status_hint=400)
-        lower = head.lower()
-        return _without_upgrade(event) if any(name in lower for name in UPGRADES) else event
-
-
-def _is_loose(head: bytes) -> bool:
-    """Bare line feeds, bare carriage returns, folded lines: h11 takes them, a proxy may read them differently."""
-    lines = head.count(b"\r\n")
-    return not (head.count(b"\n") == lines == head.count(b"\r")) or b"\n " in head or b"\n\t" in head
-
-
-def _without_upgrade(request: h11.Request) -> h11.Request:
-    """An Upgrade may always be ignored (RFC 9110, section 7.8); HTTP/2 and WebSockets are not served."""
-    if not any(name in UPGRADES for name, _ in request.headers):
-        return request
-    return h11.Request(
-        method=request.method,
-        target=request.target,
-        headers=[(name, value) for name, value in request.headers if name not in UPGRADES],
-        http_version=request.http_version,
-    )
-
-
-VERSIONS: Final = frozenset({b"1.0", b"1.1"})
-UPGRADES: Final = frozenset({b"upgrade", b"http2-settings"})
-
-
 class _Http(H11Protocol):
-    """hypercorn's HTTP/1.1, on the strict parser, with errors that say something."""
+    """hypercorn's HTTP/1.1, on the strict parser, with errors that say something, and our own WebSockets."""
+
+    outer: Connection
+    connection: Any
+    stream: Any
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.connection = _StrictParser(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
+        self.connection = StrictParser(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
 
     async def stream_send(self, event: StreamEvent) -> None:
         """Send a piece of an answer."""
@@ -383,18 +344,21 @@ class _Http(H11Protocol):
         """Nothing to switch to."""
 
     async def _create_stream(self, request: h11.Request) -> None:
-        """Hand a request over; hypercorn's own looks through the headers for a WebSocket, which the parser took out."""
-        self.stream = HTTPStream(
-            self.app,
-            self.config,
-            self.context,
-            self.task_group,
-            self.ssl,
-            self.client,
-            self.server,
-            self.stream_send,
-            STREAM_ID,
-        )
+        """Hand a request over; hypercorn's own would serve a WebSocket by itself."""
+        if self.connection.asks_for_socket:
+            self.stream = self._socket_stream()
+        else:
+            self.stream = HTTPStream(
+                self.app,
+                self.config,
+                self.context,
+                self.task_group,
+                self.ssl,
+                self.client,
+                self.server,
+                self.stream_send,
+                STREAM_ID,
+            )
         await self.stream.handle(
             Request(
                 stream_id=STREAM_ID,
@@ -416,6 +380,28 @@ class _Http(H11Protocol):
                 raise
         else:
             await sending
+
+    def _socket_stream(self) -> SocketStream:
+        around = Surroundings(
+            app=cast("Any", self.app),
+            config=self.config,
+            tasks=self.task_group,
+            spawn=self.outer.spawn,
+            tls=self.ssl,
+            client=self.client,
+            server=self.server,
+            send=self.stream_send,
+            switch=self._switch,
+            abort=self.outer.abort,
+        )
+        return SocketStream(around)
+
+    async def _switch(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Answer 101; from here on the connection carries frames."""
+        headers = [*headers, *self.config.response_headers("h11")]
+        await self._send_h11_event(h11.InformationalResponse(status_code=101, headers=headers))
+        self.connection = FramesOnly(self.connection.trailing_data[0])
+        await self.can_read.set()
 
     async def _send_error_response(self, status_code: int) -> None:
         message = STATUS_MESSAGES.get(status_code, "the request is not valid HTTP/1.1")

@@ -8,10 +8,21 @@ from urllib.parse import parse_qsl
 
 from llmgate.spec import Credentials
 
-__all__ = ["PLACES", "gather"]
+__all__ = ["PLACES", "gather", "is_private"]
 
 PLACES: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "helicone-auth")
 """The headers in which a caller may present a credential, lower case."""
+
+SUBPROTOCOLS: Final = "sec-websocket-protocol"
+IN_SUBPROTOCOL: Final = "openai-insecure-api-key."
+"""Where a browser, which can set no header of a WebSocket, puts its key (OpenAI, "Realtime API with WebSocket")."""
+
+PRIVATE: Final = (IN_SUBPROTOCOL, "openai-organization.", "openai-project.")
+
+
+def is_private(subprotocol: str) -> bool:
+    """Whether what a client offers as a subprotocol carries a credential, or says who pays: it never goes up."""
+    return subprotocol.startswith(PRIVATE)
 
 
 def gather(headers: Mapping[str, str], client_address: str, *, query: str = "") -> Credentials:
@@ -36,6 +47,11 @@ def gather(headers: Mapping[str, str], client_address: str, *, query: str = "") 
         token = _token(next((text for name, text in parse_qsl(query) if name == "key"), ""))
         if token:
             tokens["x-goog-api-key"] = token
+    if SUBPROTOCOLS in headers and "authorization" not in tokens:
+        offered = (one.strip() for one in headers[SUBPROTOCOLS].split(","))
+        token = next((one.removeprefix(IN_SUBPROTOCOL) for one in offered if one.startswith(IN_SUBPROTOCOL)), "")
+        if token:
+            tokens["authorization"] = token
     return Credentials(tokens=tokens, client_address=client_address, headers=headers)
 
 

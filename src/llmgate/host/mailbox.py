@@ -19,6 +19,9 @@ __all__ = ["READ_AHEAD", "Mailbox"]
 READ_AHEAD: Final = 256 * 1024
 """Bytes of a request that are held for an application that does not take them yet."""
 
+EACH: Final = 512
+"""Bytes that a message of a WebSocket counts for beside its payload, so that tiny ones cannot fill the memory."""
+
 
 class Mailbox:
     """The messages of one request; a departure is never stuck behind a full box."""
@@ -44,11 +47,16 @@ class Mailbox:
         """Hand over a message; waits while too much of a body lies unread."""
         if message["type"] == "http.disconnect":
             self._leave()
+        elif message["type"] == "websocket.disconnect":
+            self._messages.append(message)  # behind what came before it, and never waiting for room
+            if self._awake is not None and not self._awake.done():
+                self._awake.set_result(None)
+            return
         elif self._shut or self._left:
             return
         else:
             self._messages.append(message)
-            self._size += len(message.get("body", b""))
+            self._size += _weight(message)
         if self._awake is not None and not self._awake.done():
             self._awake.set_result(None)
         while self._size > READ_AHEAD and not (self._shut or self._left):
@@ -71,7 +79,7 @@ class Mailbox:
         if not self._messages:
             return None
         message = self._messages.popleft()
-        self._size -= len(message.get("body", b""))
+        self._size -= _weight(message)
         self._make_room()
         return message
 
@@ -100,3 +108,10 @@ class Mailbox:
         room, self._room = self._room, None
         if room is not None and not room.done():
             room.set_result(None)
+
+
+def _weight(message: Message) -> int:
+    """How much of the box a message fills."""
+    if message["type"] == "websocket.receive":
+        return EACH + len(message.get("bytes") or message.get("text") or b"")
+    return len(message.get("body", b""))

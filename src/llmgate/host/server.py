@@ -115,7 +115,10 @@ async def serve(
         shared: Whether other processes take connections from the same sockets.
     """
     desk: Desk = app.state.desk
-    listener = Listener(app, settings_of(desk.settings), stall_timeout=desk.settings.send_timeout)
+    settings = settings_of(desk.settings)
+    settings.websocket_max_message_size = desk.config.sessions.max_message_bytes
+    settings.websocket_ping_interval = desk.config.sessions.heartbeat
+    listener = Listener(app, settings, stall_timeout=desk.settings.send_timeout)
     async with app.router.lifespan_context(app), _signalled(stop, reload) as stopping:
         async with _listening(listener, sockets, desk.settings.backlog, shared=shared):
             if started is not None:

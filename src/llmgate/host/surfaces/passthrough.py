@@ -14,6 +14,7 @@ from llmgate.catalogue.relaying import RelayPath, map_path, model_in_path, witho
 from llmgate.codecs.jsons import JSONError, top
 from llmgate.formats import get_format
 from llmgate.formats.carried import CarriedFormat
+from llmgate.formats.sessions import OPAQUE, SESSIONS
 from llmgate.host.calls import Call
 from llmgate.host.errors import RefusedError
 from llmgate.host.headers import relayed_request_headers
@@ -22,6 +23,7 @@ from llmgate.spec import GatewayRequest, Operation, PermissionDeniedError, Provi
 
 from .media import carried, hand_over
 from .openai import THREAD_BYTES, answer
+from .realtime import hold_session
 
 __all__ = ["METHODS", "SURFACE", "find_provider", "relay"]
 
@@ -52,6 +54,8 @@ async def relay(call: Call, provider: Provider, rest: str) -> None:
         provider: Whose path it is.
         rest: The path behind the provider's name, as it was sent.
     """
+    if call.upgrade is not None and await _hold(call, provider, rest):
+        return
     if call.method not in METHODS:
         allowed = ", ".join(METHODS)
         raise RefusedError(
@@ -75,6 +79,25 @@ async def relay(call: Call, provider: Provider, rest: str) -> None:
         await answer(call, surface=SURFACE, provider=provider.name)
     else:
         await _relay(call, provider, target, query)
+
+
+async def _hold(call: Call, provider: Provider, rest: str) -> bool:
+    """Hold a session at a provider's own path; False where a request for a WebSocket is better served as a GET."""
+    try:
+        target = map_path(provider, "WS", rest)
+        plain = map_path(provider, "GET", rest)
+    except ValueError as error:
+        raise RefusedError(400, f"{error}: write it plainly", code="invalid_path", close=True) from None
+    if plain.inference and not target.inference:
+        return False
+    refused = None
+    try:
+        _permit(provider, "WebSocket", target)
+    except PermissionDeniedError as denied:
+        refused = denied
+    wanted = SESSIONS.get(target.format or "", OPAQUE)
+    await hold_session(call, wanted, surface=SURFACE, provider=provider.name, path=target.path, permit=refused)
+    return True
 
 
 async def _relay(call: Call, provider: Provider, target: RelayPath, query: str) -> None:

@@ -1,0 +1,121 @@
+"""What reads the bytes of a connection: HTTP/1.1, strictly; behind a WebSocket's handshake nothing but frames."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import h11
+from hypercorn.protocol.events import Data
+from hypercorn.protocol.h11 import STREAM_ID
+
+__all__ = ["FramesOnly", "StrictParser"]
+
+
+class StrictParser(h11.Connection):
+    """h11, less what two servers may read in two ways."""
+
+    asks_for_socket = False
+    """Whether the request that was read last asks for a WebSocket."""
+
+    def next_event(self) -> Any:
+        """The next event of the request.
+
+        Raises:
+            h11.RemoteProtocolError: the request is not what this server takes.
+        """
+        if self.their_state is not h11.IDLE:
+            return super().next_event()
+        data, _ = self.trailing_data
+        end = data.find(b"\r\n\r\n")
+        # A carriage return at the very end may be half of a line end whose other half has not come.
+        head = data[: end + 2] if end >= 0 else data.removesuffix(b"\r")
+        if _is_loose(head):
+            raise h11.RemoteProtocolError("line ends must be CR LF", error_status_hint=400)
+        event = super().next_event()
+        if not isinstance(event, h11.Request):
+            return event
+        if event.http_version not in VERSIONS:
+            raise h11.RemoteProtocolError("only HTTP/1.1 is spoken here", error_status_hint=505)
+        if event.method != event.method.upper():
+            raise h11.RemoteProtocolError("methods are written in capitals", error_status_hint=400)
+        lower = head.lower()
+        if not any(name in lower for name in UPGRADES):
+            self.asks_for_socket = False
+            return event
+        self.asks_for_socket = _asks_for_socket(event)
+        return _without_upgrade(event)
+
+
+def _is_loose(head: bytes) -> bool:
+    """Bare line feeds, bare carriage returns, folded lines: h11 takes them, a proxy may read them differently."""
+    lines = head.count(b"\r\n")
+    return not (head.count(b"\n") == lines == head.count(b"\r")) or b"\n " in head or b"\n\t" in head
+
+
+def _without_upgrade(request: h11.Request) -> h11.Request:
+    """An Upgrade may always be ignored (RFC 9110, section 7.8); HTTP/2 is not served."""
+    if not any(name in UPGRADES for name, _ in request.headers):
+        return request
+    return h11.Request(
+        method=request.method,
+        target=request.target,
+        headers=[(name, value) for name, value in request.headers if name not in UPGRADES],
+        http_version=request.http_version,
+    )
+
+
+VERSIONS: Final = frozenset({b"1.0", b"1.1"})
+UPGRADES: Final = frozenset({b"upgrade", b"http2-settings"})
+
+
+def _asks_for_socket(request: h11.Request) -> bool:
+    """Whether a request asks for a WebSocket (RFC 6455, section 4.2.1) in a way that may be listened to.
+
+    One with a body, in another method or in HTTP/1.0 is served as if it had not asked.
+    """
+    fields = dict(request.headers)
+    return (
+        request.method == b"GET"
+        and request.http_version == b"1.1"
+        and b"websocket" in _tokens(fields.get(b"upgrade", b""))
+        and b"upgrade" in _tokens(fields.get(b"connection", b""))
+        and fields.get(b"content-length", b"0") == b"0"
+        and b"transfer-encoding" not in fields
+    )
+
+
+def _tokens(value: bytes) -> set[bytes]:
+    return {token.strip() for token in value.lower().split(b",")}
+
+
+class FramesOnly:
+    """Stands in for h11 once the connection is a WebSocket's: what comes is handed on as it is.
+
+    Args:
+        rest: What came behind the handshake already.
+    """
+
+    our_state = None  # the connection is never used for another request
+    their_state = h11.SEND_BODY  # the client may be sending: it is listened to for a moment when all is over
+    they_are_waiting_for_100_continue = False
+    trailing_data = (b"", False)
+
+    def __init__(self, rest: bytes) -> None:
+        self._rest = rest
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes."""
+        self._rest += data
+
+    def next_event(self) -> Any:
+        """What has come since the last time."""
+        rest, self._rest = self._rest, b""
+        return Data(STREAM_ID, data=rest) if rest else h11.NEED_DATA
+
+    def send(self, event: Any) -> bytes:
+        """Nothing of HTTP can be sent any more.
+
+        Raises:
+            h11.LocalProtocolError: always.
+        """
+        raise h11.LocalProtocolError(f"{type(event).__name__} cannot be sent on a WebSocket")
