@@ -246,6 +246,8 @@ async def test_a_caller_restricted_by_model_cannot_change_it():
     other = {"type": "session.update", "session": {"model": "gpt-realtime-large"}}
     async with FakeSocketUpstream() as upstream, loopback(settings(upstream, **config)) as gateway:
         assert (await refused(gateway, "/v1/realtime?model=gpt-realtime-large", headers=headers)).status == 403
+        assert (await refused(gateway, "/openai/v1/realtime?call_id=c", headers=headers)).status == 403
+        assert (await refused(gateway, PATH + "&call_id=c", headers=headers)).status == 403
         async with connect(gateway, headers=headers) as socket:
             hidden = json.dumps(other).replace('"model"', '"mod\\u0065l"')
             for event in (json.dumps(other), hidden, '{"model": 1, "model": 2}'):
@@ -316,11 +318,15 @@ async def test_the_direct_relay_opens_what_the_row_lists():
             async with connect(gateway, f"/gemini/{path}?key=mine") as socket:
                 await socket.send_str('{"setup":{"model":"models/gemini-live"}}')
                 assert await socket.receive_str() == '{"setup":{"model":"models/gemini-live"}}'
+                await socket.send_bytes(b'{"usageMetadata":{"promptTokenCount":3,"responseTokenCount":4}}')
+                await socket.receive_bytes()
             assert (await refused(gateway, "/gemini/ws/other")).status == 403
             records = await gateway.recorded(2)
     assert upstream.sockets[0].path == f"/{path}"
     assert upstream.sockets[0].headers["x-goog-api-key"] == "secret-of-gemini"
     assert (records[0].surface, records[0].operation) == ("relay", "relay")
+    assert records[0].usage is not None
+    assert records[0].usage.total_tokens == 7
 
 
 async def test_the_responses_api_names_its_model_in_the_first_event():

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from llmgate.formats.sessions import OPAQUE, SESSIONS, NamedModel, added, renamed, session_format
+from llmgate.formats.sessions import OPAQUE, SESSIONS, NamedModel, added, renamed, session_at, session_format
 from llmgate.spec import InvalidRequestError, Operation, Outcome, PermissionDeniedError, Usage
 
 REALTIME, RESPONSES = SESSIONS["openai-realtime"], SESSIONS["openai-responses"]
@@ -69,11 +69,38 @@ def test_what_could_be_read_in_two_ways_is_refused(data):
         RESPONSES.models_in(data)
 
 
+def test_an_answer_that_is_asked_for_without_a_model_hides_it():
+    assert RESPONSES.hides_model(event(type="response.create", prompt={"id": "p"}))
+    assert RESPONSES.hides_model(b'{"type":"response\\u002ecreate"}')
+    assert not RESPONSES.hides_model(event(type="response.create", model="m"))
+    assert not RESPONSES.hides_model(event(type="response.cancel", note="response.create"))
+    assert not RESPONSES.hides_model(event(type="response.cancel"))
+    assert not REALTIME.hides_model(event(type="response.create"))
+
+
 def test_an_opaque_session_is_not_looked_into():
     outcome = Outcome()
     OPAQUE.observe(event(type="response.done", response={"usage": {"input_tokens": 1}}), outcome)
     assert outcome.usage is None
     assert OPAQUE.models_in(b'{"model":') == ()
+
+
+def test_the_turns_of_geminis_live_api_are_added_up():
+    live = session_at("/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent?x=1")
+    assert session_at("/v1/other?a=.BidiGenerateContent") is OPAQUE
+    said = {
+        "promptTokenCount": 522,
+        "responseTokenCount": 42,
+        "thoughtsTokenCount": 8,
+        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 332}, {"modality": "AUDIO", "tokenCount": 165}, 1],
+        "responseTokensDetails": [{"modality": "AUDIO", "tokenCount": 42}],
+    }
+    outcome = Outcome()
+    for data in (event(usageMetadata=said), event(usageMetadata=said), b'"usageMetadata"', b'{"usageMetadata":', b"x"):
+        live.observe(data, outcome)
+    live.observe(event(usageMetadata={}), outcome)
+    live.observe(event(usageMetadata=1), outcome)
+    assert outcome.usage == Usage(input_tokens=1044, output_tokens=100, reasoning=16, audio_input=330, audio_output=84)
 
 
 def test_usage_counts_where_an_answer_ends_and_nowhere_else():

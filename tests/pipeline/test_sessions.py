@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from llmgate.spec import (
     GatewayRequest,
+    GatewayResponse,
+    Interceptor,
+    InvalidRequestError,
     ModelNotFoundError,
     Operation,
+    Outcome,
     PermissionDeniedError,
     Principal,
     ProviderConnectionError,
     ProviderProtocolError,
     ProviderResponse,
+    RateLimitError,
     RelayTarget,
     SocketClose,
     SocketMessage,
+    hookimpl,
 )
 from llmgate.testing.sockets import ScriptedSocket
 from scripted import OpenBench
@@ -156,6 +162,97 @@ async def test_a_session_that_has_one_model_keeps_it(bench: OpenBench) -> None:
         assert (await said(session, type="response.create", model="n"))["code"] == "session_model_fixed"
         assert await session.send(SocketMessage(b'{"type":"response.create","model":"alpha/m"}')) is None
         assert upstream.sent[0].data == b'{"type":"response.create","model":"m"}'
+
+
+async def test_a_restricted_caller_must_say_each_time_which_model_it_wants(bench: OpenBench) -> None:
+    fields = {"operation": Operation.RESPONSES_SESSION, "format": "openai-responses"}
+    who = Principal("ann", models=["alpha/m"])
+    for principal, refused in ((who, True), (None, False)):
+        upstream = ScriptedSocket()
+        async with bench(upstream) as b, b.pipeline.exchange(principal=principal) as x:
+            session = await x.session(asking(query="", **fields))
+            answer = await session.send(SocketMessage(b'{"type":"response.create","prompt":{"id":"p"}}'))
+        assert (answer is not None, len(upstream.sent)) == (refused, not refused)
+
+
+class Watching(Interceptor[Any]):
+    """Writes down what it is asked, and does what a test says."""
+
+    name = "watching"
+    steps: ClassVar[list[str]] = []
+    refusal: ClassVar[Exception | None] = None
+    answer: ClassVar[GatewayResponse | None] = None
+    skipped: ClassVar[str] = ""
+
+    async def before_request(self, exchange: Any, request: GatewayRequest) -> GatewayResponse | None:
+        self.steps.append(f"before_request {request.operation} {request.model}")
+        if self.refusal is not None:
+            raise self.refusal
+        return self.answer
+
+    async def on_route(self, exchange: Any, deployments: Any) -> Any:
+        self.steps.append("on_route")
+        return deployments
+
+    async def before_attempt(self, exchange: Any, attempt: Any) -> bool:
+        self.steps.append(f"before {attempt.deployment.id}")
+        return bool(attempt.deployment.provider_name != self.skipped)
+
+    async def after_attempt(self, exchange: Any, attempt: Any) -> None:
+        usage = attempt.outcome.usage
+        self.steps.append(f"after {attempt.deployment.id} {usage and usage.total_tokens}")
+
+    async def on_settle(self, exchange: Any) -> None:
+        self.steps.append("on_settle")
+
+
+class WatchingPlugin:
+    @hookimpl
+    def llmgate_register_interceptors(self) -> Any:
+        return Watching
+
+
+@pytest.fixture
+def watching(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr(Watching, "steps", [])
+    return {"plugins": (WatchingPlugin(),), "interceptors": [{"use": "watching"}]}
+
+
+async def test_interceptors_see_a_session_as_one_request(
+    bench: OpenBench, watching: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Watching, "skipped", "alpha")
+    done = {"type": "response.done", "response": {"usage": {"input_tokens": 3, "output_tokens": 4}}}
+    upstream = ScriptedSocket(json.dumps(done), json.dumps(done), SocketClose(1000))
+    async with bench(upstream, **watching) as b, b.pipeline.exchange() as x:
+        session = await x.session(asking("m", router="main"))
+        while not isinstance(await session.receive(), SocketClose):
+            pass
+    assert Watching.steps == [
+        "before_request realtime m",
+        "on_route",
+        "before alpha/m",
+        "before beta/m",
+        "after beta/m 14",
+        "on_settle",
+    ]
+
+
+async def test_an_interceptor_may_refuse_a_session_but_not_answer_it(
+    bench: OpenBench, watching: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench(**watching) as b:
+        monkeypatch.setattr(Watching, "refusal", RateLimitError("enough"))
+        with pytest.raises(RateLimitError):
+            async with b.pipeline.exchange() as x:
+                await x.session(asking())
+        monkeypatch.setattr(Watching, "refusal", None)
+        monkeypatch.setattr(Watching, "answer", GatewayResponse("openai-chat", b"{}", Outcome()))
+        with pytest.raises(InvalidRequestError) as caught:
+            async with b.pipeline.exchange() as x:
+                await x.session(asking())
+        assert caught.value.code == "session_not_answerable"
+        assert b.transport.requests == []
 
 
 async def test_a_transport_without_websockets_is_passed_over(bench: OpenBench) -> None:

@@ -4,7 +4,7 @@ A session is relayed and never translated, so nothing is decoded but the few eve
 finds them. Audio goes by untouched.
 
 Sources: OpenAI API reference, "Realtime" (client and server events) and the guide "WebSocket Mode" of the Responses
-API; xAI's Voice Agent API has the same events.
+API; xAI's Voice Agent API has the same events. Gemini API reference, "Live API", ``UsageMetadata``.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from .openai_chat import errors
 __all__ = [
     "OPAQUE",
     "SESSIONS",
+    "GeminiLiveSession",
     "NamedModel",
     "RealtimeSession",
     "ResponsesSession",
     "SessionFormat",
     "added",
     "renamed",
+    "session_at",
     "session_format",
 ]
 
@@ -81,6 +83,10 @@ class SessionFormat:
             NamedModel(name, path, main=False) for path in self.side_models if (name := _at(event, path)) is not None
         ]
         return found
+
+    def hides_model(self, data: bytes) -> bool:  # noqa: ARG002 - the interface
+        """Whether a client's event asks for an answer and leaves its model to something that cannot be read here."""
+        return False
 
     def observe(self, data: bytes, outcome: Outcome) -> None:
         """Note what a provider's event says of model, ids and usage; usage is summed over the session.
@@ -142,10 +148,47 @@ class ResponsesSession(SessionFormat):
     main_models = (("model",), ("response", "model"))
     ends = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
+    def hides_model(self, data: bytes) -> bool:
+        """Whether a ``response.create`` names no model: a stored prompt may have one of its own."""
+        if b"response.create" not in data and b"\\u" not in data:
+            return False
+        event = top(data)
+        return event.get("type") == "response.create" and not self.models_in(data)
+
     def error_event(self, error: GatewayError, event_id: str) -> bytes:  # noqa: ARG002 - the interface
         """The error event, with the status that it stands for and no id, as this API writes it."""
         body = loads(errors.encode_error(error))["error"]
         return dumps({"type": "error", "status": error.http_status, "error": body})
+
+
+class GeminiLiveSession(SessionFormat):
+    """Google's Live API; reached by the direct relay only."""
+
+    name = "gemini-live"
+
+    def observe(self, data: bytes, outcome: Outcome) -> None:
+        """Add up what each turn says of its tokens; thoughts are output that no other count holds."""
+        outcome.content = True
+        if b'"usageMetadata"' not in data:
+            return
+        try:
+            event = loads(data)
+        except JSONError:
+            return
+        said = event.get("usageMetadata") if isinstance(event, dict) else None
+        if not isinstance(said, dict):
+            return
+        answered, thought = _count(said.get("responseTokenCount")), _count(said.get("thoughtsTokenCount"))
+        usage = Usage(
+            input_tokens=_count(said.get("promptTokenCount")),
+            output_tokens=answered if thought is None else (answered or 0) + thought,
+            cache_read=_count(said.get("cachedContentTokenCount")),
+            reasoning=thought,
+            audio_input=_audio(said.get("promptTokensDetails")),
+            audio_output=_audio(said.get("responseTokensDetails")),
+        )
+        if usage != Usage():
+            outcome.usage = added(outcome.usage, usage)
 
 
 OPAQUE: Final = SessionFormat()
@@ -157,9 +200,17 @@ SESSIONS: Final[Mapping[str, SessionFormat]] = MappingProxyType(
 """The formats of sessions by the names that provider rows use."""
 
 
+_GEMINI: Final = GeminiLiveSession()
+
+
 def session_format(operation: Operation) -> SessionFormat | None:
     """The format of the sessions that an operation stands for; None where it stands for none."""
     return next((one for one in SESSIONS.values() if one.operation is operation), None)
+
+
+def session_at(path: str) -> SessionFormat:
+    """The format of the sessions at a provider's own path, ``OPAQUE`` where it is not known."""
+    return _GEMINI if ".BidiGenerateContent" in path.partition("?")[0] else OPAQUE
 
 
 def renamed(data: bytes, model: NamedModel, name: str) -> bytes:
@@ -209,6 +260,16 @@ def _usage(value: Any) -> Usage | None:
         audio_output=_count(made.get("audio_tokens")),
     )
     return None if usage == Usage() else usage
+
+
+def _audio(details: Any) -> int | None:
+    """The tokens of sound in a list of counts by modality; None where there are none."""
+    parts = details if isinstance(details, list) else []
+    counts = [
+        _count(part.get("tokenCount")) for part in parts if isinstance(part, dict) and part.get("modality") == "AUDIO"
+    ]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def _details(value: Mapping[str, Any], side: str) -> Mapping[str, Any]:

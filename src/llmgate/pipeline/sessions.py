@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.codecs.jsons import JSONError
 from llmgate.config.model import SessionConfig
-from llmgate.formats.sessions import OPAQUE, SESSIONS, NamedModel, SessionFormat, renamed
+from llmgate.formats.sessions import SESSIONS, NamedModel, SessionFormat, renamed, session_at
 from llmgate.spec import (
     Deployment,
     GatewayError,
@@ -105,7 +105,9 @@ class Session:
         self._upstream = upstream
         self._request = request
         self._attempt = frame.exchange.attempts[-1]
-        self.format: SessionFormat = SESSIONS.get(request.format, OPAQUE)
+        self.format: SessionFormat = SESSIONS.get(request.format) or session_at(
+            request.relay.path if request.relay else ""
+        )
         self.outcome: Outcome = self._attempt.outcome
         self.subprotocol = upstream.subprotocol
         self.finished = False
@@ -190,6 +192,12 @@ class Session:
             name = self._permitted(model)
             if name != model.name:
                 data = renamed(data, model, name)
+        if self._restricted and self.format.hides_model(data):
+            raise PermissionDeniedError(
+                "this key may not call every model: name the model in each event that asks for an answer",
+                param="model",
+                code="model_not_allowed",
+            )
         return message if data is message.data else SocketMessage(data, message.text)
 
     def _refusal(self, failure: GatewayError | JSONError) -> SocketMessage:

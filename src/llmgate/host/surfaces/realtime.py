@@ -22,7 +22,15 @@ from llmgate.host.endpoints import Endpoint
 from llmgate.host.errors import RefusedError
 from llmgate.host.headers import relayed_request_headers
 from llmgate.host.upgrades import POLICY, Upgrade, check_handshake
-from llmgate.spec import GatewayError, GatewayRequest, InvalidRequestError, RelayTarget, SocketClose, SocketMessage
+from llmgate.spec import (
+    GatewayError,
+    GatewayRequest,
+    InvalidRequestError,
+    PermissionDeniedError,
+    RelayTarget,
+    SocketClose,
+    SocketMessage,
+)
 from llmgate.wire.alarm import Alarm
 
 from .openai import PREFIXES, SURFACE
@@ -204,7 +212,15 @@ class _Holder:
         """
         if not self._format.model_in_query:
             return ""
-        names = {value for name, value in parse_qsl(self._call.query) if name == "model"}
+        query = parse_qsl(self._call.query)
+        principal = self._exchange.exchange.principal
+        if principal is not None and principal.models is not None and any(name == "call_id" for name, _ in query):
+            raise PermissionDeniedError(
+                "this key may not call every model, and the model of a call that is under way cannot be seen",
+                param="call_id",
+                code="model_not_allowed",
+            )
+        names = {value for name, value in query if name == "model"}
         if len(names) == 1:
             return names.pop()
         if names or self._provider is None:
