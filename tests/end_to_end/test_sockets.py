@@ -175,10 +175,14 @@ async def test_a_provider_that_breaks_off_is_an_internal_error_for_the_client():
     assert (record.outcome, record.error_code) == ("incomplete", "provider_connection_lost")
 
 
-async def test_a_client_that_does_not_wait_for_the_handshake_ends_it():
+@pytest.mark.parametrize("path", [PATH, "/v1/responses"])
+async def test_a_client_that_does_not_wait_for_the_handshake_ends_it(path):
     async with FakeSocketUpstream() as upstream, loopback(settings(upstream)) as gateway:
         upstream.before_answer = asyncio.Event()
-        raw = await gateway.raw(handshake(gateway))
+        raw = await gateway.raw(handshake(gateway, path))
+        if path != PATH:
+            await raw.read_until(b"\r\n\r\n")
+            await raw.send(frame(1, b'{"type":"response.create","model":"gpt-5.5"}'))
         async with asyncio.timeout(5):
             while not upstream.sockets:
                 await asyncio.sleep(0.01)
@@ -393,14 +397,14 @@ async def test_a_session_has_its_time(limits, words):
 
 
 async def test_a_silent_session_outlives_the_timeouts_of_requests_and_pings_keep_it():
-    waits = {"first-byte": 0.2, "idle": 0.2, "total": 0.4}
+    waits = {"first-byte": 0.6, "idle": 0.6, "total": 0.9}
     async with (
         FakeSocketUpstream() as upstream,
-        loopback(settings(upstream, timeouts=waits, sessions={"heartbeat": 0.1})) as gateway,
+        loopback(settings(upstream, timeouts=waits, sessions={"heartbeat": 0.4})) as gateway,
         connect(gateway) as socket,
     ):
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.8):
+            async with asyncio.timeout(1.2):
                 await socket.receive()
         await socket.send_str("still here")
         assert await socket.receive_str() == "still here"
@@ -409,7 +413,7 @@ async def test_a_silent_session_outlives_the_timeouts_of_requests_and_pings_keep
 async def test_a_client_that_answers_no_ping_is_gone():
     async with (
         FakeSocketUpstream() as upstream,
-        loopback(settings(upstream, sessions={"heartbeat": 0.1})) as gateway,
+        loopback(settings(upstream, sessions={"heartbeat": 0.4})) as gateway,
         connect(gateway, autoping=False) as socket,
     ):
         (record,) = await gateway.recorded()
@@ -424,7 +428,7 @@ async def test_a_provider_that_answers_no_ping_is_given_up():
 
     async with FakeSocketUpstream() as upstream:
         upstream.play(player)
-        async with loopback(settings(upstream, sessions={"heartbeat": 0.1})) as gateway:
+        async with loopback(settings(upstream, sessions={"heartbeat": 0.4})) as gateway:
             async with connect(gateway, autoclose=False) as socket:
                 message = await socket.receive()
                 assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1011)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from llmgate.host.mailbox import READ_AHEAD, Mailbox
 
 HEAD = {"type": "http.request", "body": b"ab", "more_body": True}
@@ -84,6 +86,15 @@ async def test_a_websockets_end_comes_behind_its_messages_and_waits_for_no_room(
     await mailbox.put(end)
     assert (mailbox.take(), mailbox.take()) == (message, end)
     await full
+
+
+@pytest.mark.parametrize(("code", "expected"), [(1006, 1), (1000, 0)])
+async def test_a_websocket_that_breaks_is_noticed_at_once_and_one_that_is_closed_in_its_turn(code, expected):
+    noticed = []
+    mailbox = Mailbox()
+    mailbox.on_departure(lambda: noticed.append(code))
+    await mailbox.put({"type": "websocket.disconnect", "code": code})
+    assert len(noticed) == expected
 
 
 async def test_tiny_messages_of_a_websocket_fill_the_box_too():

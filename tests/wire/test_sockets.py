@@ -120,12 +120,12 @@ async def test_an_address_outside_the_origin_is_never_called(transport):
 
 async def test_an_open_socket_outlives_the_timeouts_of_answers(transport):
     async def player(socket: ReceivedSocket) -> None:
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.7)
         await socket.send("at last")
 
     async with FakeSocketUpstream() as upstream:
         upstream.play(player)
-        socket = await opened(transport, upstream, timeouts=Timeouts(first_byte=0.1, idle=0.1))
+        socket = await opened(transport, upstream, timeouts=Timeouts(first_byte=0.4, idle=0.4))
         came = await socket.receive()
         assert isinstance(came, SocketMessage)
         assert came.data == b"at last"

@@ -19,6 +19,9 @@ __all__ = ["READ_AHEAD", "Mailbox"]
 READ_AHEAD: Final = 256 * 1024
 """Bytes of a request that are held for an application that does not take them yet."""
 
+LOST: Final = 1006
+"""The code of a WebSocket that broke without a close frame."""
+
 EACH: Final = 512
 """Bytes that a message of a WebSocket counts for beside its payload, so that tiny ones cannot fill the memory."""
 
@@ -51,6 +54,8 @@ class Mailbox:
             self._messages.append(message)  # behind what came before it, and never waiting for room
             if self._awake is not None and not self._awake.done():
                 self._awake.set_result(None)
+            if message["code"] == LOST:
+                self._notify()
             return
         elif self._shut or self._left:
             return
@@ -100,6 +105,9 @@ class Mailbox:
     def _leave(self) -> None:
         self._left = True
         self._make_room()
+        self._notify()
+
+    def _notify(self) -> None:
         notice, self._on_departure = self._on_departure, None
         if notice is not None:
             notice()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.types import Message, Receive, Scope, Send
@@ -28,6 +28,7 @@ from llmgate.wire.alarm import Alarm
 from .credentials import is_private
 from .errors import ClientLeftError, RefusedError
 from .headers import Headers
+from .mailbox import LOST, Mailbox
 
 __all__ = ["Upgrade", "check_handshake", "close_of"]
 
@@ -35,7 +36,6 @@ VERSION: Final = "13"
 KEY_BYTES: Final = 16
 LONGEST_REASON: Final = 123
 """Bytes; a control frame holds 125 (RFC 6455, section 5.5)."""
-LOST: Final = 1006
 NORMAL, GOING_AWAY, POLICY, FAILED, RESTART, LATER = 1000, 1001, 1008, 1011, 1012, 1013
 UNSENDABLE: Final = frozenset({1004, NO_STATUS, LOST, 1015})
 
@@ -87,6 +87,12 @@ class Upgrade:
             await self._send({**message, "type": f"websocket.{message['type']}"})
         elif message["type"] == "http.response.start":
             await self._send({"type": "websocket.close", "code": POLICY})
+
+    def on_lost(self, notice: Callable[[], None]) -> None:
+        """Call a function when the connection breaks, whatever is still unread; only our own server can tell."""
+        mailbox = Mailbox.behind(self._receive)
+        if mailbox is not None:
+            mailbox.on_departure(notice)
 
     async def departure(self) -> None:
         """Wait until a client that has not been accepted leaves; it can say nothing else before that."""

@@ -94,6 +94,7 @@ async def hold_session(
         if permit is not None:
             raise permit
         with call:
+            client.on_lost(lambda: _leave(call))
             holder = _Holder(call, exchange, client, session_format, provider, path)
             if session_format.one_model:
                 await holder.accept_and_open()
@@ -249,3 +250,7 @@ class _Holder:
     async def _tell(self, error: GatewayError) -> None:
         event = SocketMessage(self._format.error_event(error, f"event_{self._exchange.id}"))
         await self._client.send(event, self._call.desk.settings.send_timeout)
+
+
+def _leave(call: Call) -> None:
+    call.stop(Stop.LEFT)
