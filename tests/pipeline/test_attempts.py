@@ -48,9 +48,12 @@ class Holding(Interceptor[NoConfig]):
         self.all: list[str] = []
 
     async def before_attempt(self, view: Any, attempt: Any) -> bool:
-        self.held.append(attempt.deployment.provider_name)
-        self.all.append(attempt.deployment.provider_name)
-        return attempt.deployment.provider_name not in self.refused
+        name = attempt.deployment.provider_name
+        self.all.append(name)
+        if name in self.refused:
+            return False  # who refuses holds nothing
+        self.held.append(name)
+        return True
 
     async def after_attempt(self, view: Any, attempt: Any) -> None:
         self.held.remove(attempt.deployment.provider_name)
