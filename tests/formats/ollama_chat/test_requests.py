@@ -246,3 +246,9 @@ def test_own_fields_of_other_clients_are_carried():
     assert value["options"] == {"temperature": 1, "num_ctx": 9}
     assert (value["keep_alive"], value["think"]) == ("1m", True)
     assert get_format("ollama-chat").unsupported(request) == ()
+
+
+def test_an_edit_may_be_a_schema_that_demands_nothing_or_no_thought():
+    body = b'{"model":"m","messages":[]}'
+    edits = {"output_format": OutputFormat("json_schema", schema={}), "reasoning_effort": "none", "tools": ()}
+    assert json.loads(patch_request(body, edits)) == {"model": "m", "messages": [], "format": {}, "think": False}

@@ -128,9 +128,10 @@ def _patched(read: TopLevel, edits: Mapping[str, Any]) -> bytes:
     for name, (wire, write) in _WRITTEN.items():
         if name in edits:
             value = write(edits[name]) if edits[name] is not None else None
-            changes[wire] = REMOVE if value in (None, []) and name != "messages" else value or []
-            if name == "reasoning_effort" and value is False:
-                changes[wire] = False
+            if name == "messages":
+                changes[wire] = value or []
+            else:
+                changes[wire] = REMOVE if value is None or value == [] else value
     try:
         return read.patched(changes)
     except JSONError as error:
