@@ -10,6 +10,7 @@ import attrs
 from llmgate.config.model import UnsupportedPolicy
 from llmgate.formats import get_format
 from llmgate.formats.carried import CarriedFormat
+from llmgate.formats.rate_limits import translated_limits
 from llmgate.formats.tool_names import restored_response, shortened
 from llmgate.spec import (
     Attempt,
@@ -52,6 +53,7 @@ class Try:
         request: What it built.
         relay: Whether both sides speak the same wire format.
         tool_names: Names of tools as the caller gave them, by those sent where they differ.
+        rate_limits: Whose headers the caller reads to know what is left of a limit.
     """
 
     attempt: Attempt
@@ -60,6 +62,18 @@ class Try:
     request: ProviderRequest
     relay: bool
     tool_names: Mapping[str, str] = attrs.field(factory=dict)
+    rate_limits: str | None = None
+
+    def limits_in(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """What a provider's headers tell of its limits, as the caller reads it."""
+        return translated_limits(headers, self.rate_limits, self.call.now)
+
+    def withhold(self, error: ProviderError) -> None:
+        """Keep the provider's own words from a caller who speaks another wire format, but for what is left."""
+        if not self.relay:
+            limits = self.limits_in(error.headers)
+            error.withhold()
+            error.headers = limits
 
 
 @attrs.frozen(eq=False)
@@ -120,7 +134,9 @@ def build_try(
             f"adapter {runtime.adapter.name!r} built a request to {built.origin!r} for provider "
             f"{runtime.provider.name!r}, which is configured elsewhere: the adapter must use provider.base_url"
         )
-    return Try(attempt, runtime, call, built, relay=isinstance(call.body, RelayBody), tool_names=names)
+    relay = isinstance(call.body, RelayBody)
+    family = None if relay else get_format(request.format).rate_limits
+    return Try(attempt, runtime, call, built, relay=relay, tool_names=names, rate_limits=family)
 
 
 async def answer(tried: Try, inbound: Format) -> GatewayResponse:
@@ -155,15 +171,14 @@ def _translated(response: GatewayResponse, client_format: Format, tried: Try) ->
         format=client_format.name,
         body=client_format.encode_response(chat),
         decode=client_format.decode_response,
-        headers={},
+        headers=tried.limits_in(response.headers),
     )
 
 
 def read_error(tried: Try, response: ProviderResponse) -> ProviderError:
     """The error behind an answer; its body is shown only to a caller who speaks the provider's wire format."""
     error = tried.runtime.adapter.parse_error(tried.call, response)
-    if not tried.relay:
-        error.withhold()
+    tried.withhold(error)
     return error
 
 

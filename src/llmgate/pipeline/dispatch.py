@@ -186,8 +186,8 @@ class _Walk:
             tried = build_try(runtime, self._request, attempt, secret, self._frame.clock.now(), said)
             return await run(tried), None
         except ProviderError as error:
-            if tried is not None and not tried.relay:
-                error.withhold()
+            if tried is not None:
+                tried.withhold(error)
             await self._frame.end_attempt(attempt, error)
             if not is_its_own_fault(error) or not self._may_go_on(deployment, error):
                 raise

@@ -110,7 +110,7 @@ class LiveStream:
         self.withhold_usage = tried.call.withhold_usage
         self.held_bytes: list[bytes] = []
         self.held_chunks: list[GatewayChunk] = []
-        self.headers = upstream.headers if tried.relay else {}
+        self.headers = upstream.headers if tried.relay else tried.limits_in(upstream.headers)
         self._tried = tried
         self._provider_name = tried.call.deployment.provider_name
         self._reader: StreamReader = tried.runtime.adapter.stream_reader(tried.call)

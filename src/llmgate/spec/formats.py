@@ -149,6 +149,8 @@ class Format(ABC):
     """Upstream headers of this format that go down to a client who speaks it (lower case)."""
     response_header_prefixes: ClassVar[tuple[str, ...]] = ()
     """What the names of more such headers begin with (lower case)."""
+    rate_limits: ClassVar[Literal["openai", "anthropic"] | None] = None
+    """Whose headers clients of this format read to know what is left of a limit."""
     request_id_header: ClassVar[str] = "x-request-id"
     """The response header in which clients of this format look for the id of their request."""
     addressed: ClassVar[bool] = False

@@ -30,6 +30,7 @@ class AnthropicMessagesFormat(ChatFormat):
     errors = errors
     fitting = fitting
     longest_tool_name = 128
+    rate_limits = "anthropic"
     heartbeat = PING
     foreign_proof = b'"openai-responses:'
     request_id_header = "request-id"

@@ -27,6 +27,7 @@ class OpenAIChatFormat(ChatFormat):
     errors = errors
     fitting = fitting
     longest_tool_name = 64
+    rate_limits = "openai"
     request_headers = frozenset()
     response_headers = frozenset(
         {

@@ -31,6 +31,7 @@ class OpenAIResponsesFormat(ChatFormat):
     errors = errors
     fitting = fitting
     longest_tool_name = 64
+    rate_limits = "openai"
     heartbeat = KEEP_ALIVE
     foreign_proof = SEAL.encode("ascii")
     response_headers = OpenAIChatFormat.response_headers
