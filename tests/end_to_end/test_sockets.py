@@ -118,7 +118,7 @@ async def test_usage_is_summed_over_the_session_and_audio_is_not_decoded():
 
 async def test_the_next_provider_is_asked_until_a_handshake_succeeds():
     async with FakeSocketUpstream() as one, FakeSocketUpstream() as two:
-        for answer in (401, 429, 503):
+        for answer in (429, 503, 401):  # the last one cools the key, which is then asked no more
             one.refuse(answer, {"error": {"message": "no"}}, {"retry-after": "60"})
         async with loopback(settings(one, two)) as gateway:
             for _ in range(3):
@@ -127,9 +127,9 @@ async def test_the_next_provider_is_asked_until_a_handshake_succeeds():
                     assert await socket.receive_str() == "hello"
             records = await gateway.recorded(3)
     assert [[attempt.status for attempt in record.attempts] for record in records] == [
-        [401, 101],
         [429, 101],
         [503, 101],
+        [401, 101],
     ]
     assert [seen.path for seen in two.sockets] == ["/v1/realtime?model=my-realtime"] * 3
     assert two.sockets[0].headers["api-key"] == "secret-of-azure"

@@ -10,6 +10,7 @@ import attrs
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from llmgate.codecs import jsons
 from llmgate.formats import get_format, read_request
 from llmgate.formats.bedrock_converse.makers import caches, maker_of
 from llmgate.spec import (
@@ -81,7 +82,7 @@ media = st.one_of(
     st.builds(lambda mark: Uri("image", "s3://b/k.png", "image/png", extra={**mark, "bucketOwner": "1"}), marks),
     st.builds(lambda value: Unknown(FORMAT.name, {"x_future": value}), json_values),
 )
-arguments = json_objects.map(lambda value: json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+arguments = json_objects.map(lambda value: jsons.dumps(value).decode())
 calls = st.builds(ToolCall, names, names, arguments, extra=marks)
 thoughts = st.builds(Reasoning, words, st.none() | names) | st.just(
     Reasoning("", extra={"type": "redacted_thinking", "data": B64})
@@ -95,7 +96,8 @@ results = st.builds(ToolCallResponse, names, st.lists(inner, max_size=2).map(tup
 
 
 def dumps(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    """JSON as this gateway writes it: numbers have several spellings."""
+    return jsons.dumps(value).decode()
 
 
 def turns(role, parts):

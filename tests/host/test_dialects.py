@@ -11,6 +11,8 @@ from llmgate.host.dialects import dialect_of
         ("/v1/chat/completions", {}, "openai-chat"),
         ("/v1/chat/completions", {"anthropic-version": "2023-06-01"}, "anthropic-messages"),
         ("/v1/messages", {}, "anthropic-messages"),
+        ("/v1/messages/batches/b_1/results", {}, "anthropic-messages"),
+        ("/v1/threads/t/messages/m", {}, "openai-chat"),
         ("/router/my/v1/messages/count_tokens", {}, "anthropic-messages"),
         ("/as/anthropic/v1/models", {}, "anthropic-messages"),
         ("/as/openai/v1/models", {"anthropic-version": "2023-06-01"}, "openai-chat"),

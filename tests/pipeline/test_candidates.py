@@ -9,7 +9,6 @@ from llmgate.formats import get_format, read_request
 from llmgate.pipeline.candidates import (
     candidates_for,
     find_candidates,
-    find_keeper,
     is_served,
     keepers,
     permitted,
@@ -232,22 +231,3 @@ async def test_what_refers_to_something_kept_goes_where_it_can_be_only(bench: Op
         with pytest.raises(InvalidRequestError, match="send the whole conversation") as nobody:
             keepers(find_candidates(snapshot, None, "claude-sonnet-5", Operation.CHAT), request)
         assert nobody.value.code == "unsupported_parameter"
-
-
-async def test_an_id_alone_is_the_only_speakers_or_that_of_the_one_named(bench: OpenBench) -> None:
-    keys = {**KEYS, "GROQ_API_KEY": "q"}
-    async with bench(environment=keys, providers={}, routers={**SEED, **BOTH}) as b:
-        snapshot = b.pipeline.snapshot
-        assert find_keeper(snapshot, "my-router", None, "openai-responses").name == "openai"
-        assert find_keeper(snapshot, None, "groq", "openai-responses").name == "groq"
-        for router in (None, "both"):
-            with pytest.raises(InvalidRequestError, match=r"\?provider=") as several:
-                find_keeper(snapshot, router, None, "openai-responses")
-            assert several.value.code == "ambiguous_provider"
-        for router, named in ((None, "anthropic"), (None, "nobody"), ("my-router", "groq"), ("none", None)):
-            with pytest.raises(ModelNotFoundError):
-                find_keeper(snapshot, router, named, "openai-responses")
-    async with bench(environment={"ANTHROPIC_API_KEY": "a"}, providers={}, routers={}) as b:
-        with pytest.raises(ModelNotFoundError) as nobody:
-            find_keeper(b.pipeline.snapshot, None, None, "openai-responses")
-        assert nobody.value.code == "operation_not_supported"

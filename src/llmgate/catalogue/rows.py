@@ -127,7 +127,7 @@ def _row(name: str, fields: Mapping[str, Any]) -> ProviderRow:
         region=fields.get("region"),
         region_variables=tuple(fields.get("region-variables", ())),
         closed=fields.get("closed", False),
-        files=fields.get("files", False),
+        files=fields.get("files", ""),
         source=fields["source"],
     )
 

@@ -58,13 +58,13 @@ def create_app(pipeline: Pipeline, *, owns_pipeline: bool = True, server: Server
         server: The host's settings; None takes the pipeline's configuration.
     """
     settings = server if server is not None else pipeline.config.server
-    prefixes = (*openai.PREFIXES, "")
+    prefixes = (*openai.PREFIXES, *openai.MOUNTS, "")
     routes = [
         *gemini.routes(),
         *openai.routes(),
         *responses.routes(),
         *media.routes(prefixes),
-        *files.routes(prefixes),
+        *files.routes((*prefixes, *anthropic.MOUNTS)),
         *deployments.routes(),
         *anthropic.routes(),
         *ollama.routes(),

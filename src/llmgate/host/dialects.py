@@ -6,6 +6,7 @@ that their clients send.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -26,7 +27,7 @@ _MOUNTS: Final = {
 _BEGINNINGS: Final = {"/api/": "ollama-chat", "/v2/chat": "cohere-chat", "/model/": "bedrock-converse"}
 """How addresses begin, at the root or below a router, that belong to one vendor's format."""
 
-_MESSAGES: Final = ("/messages", "/messages/count_tokens")
+_MESSAGES: Final = re.compile(r".*/messages(?:/count_tokens|/batches(?:/[^/]+(?:/cancel|/results)?)?)?", re.DOTALL)
 """How addresses end that belong to Anthropic's format whatever its client sends."""
 
 
@@ -45,6 +46,6 @@ def dialect_of(path: str, headers: Mapping[str, str]) -> str:
     for beginning, name in _BEGINNINGS.items():
         if below.startswith(beginning):
             return name
-    if "anthropic-version" in headers or path.endswith(_MESSAGES):
+    if "anthropic-version" in headers or ("/messages" in path and _MESSAGES.fullmatch(path)):
         return "anthropic-messages"
     return "gemini-generate-content" if speaks_gemini(path, headers) else "openai-chat"

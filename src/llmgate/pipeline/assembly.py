@@ -302,7 +302,7 @@ def _row_as_configured(entry: ProviderConfig, row: ProviderRow | None, base_url:
             credential=None if entry.keyless else _credential_of(entry.format),
             keyless=bool(entry.keyless),
             relay_paths=OPENAI_RELAY_PATHS,
-            files=entry.format in {None, "openai-chat"},
+            files="openai" if entry.format in {None, "openai-chat"} else "",
             sockets=OPENAI_SOCKETS if (entry.format or "openai-chat").startswith("openai-") else {},
             source="the configuration",
         )

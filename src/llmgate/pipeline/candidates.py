@@ -42,8 +42,6 @@ __all__ = [
     "Candidates",
     "candidates_for",
     "find_candidates",
-    "find_holder",
-    "find_keeper",
     "find_route",
     "find_speakers",
     "is_served",
@@ -153,49 +151,6 @@ def is_served(snapshot: Snapshot, request: GatewayRequest) -> bool:
     return any(request.format in deployment.provider.row.formats for deployment in found.deployments)
 
 
-def find_holder(snapshot: Snapshot, router: str | None, named: str | None, operation: Operation) -> Provider:
-    """The provider whose files and batches are meant.
-
-    Args:
-        snapshot: What is configured.
-        router: The router addressed, None for the unified API.
-        named: The provider that the caller names, None for none.
-        operation: What is asked for.
-
-    Raises:
-        ModelNotFoundError: there is no such router or provider, or none has files.
-        InvalidRequestError: several have, and none is named.
-    """
-    route = snapshot.unified if router is None else snapshot.routers.get(router)
-    if route is None:
-        raise ModelNotFoundError(f"router {router!r} is not configured", code="router_not_found")
-    members = route.providers.values()
-    if router is not None:
-        members = {
-            one.provider.name: one.provider for balance in route.balances.values() for one in balance.members
-        }.values()
-    holders = {one.name: one for one in members if one.row.files}
-    if named is not None:
-        row = provider_row(named)
-        holder = holders.get(named) or (holders.get(row.name) if row is not None else None)
-        if holder is None:
-            raise ModelNotFoundError(
-                f"provider {named!r} is not configured here, or has no {operation.value}: name one of "
-                f"{', '.join(holders) or 'none'}",
-                code="provider_not_found",
-            )
-        return holder
-    if not holders:
-        raise ModelNotFoundError(f"no provider here has {operation.value}", code="operation_not_supported")
-    if len(holders) > 1:
-        raise InvalidRequestError(
-            f"several providers have {operation.value}: name one of {', '.join(holders)} in the header "
-            "llmgate-provider, or as provider in the query",
-            code="ambiguous_provider",
-        )
-    return next(iter(holders.values()))
-
-
 def relay_candidates(snapshot: Snapshot, provider_name: str, model: str, router: str | None = None) -> Candidates:
     """The one place that a relayed request can go.
 
@@ -257,47 +212,6 @@ def keepers(candidates: Candidates, request: GatewayRequest) -> Candidates:
             code="ambiguous_provider",
         )
     return attrs.evolve(candidates, deployments=kept)
-
-
-def find_keeper(snapshot: Snapshot, router: str | None, named: str | None, wire_format: str) -> Provider:
-    """The provider that has kept an answer, of which only the id is known: the one that speaks its format.
-
-    Args:
-        snapshot: What is configured.
-        router: The router addressed, None for the unified API.
-        named: The provider that the caller names, None where he names none.
-        wire_format: The format of the answer.
-
-    Raises:
-        ModelNotFoundError: there is no such router or provider, or none that speaks the format.
-        InvalidRequestError: there are several; the message says what to write.
-    """
-    if router is not None and router not in snapshot.routers:
-        raise ModelNotFoundError(f"router {router!r} is not configured", code="router_not_found")
-    balance = snapshot.routers[router].balances.get(Operation.CHAT) if router is not None else None
-    members = snapshot.unified.providers.values() if balance is None else [one.provider for one in balance.members]
-    keepers = {one.name: one for one in members if wire_format in one.row.formats}
-    if named is not None:
-        row = provider_row(named)
-        found = keepers.get(named) or (keepers.get(row.name) if row is not None else None)
-        if found is None:
-            raise ModelNotFoundError(
-                f"provider {named[:100]!r} is not configured here, or does not speak {wire_format}",
-                code="provider_not_found",
-            )
-        return found
-    if not keepers:
-        raise ModelNotFoundError(
-            f"no configured provider speaks {wire_format}, so that none has kept an answer",
-            code="operation_not_supported",
-        )
-    if len(keepers) > 1:
-        raise InvalidRequestError(
-            f"an id does not tell which of {', '.join(keepers)} has kept the answer: say so with "
-            f"?provider={next(iter(keepers))}, or use the base URL /{next(iter(keepers))}/v1",
-            code="ambiguous_provider",
-        )
-    return next(iter(keepers.values()))
 
 
 def permitted(principal: Principal, deployments: Sequence[Deployment], model: str) -> Sequence[Deployment]:

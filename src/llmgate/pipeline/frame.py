@@ -35,11 +35,12 @@ from llmgate.wire.alarm import Alarm
 from .attempt import Try, answer
 from .attempts import Attempts
 from .authentication import authenticate
-from .candidates import find_keeper, find_route, find_speakers, is_served, relay_candidates
+from .candidates import find_route, find_speakers, is_served, relay_candidates
 from .carrying import Answered, as_taken, carry
 from .chain import Chain
 from .credentials import SecretBroker
 from .dispatch import dispatch
+from .holders import find_keeper
 from .ids import new_id
 from .live import CannedStream, LiveStream, StreamSource
 from .models import ModelEntry, list_models

@@ -79,7 +79,7 @@ class ProviderRow:
         region: The region in ``base_url``, where the vendor has an address for each; None for none.
         region_variables: Environment variables that name another one, first found wins.
         closed: Whether it serves the models listed and no other.
-        files: Whether it has OpenAI's files and batches below its address.
+        files: Whose files and batches it has below its address: ``openai``, ``anthropic``, or ``""`` for none.
         source: The document that the row was taken from.
         listed: The models that the provider itself has listed, by name; empty while nobody has asked it.
     """
@@ -106,7 +106,7 @@ class ProviderRow:
     region: str | None = None
     region_variables: Sequence[str] = ()
     closed: bool = False
-    files: bool = False
+    files: str = ""
     source: str = ""
     listed: Mapping[str, ListedModel] = attrs.field(factory=dict, repr=False)
 

@@ -9,6 +9,7 @@ import attrs
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from llmgate.codecs import jsons
 from llmgate.formats import get_format
 from llmgate.spec import (
     UNKNOWN_MODEL,
@@ -56,7 +57,7 @@ media = st.one_of(
     st.builds(FileRef, st.sampled_from(["image", "document"]), names, extra=marks),
     st.builds(lambda value: Unknown(FORMAT.name, {**value, "type": "x_future"}), json_objects),
 )
-arguments = json_objects.map(lambda value: json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+arguments = json_objects.map(lambda value: jsons.dumps(value).decode())  # numbers as this writer writes them
 calls = st.builds(ToolCall, names, names, arguments, extra=marks)
 thoughts = st.builds(Reasoning, words, names, extra=marks) | st.just(
     Reasoning("", extra={"type": "redacted_thinking", "data": "opaque=="})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import anthropic
 import openai
 import pytest
 
@@ -153,3 +154,61 @@ async def test_a_batch_is_json_and_a_path_is_plain() -> None:
         assert reply.error["code"] == "cross_site"
         assert (await files(one, "/v1/files/a%3Bb"))[1]["error"]["code"] == "invalid_path"
         assert upstream.requests == []
+
+
+MESSAGE_BATCH = {
+    "id": "msgbatch_1",
+    "type": "message_batch",
+    "processing_status": "ended",
+    "request_counts": {"processing": 0, "succeeded": 1, "errored": 0, "canceled": 0, "expired": 0},
+    "created_at": "2026-01-01T00:00:00Z",
+    "expires_at": "2026-01-02T00:00:00Z",
+    "ended_at": None,
+    "cancel_initiated_at": None,
+    "archived_at": None,
+    "results_url": None,
+}
+RESULT = {"custom_id": "one", "result": {"type": "canceled"}}
+
+
+@pytest.mark.parametrize("base", ["", "/as/anthropic", "/router/main"])
+async def test_a_batch_of_anthropics(base: str) -> None:
+    router = {"main": {"load-balance": {"chat": {"strategy": "priority", "providers": ["openai", "anthropic"]}}}}
+    async with FakeUpstream() as upstream, FakeUpstream() as other:
+        config = settings(upstream, "anthropic")
+        config["providers"] |= settings(other, "openai")["providers"]
+        async with loopback({**config, "routers": router}) as one:
+            sdk = anthropic.AsyncAnthropic(base_url=f"http://127.0.0.1:{one.port}{base}", api_key="any", max_retries=0)
+            async with sdk:
+                batches = sdk.messages.batches
+                upstream.answer(json=MESSAGE_BATCH, times=2)
+                params = {"model": "claude-sonnet-5", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+                made = await batches.create(requests=[{"custom_id": "one", "params": params}])
+                assert (await batches.cancel(made.id)).id == "msgbatch_1"
+                upstream.answer(json={"data": [MESSAGE_BATCH], "has_more": False, "first_id": None, "last_id": None})
+                assert [batch.id async for batch in await batches.list(limit=1)] == ["msgbatch_1"]
+                ended = {
+                    **MESSAGE_BATCH,
+                    "results_url": f"http://127.0.0.1:{one.port}{base}/v1/messages/batches/msgbatch_1/results",
+                }
+                upstream.answer(json=ended)
+                upstream.answer(
+                    body=json.dumps(RESULT).encode() + b"\n", headers={"content-type": "application/x-jsonl"}
+                )
+                assert [line.custom_id async for line in await batches.results(made.id)] == ["one"]
+                upstream.answer(json={"id": "msgbatch_1", "type": "message_batch_deleted"})
+                await batches.delete(made.id)
+                upstream.answer(404, json={"type": "error", "error": {"type": "not_found_error", "message": "gone"}})
+                with pytest.raises(anthropic.NotFoundError, match="gone"):
+                    await batches.retrieve("msgbatch_2")
+    assert [f"{one.method} {one.path}" for one in upstream.requests] == [
+        "POST /v1/messages/batches",
+        "POST /v1/messages/batches/msgbatch_1/cancel",
+        "GET /v1/messages/batches?limit=1",
+        "GET /v1/messages/batches/msgbatch_1",
+        "GET /v1/messages/batches/msgbatch_1/results",
+        "DELETE /v1/messages/batches/msgbatch_1",
+        "GET /v1/messages/batches/msgbatch_2",
+    ]
+    assert all(one.headers["anthropic-version"] for one in upstream.requests)
+    assert not other.requests

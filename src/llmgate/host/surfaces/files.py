@@ -1,4 +1,4 @@
-"""Files and batches of OpenAI's, at the provider that has them.
+"""Files and batches of OpenAI's and of Anthropic's, at the provider that has them.
 
 No model says who is meant. It is the provider that the caller names (``llmgate-provider``, or ``provider`` in the
 query), the router's only provider with files, or the gateway's only one; where there are several it is nobody. Ids are
@@ -35,6 +35,10 @@ TABLE: Final = (
     ("batches", ("GET", "POST"), Operation.BATCHES),
     ("batches/{id}", ("GET",), Operation.BATCHES),
     ("batches/{id}/cancel", ("POST",), Operation.BATCHES),
+    ("messages/batches", ("GET", "POST"), Operation.BATCHES),
+    ("messages/batches/{id}", ("GET", "DELETE"), Operation.BATCHES),
+    ("messages/batches/{id}/cancel", ("POST",), Operation.BATCHES),
+    ("messages/batches/{id}/results", ("GET",), Operation.BATCHES),
 )
 """What stands behind a prefix, with which methods."""
 
@@ -69,12 +73,13 @@ async def serve(call: Call, operation: Operation, rest: str) -> None:
         rest: The path below the provider's address, as it was sent.
     """
     # Late: the pipeline is not needed to import the host.
-    from llmgate.pipeline.candidates import find_holder
+    from llmgate.pipeline.holders import find_holder
 
     call.desk.guard.keep_simple_requests_out(call.method, call.headers)
     named, query = _named(call)
     async with call.exchange(operation, SURFACE) as exchange:
-        provider = find_holder(exchange.snapshot, call.params.get("router"), named, operation)
+        family = "anthropic" if call.wire_format.name == "anthropic-messages" else "openai"
+        provider = find_holder(exchange.snapshot, call.params.get("router"), named, operation, family)
         _permit(call, provider)
         try:
             target, query = map_path(provider, call.method, rest), without_credentials(query)
