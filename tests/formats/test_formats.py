@@ -41,7 +41,7 @@ def test_edits_are_patched_into_a_body_that_has_been_read_without_reading_it_ane
     body = b'{"model": "m", "messages": [], "stream": true, "unknown": [1]}'
     request = read_request(wire_format, body)
     again = read_request(wire_format, body)
-    monkeypatch.setattr("llmgate.formats.openai_chat.requests.top", None)
+    monkeypatch.setattr("llmgate.formats.bodies.top", None)
     edits = {"model": "other", "include_usage": True}
     patch = request.edited(temperature=1).take_patch()
     assert patch is not None

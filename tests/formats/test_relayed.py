@@ -7,8 +7,9 @@ import json
 import pytest
 
 from llmgate.formats import FORMATS, get_format
+from llmgate.formats.bodies import read_top
 from llmgate.formats.carried import CarriedFormat
-from llmgate.formats.relayed import RelayedFormat, read_top
+from llmgate.formats.relayed import RelayedFormat
 from llmgate.spec import ChatRequest, ChatResponse, InvalidRequestError, ProviderProtocolError, RateLimitError
 
 RELAYED = [

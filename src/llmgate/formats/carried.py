@@ -10,8 +10,9 @@ from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Final
 
 from llmgate.codecs.multipart import Form
+from llmgate.formats.bodies import read_top
 from llmgate.formats.openai_chat.stream import ChatStreamEncoder
-from llmgate.formats.relayed import RelayedFormat, read_top
+from llmgate.formats.relayed import RelayedFormat
 from llmgate.formats.typed_events import TypedEventReader
 from llmgate.spec import (
     UNKNOWN_MODEL,

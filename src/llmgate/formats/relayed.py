@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, NoReturn
 
-from llmgate.codecs.jsons import REMOVE, JSONError, TopLevel, loads, top
+from llmgate.codecs.jsons import REMOVE, JSONError, loads
 from llmgate.spec import (
     UNKNOWN_MODEL,
     ChatRequest,
@@ -21,23 +21,12 @@ from llmgate.spec import (
     StreamReader,
 )
 
+from .bodies import read_top
 from .openai_chat import OpenAIChatFormat, errors
 
-__all__ = ["RelayedFormat", "read_top"]
+__all__ = ["RelayedFormat"]
 
 _ALWAYS: Final[Mapping[str, str]] = {"model": "model", "user": "user"}
-
-
-def read_top(body: bytes) -> TopLevel:
-    """The top level of a request body.
-
-    Raises:
-        InvalidRequestError: it is not a JSON object, or repeats a name.
-    """
-    try:
-        return top(body)
-    except JSONError as error:
-        raise InvalidRequestError(f"the request body is refused: {error}", code="invalid_json") from None
 
 
 class RelayedFormat(Format):

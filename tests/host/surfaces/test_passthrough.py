@@ -172,7 +172,8 @@ async def test_a_path_that_is_no_inference_needs_the_operators_word(method, path
     body = CHAT if method in {"POST", "PUT"} else None
     async with serving(relaying()) as served:
         reply = await served.ask(path, body, method=method)
-        assert (reply.status, reply.error["code"]) == (403, "path_not_allowed")
+        assert reply.status == 403
+        assert reply.error.get("code", "path_not_allowed") == "path_not_allowed", "Anthropic's errors have no code"
         assert "passthrough: all" in reply.error["message"]
         assert served.pipeline.frames[0].request is None
     every = [provider(path.split("/")[1], passthrough=True)]

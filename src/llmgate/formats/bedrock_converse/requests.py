@@ -11,6 +11,7 @@ from typing import Any, Final
 import attrs
 
 from llmgate.codecs.jsons import REMOVE, JSONError, TopLevel, dumps, loads, top
+from llmgate.formats.bodies import check_editable, naming_fields, patched, read_top, written
 from llmgate.formats.fields import (
     ShapeError,
     as_integer,
@@ -23,7 +24,6 @@ from llmgate.formats.fields import (
     rest,
 )
 from llmgate.spec import (
-    EDITABLE_FIELDS,
     UNKNOWN_MODEL,
     ChatRequest,
     InvalidRequestError,
@@ -74,7 +74,7 @@ def peek(body: bytes) -> RequestHead:
     Raises:
         InvalidRequestError: the body is not a request in this format.
     """
-    read = _top(body)
+    read = read_top(body)
     messages = read.get("messages")
     if messages is not None and not isinstance(messages, list):
         raise InvalidRequestError("messages must be an array of messages", param="messages")
@@ -87,10 +87,8 @@ def decode_request(body: bytes) -> ChatRequest:
     Raises:
         InvalidRequestError: naming the field that is wrong.
     """
-    try:
-        return _decode(_top(body).values())
-    except ShapeError as error:
-        raise InvalidRequestError(str(error), param=error.path) from None
+    with naming_fields():
+        return _decode(read_top(body).values())
 
 
 def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
@@ -116,10 +114,7 @@ def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> b
     value |= _named("serviceTier", {"type": request.service_tier} if request.service_tier else None)
     value |= _named("requestMetadata", dict(request.metadata))
     extra = request.extra if own else {name: request.extra[name] for name in DIALECT & request.extra.keys()}
-    try:
-        return dumps(merged(value, rest(extra, frozenset({"thinking"}))))
-    except JSONError as error:
-        raise InvalidRequestError(f"the request {error}") from None
+    return written(merged(value, rest(extra, frozenset({"thinking"}))))
 
 
 def patch_request(body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
@@ -131,13 +126,11 @@ def patch_request(body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNK
         TypeError: an edit names a field that may not be edited.
         InvalidRequestError: the body is not a request, or an edit has no counterpart in this format.
     """
-    return _patched(_top(body), edits, facts) if edits.keys() & _PLACES.keys() or not _editable(edits) else body
+    return _patched(read_top(body), edits, facts) if edits.keys() & _PLACES.keys() or not _editable(edits) else body
 
 
 def _editable(edits: Mapping[str, Any]) -> bool:
-    unknown = edits.keys() - EDITABLE_FIELDS
-    if unknown:
-        raise TypeError(f"{', '.join(sorted(unknown))}: not a field of a chat request that may be edited")
+    check_editable(edits)
     return True
 
 
@@ -152,17 +145,7 @@ def _patched(read: TopLevel, edits: Mapping[str, Any], facts: ModelFacts) -> byt
     written = top(encode_request(attrs.evolve(decode_request(read.body), model=model, **said), facts))
     names = dict.fromkeys(wire for name in sorted(said) for wire in _PLACES[name])
     changes = {name: written.get(name, REMOVE) for name in names if read.has(name) or written.has(name)}
-    try:
-        return read.patched(changes)
-    except JSONError as error:
-        raise InvalidRequestError(f"the request {error}") from None
-
-
-def _top(body: bytes) -> TopLevel:
-    try:
-        return top(body)
-    except JSONError as error:
-        raise InvalidRequestError(f"the request body is refused: {error}", code="invalid_json") from None
+    return patched(read, changes)
 
 
 def _decode(source: dict[str, Any]) -> ChatRequest:

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import attrs
 
-from llmgate.codecs.jsons import REMOVE, JSONError, TopLevel, dumps, top
+from llmgate.codecs.jsons import REMOVE, TopLevel, top
+from llmgate.formats.bodies import check_editable, naming_fields, patched, read_top, written
 from llmgate.formats.fields import (
-    ShapeError,
     as_boolean,
     as_integer,
     as_list,
@@ -23,7 +23,6 @@ from llmgate.formats.fields import (
     rest,
 )
 from llmgate.spec import (
-    EDITABLE_FIELDS,
     UNKNOWN_MODEL,
     ChatRequest,
     InvalidRequestError,
@@ -81,7 +80,7 @@ def peek(body: bytes) -> RequestHead:
     Raises:
         InvalidRequestError: the body is not a request in this format.
     """
-    return _head(_top(body))
+    return _head(read_top(body))
 
 
 def decode_request(body: bytes) -> ChatRequest:
@@ -90,11 +89,9 @@ def decode_request(body: bytes) -> ChatRequest:
     Raises:
         InvalidRequestError: naming the field that is wrong.
     """
-    read = _top(body)
-    try:
+    read = read_top(body)
+    with naming_fields():
         return _decode(read.values(), _head(read))
-    except ShapeError as error:
-        raise InvalidRequestError(str(error), param=error.path) from None
 
 
 def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
@@ -117,10 +114,7 @@ def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> b
     value |= _encode_thinking(request)
     value |= {"stream": True} if request.stream else {}
     extra = request.extra if own else {name: request.extra[name] for name in sorted(DIALECT & request.extra.keys())}
-    try:
-        return dumps(merged(value, rest(extra, frozenset({"thinking"}))))
-    except JSONError as error:
-        raise InvalidRequestError(f"the request {error}") from None
+    return written(merged(value, rest(extra, frozenset({"thinking"}))))
 
 
 def patch_request(body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNKNOWN_MODEL) -> bytes:  # noqa: ARG001 - the interface
@@ -132,13 +126,11 @@ def patch_request(body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNK
         TypeError: an edit names a field that may not be edited.
         InvalidRequestError: the body is not a request, or an edit has no counterpart in this format.
     """
-    return _patched(_top(body), edits) if edits.keys() - _UNSAID else body
+    return _patched(read_top(body), edits) if edits.keys() - _UNSAID else body
 
 
 def _patched(read: TopLevel, edits: Mapping[str, Any]) -> bytes:
-    unknown = edits.keys() - EDITABLE_FIELDS
-    if unknown:
-        raise TypeError(f"{', '.join(sorted(unknown))}: not a field of a chat request that may be edited")
+    check_editable(edits)
     said = edits.keys() - _UNSAID
     changes: dict[str, Any] = {}
     for name in sorted(said & (_PLAIN.keys() | {"model", "stream", "stop_sequences"})):
@@ -146,10 +138,7 @@ def _patched(read: TopLevel, edits: Mapping[str, Any]) -> bytes:
         changes[wire] = REMOVE if value is None else list(value) if name == "stop_sequences" else value
     if said & _TOGETHER.keys():
         changes |= _patch_together(read, edits, said)
-    try:
-        return read.patched(changes)
-    except JSONError as error:
-        raise InvalidRequestError(f"the request {error}") from None
+    return patched(read, changes)
 
 
 def _patch_together(read: TopLevel, edits: Mapping[str, Any], said: frozenset[str] | set[str]) -> dict[str, Any]:
@@ -160,13 +149,6 @@ def _patch_together(read: TopLevel, edits: Mapping[str, Any], said: frozenset[st
     written = top(encode_request(attrs.evolve(decode_request(read.body), **chosen)))
     names = dict.fromkeys(wire for name in chosen for wire in _TOGETHER[name])
     return {name: written.get(name, REMOVE) for name in names if read.has(name) or written.has(name)}
-
-
-def _top(body: bytes) -> TopLevel:
-    try:
-        return top(body)
-    except JSONError as error:
-        raise InvalidRequestError(f"the request body is refused: {error}", code="invalid_json") from None
 
 
 def _head(read: TopLevel) -> RequestHead:

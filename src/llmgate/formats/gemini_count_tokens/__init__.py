@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Final
 
 from llmgate.codecs.jsons import dumps
 from llmgate.formats.anthropic_count_tokens.estimate import estimate_input
+from llmgate.formats.bodies import read_top
 from llmgate.formats.gemini_generate_content import GeminiGenerateContentFormat, errors, requests
-from llmgate.formats.relayed import RelayedFormat, read_top
+from llmgate.formats.relayed import RelayedFormat
 from llmgate.spec import (
     UNKNOWN_MODEL,
     ChatRequest,

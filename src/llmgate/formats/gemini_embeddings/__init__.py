@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from llmgate.formats.bodies import read_top
 from llmgate.formats.gemini_generate_content import GeminiGenerateContentFormat, errors
 from llmgate.formats.gemini_generate_content.usage import decode_usage
-from llmgate.formats.relayed import RelayedFormat, read_top
+from llmgate.formats.relayed import RelayedFormat
 from llmgate.spec import (
     UNKNOWN_MODEL,
     ErrorDetail,

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import attrs
 
-from llmgate.codecs.jsons import REMOVE, JSONError, TopLevel, dumps, top
-from llmgate.formats.fields import ShapeError, as_text, merged, optional, rest
+from llmgate.codecs.jsons import REMOVE, TopLevel, top
+from llmgate.formats.bodies import check_editable, naming_fields, patched, read_top, written
+from llmgate.formats.fields import as_text, merged, optional, rest
 from llmgate.formats.losses import BESIDE
-from llmgate.spec import EDITABLE_FIELDS, UNKNOWN_MODEL, ChatRequest, InvalidRequestError, ModelFacts, RequestHead
+from llmgate.spec import UNKNOWN_MODEL, ChatRequest, InvalidRequestError, ModelFacts, RequestHead
 
 from .contents import decode_contents, decode_system, encode_conversation
 from .fitting import fitted
@@ -46,7 +47,7 @@ def peek(body: bytes) -> RequestHead:
     Raises:
         InvalidRequestError: the body is not a request in this format.
     """
-    return _head(_top(body))
+    return _head(read_top(body))
 
 
 def decode_request(body: bytes) -> ChatRequest:
@@ -55,12 +56,10 @@ def decode_request(body: bytes) -> ChatRequest:
     Raises:
         InvalidRequestError: naming the field that is wrong.
     """
-    read = _top(body)
+    read = read_top(body)
     _head(read)
-    try:
+    with naming_fields():
         return _decode(read.values())
-    except ShapeError as error:
-        raise InvalidRequestError(str(error), param=error.path) from None
 
 
 def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
@@ -80,10 +79,7 @@ def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> b
     value |= {_GENERATION: generation} if generation else {}
     value |= {} if request.service_tier is None else {"serviceTier": request.service_tier}
     more = _own_fields(request) if own else {}
-    try:
-        return dumps(merged(value, more))
-    except JSONError as error:
-        raise InvalidRequestError(f"the request {error}") from None
+    return written(merged(value, more))
 
 
 def patch_request(body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
@@ -95,13 +91,11 @@ def patch_request(body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNK
         TypeError: an edit names a field that may not be edited.
         InvalidRequestError: the body is not a request, or an edit has no counterpart in this format.
     """
-    return _patched(_top(body), edits, facts) if edits.keys() - _UNSAID else body
+    return _patched(read_top(body), edits, facts) if edits.keys() - _UNSAID else body
 
 
 def _patched(read: TopLevel, edits: Mapping[str, Any], facts: ModelFacts) -> bytes:
-    unknown = edits.keys() - EDITABLE_FIELDS
-    if unknown:
-        raise TypeError(f"{', '.join(sorted(unknown))}: not a field of a chat request that may be edited")
+    check_editable(edits)
     empty: Mapping[str, Any] = {"messages": (), "tools": (), "stop_sequences": ()}
     said = edits.keys() - _UNSAID
     if not said:
@@ -113,17 +107,7 @@ def _patched(read: TopLevel, edits: Mapping[str, Any], facts: ModelFacts) -> byt
     for name in dict.fromkeys(wire for one in sorted(chosen) for wire in _TOGETHER[one]):
         if name in spelled or written.has(name):
             changes[spelled.get(name, name)] = written.get(name, REMOVE)
-    try:
-        return read.patched(changes)
-    except JSONError as error:
-        raise InvalidRequestError(f"the request {error}") from None
-
-
-def _top(body: bytes) -> TopLevel:
-    try:
-        return top(body)
-    except JSONError as error:
-        raise InvalidRequestError(f"the request body is refused: {error}", code="invalid_json") from None
+    return patched(read, changes)
 
 
 def _head(read: TopLevel) -> RequestHead:

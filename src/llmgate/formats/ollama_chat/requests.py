@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from llmgate.codecs.jsons import REMOVE, JSONError, TopLevel, dumps, top
+from llmgate.codecs.jsons import REMOVE, TopLevel
+from llmgate.formats.bodies import check_editable, naming_fields, patched, read_top, written
 from llmgate.formats.fields import (
-    ShapeError,
     as_integer,
     as_list,
     as_number,
@@ -21,7 +21,7 @@ from llmgate.formats.fields import (
     optional,
     rest,
 )
-from llmgate.spec import EDITABLE_FIELDS, UNKNOWN_MODEL, ChatRequest, InvalidRequestError, ModelFacts, RequestHead
+from llmgate.spec import UNKNOWN_MODEL, ChatRequest, InvalidRequestError, ModelFacts, RequestHead
 
 from .fitting import DIALECT, fitted
 from .messages import decode_messages, encode_messages
@@ -62,7 +62,7 @@ def peek(body: bytes) -> RequestHead:
     Raises:
         InvalidRequestError: the body is not a request in this format.
     """
-    return _head(_top(body))
+    return _head(read_top(body))
 
 
 def decode_request(body: bytes) -> ChatRequest:
@@ -71,11 +71,9 @@ def decode_request(body: bytes) -> ChatRequest:
     Raises:
         InvalidRequestError: naming the field that is wrong.
     """
-    read = _top(body)
-    try:
+    read = read_top(body)
+    with naming_fields():
         return _decode(read.values(), _head(read))
-    except ShapeError as error:
-        raise InvalidRequestError(str(error), param=error.path) from None
 
 
 def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
@@ -97,10 +95,7 @@ def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> b
     value |= {"options": options} if options else {}
     value |= _encode_thinking(request)
     value["stream"] = request.stream
-    try:
-        return dumps(merged(value, _own_fields(request, own=own)))
-    except JSONError as error:
-        raise InvalidRequestError(f"the request {error}") from None
+    return written(merged(value, _own_fields(request, own=own)))
 
 
 def patch_request(body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNKNOWN_MODEL) -> bytes:  # noqa: ARG001 - the interface
@@ -112,13 +107,11 @@ def patch_request(body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNK
         TypeError: an edit names a field that may not be edited.
         InvalidRequestError: the body is not a request, or an edit has no counterpart in this format.
     """
-    return _patched(_top(body), edits) if edits.keys() - _UNSAID else body
+    return _patched(read_top(body), edits) if edits.keys() - _UNSAID else body
 
 
 def _patched(read: TopLevel, edits: Mapping[str, Any]) -> bytes:
-    unknown = edits.keys() - EDITABLE_FIELDS
-    if unknown:
-        raise TypeError(f"{', '.join(sorted(unknown))}: not a field of a chat request that may be edited")
+    check_editable(edits)
     changes: dict[str, Any] = {}
     for name in ("model", "stream"):
         if name in edits:
@@ -132,10 +125,7 @@ def _patched(read: TopLevel, edits: Mapping[str, Any]) -> bytes:
                 changes[wire] = value or []
             else:
                 changes[wire] = REMOVE if value is None or value == [] else value
-    try:
-        return read.patched(changes)
-    except JSONError as error:
-        raise InvalidRequestError(f"the request {error}") from None
+    return patched(read, changes)
 
 
 _WRITTEN: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
@@ -156,13 +146,6 @@ def _patched_options(given: Any, edits: Mapping[str, Any]) -> Any:
         options[_STOP] = list(edits["stop_sequences"] or ()) or None
     kept = {name: value for name, value in options.items() if value is not None}
     return kept or REMOVE
-
-
-def _top(body: bytes) -> TopLevel:
-    try:
-        return top(body)
-    except JSONError as error:
-        raise InvalidRequestError(f"the request body is refused: {error}", code="invalid_json") from None
 
 
 def _head(read: TopLevel) -> RequestHead:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from llmgate.codecs.jsons import REMOVE, JSONError, TopLevel, dumps, top
+from llmgate.codecs.jsons import REMOVE, TopLevel
+from llmgate.formats.bodies import check_editable, naming_fields, patched, read_top, written
 from llmgate.formats.fields import (
     ShapeError,
     as_boolean,
@@ -21,7 +22,7 @@ from llmgate.formats.fields import (
     optional,
     rest,
 )
-from llmgate.spec import EDITABLE_FIELDS, UNKNOWN_MODEL, ChatRequest, InvalidRequestError, ModelFacts, RequestHead
+from llmgate.spec import UNKNOWN_MODEL, ChatRequest, InvalidRequestError, ModelFacts, RequestHead
 
 from .fitting import SHARED, carried_logprobs, fitted
 from .messages import decode_message, encode_messages
@@ -68,7 +69,7 @@ def peek(body: bytes) -> RequestHead:
     Raises:
         InvalidRequestError: the body is not a chat request.
     """
-    return _head(_top(body))
+    return _head(read_top(body))
 
 
 def _head(read: TopLevel) -> RequestHead:
@@ -98,12 +99,10 @@ def decode_request(body: bytes) -> ChatRequest:
     Raises:
         InvalidRequestError: naming the field that is wrong.
     """
-    read = _top(body)
+    read = read_top(body)
     head = _head(read)
-    try:
+    with naming_fields():
         return _decode(read.values(), head)
-    except ShapeError as error:
-        raise InvalidRequestError(str(error), param=error.path) from None
 
 
 def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
@@ -126,13 +125,10 @@ def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> b
         names = [name for name in _LIMITS if own and name in request.extra] or _LIMITS[:1]
         value |= dict.fromkeys(names, request.max_output_tokens)
     dropped = frozenset(_LIMITS) if request.stream else frozenset(_LIMITS) | {"stream_options"}
-    try:
-        if own:
-            return dumps(merged(value, rest(request.extra, dropped)))
-        shared = {name: request.extra[name] for name in SHARED if isinstance(request.extra.get(name), str)}
-        return dumps({**value, **shared, **carried_logprobs(request)})
-    except JSONError as error:
-        raise InvalidRequestError(f"the request {error}") from None
+    if own:
+        return written(merged(value, rest(request.extra, dropped)))
+    shared = {name: request.extra[name] for name in SHARED if isinstance(request.extra.get(name), str)}
+    return written({**value, **shared, **carried_logprobs(request)})
 
 
 def patch_request(
@@ -151,20 +147,11 @@ def patch_request(
         InvalidRequestError: the body is not a JSON object.
         TypeError: a name is not a field that may be edited.
     """
-    return _patched(_top(body), edits) if edits else body
-
-
-def _top(body: bytes) -> TopLevel:
-    try:
-        return top(body)
-    except JSONError as error:
-        raise InvalidRequestError(f"the request body is refused: {error}", code="invalid_json") from None
+    return _patched(read_top(body), edits) if edits else body
 
 
 def _patched(read: TopLevel, edits: Mapping[str, Any]) -> bytes:
-    if not edits.keys() <= EDITABLE_FIELDS:
-        unknown = sorted(edits.keys() - EDITABLE_FIELDS)
-        raise TypeError(f"{', '.join(unknown)}: not a field of a chat request that may be edited")
+    check_editable(edits)
     changes: dict[str, Any] = {}
     for name, value in edits.items():
         if name == "max_output_tokens":
@@ -172,7 +159,7 @@ def _patched(read: TopLevel, edits: Mapping[str, Any]) -> bytes:
         elif name not in ("stream", "include_usage"):
             changes |= _encode_field(name, value, own=True) or {_wire_name(name): REMOVE}
     changes |= _patch_stream(read, edits)
-    return read.patched(changes)
+    return patched(read, changes)
 
 
 def _decode(source: dict[str, Any], head: RequestHead) -> ChatRequest:

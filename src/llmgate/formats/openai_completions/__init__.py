@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from llmgate.formats.bodies import read_top
 from llmgate.formats.openai_chat.responses import decode_finish
 from llmgate.formats.openai_chat.stream import ChatStreamEncoder, ChatStreamReader
 from llmgate.formats.openai_chat.usage import decode_usage
-from llmgate.formats.relayed import RelayedFormat, read_top
+from llmgate.formats.relayed import RelayedFormat
 from llmgate.spec import (
     UNKNOWN_MODEL,
     InvalidRequestError,

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmgate.codecs.jsons import loads
+from llmgate.formats.bodies import read_top
 from llmgate.formats.openai_chat.usage import decode_usage
-from llmgate.formats.relayed import RelayedFormat, read_top
+from llmgate.formats.relayed import RelayedFormat
 from llmgate.spec import InvalidRequestError, Operation, Outcome, RequestHead
 
 __all__ = ["OpenAIEmbeddingsFormat", "vectors_in"]

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import attrs
 
-from llmgate.codecs.jsons import REMOVE, JSONError, TopLevel, dumps, top
+from llmgate.codecs.jsons import REMOVE, TopLevel, top
 from llmgate.formats.allowed_tools import allowed_tools
+from llmgate.formats.bodies import check_editable, naming_fields, patched, read_top, written
 from llmgate.formats.fields import (
-    ShapeError,
     as_boolean,
     as_integer,
     as_number,
@@ -25,7 +25,6 @@ from llmgate.formats.fields import (
 )
 from llmgate.formats.openai_chat.fitting import SHARED
 from llmgate.spec import (
-    EDITABLE_FIELDS,
     UNKNOWN_MODEL,
     ChatRequest,
     InvalidRequestError,
@@ -84,7 +83,7 @@ def peek(body: bytes) -> RequestHead:
     Raises:
         InvalidRequestError: the body is not a request in this format.
     """
-    return _head(_top(body))
+    return _head(read_top(body))
 
 
 def decode_request(body: bytes) -> ChatRequest:
@@ -93,11 +92,9 @@ def decode_request(body: bytes) -> ChatRequest:
     Raises:
         InvalidRequestError: naming the field that is wrong.
     """
-    read = _top(body)
-    try:
+    read = read_top(body)
+    with naming_fields():
         return _decode(read.values(), _head(read))
-    except ShapeError as error:
-        raise InvalidRequestError(str(error), param=error.path) from None
 
 
 def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
@@ -126,10 +123,7 @@ def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> b
     value |= {"stream": True} if request.stream else {}
     if not own:
         value |= _stateless(request, facts)
-    try:
-        return dumps(merged(value, request.extra) if own or not request.extra_format else value)
-    except JSONError as error:
-        raise InvalidRequestError(f"the request {error}") from None
+    return written(merged(value, request.extra) if own or not request.extra_format else value)
 
 
 def patch_request(body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
@@ -141,13 +135,11 @@ def patch_request(body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNK
         TypeError: an edit names a field that may not be edited.
         InvalidRequestError: the body is not a request, or an edit has no counterpart in this format.
     """
-    return _patched(_top(body), edits, facts) if edits.keys() - _UNSAID else body
+    return _patched(read_top(body), edits, facts) if edits.keys() - _UNSAID else body
 
 
 def _patched(read: TopLevel, edits: Mapping[str, Any], facts: ModelFacts) -> bytes:
-    unknown = edits.keys() - EDITABLE_FIELDS
-    if unknown:
-        raise TypeError(f"{', '.join(sorted(unknown))}: not a field of a chat request that may be edited")
+    check_editable(edits)
     changes: dict[str, Any] = {
         name: REMOVE if edits[name] is None else edits[name]
         for name in edits.keys() & (_PLAIN.keys() | {"model", "stream", "metadata"})
@@ -157,10 +149,7 @@ def _patched(read: TopLevel, edits: Mapping[str, Any], facts: ModelFacts) -> byt
     together = edits.keys() & _TOGETHER.keys()
     if together:
         changes |= _patch_together(read, {name: edits[name] for name in together}, facts)
-    try:
-        return read.patched(changes)
-    except JSONError as error:
-        raise InvalidRequestError(f"the request {error}") from None
+    return patched(read, changes)
 
 
 def _patch_together(read: TopLevel, edits: Mapping[str, Any], facts: ModelFacts) -> dict[str, Any]:
@@ -169,13 +158,6 @@ def _patch_together(read: TopLevel, edits: Mapping[str, Any], facts: ModelFacts)
     written = top(encode_request(attrs.evolve(decode_request(read.body), **chosen), facts))
     names = dict.fromkeys(wire for name in sorted(chosen) for wire in _TOGETHER[name])
     return {name: written.get(name, REMOVE) for name in names if read.has(name) or written.has(name)}
-
-
-def _top(body: bytes) -> TopLevel:
-    try:
-        return top(body)
-    except JSONError as error:
-        raise InvalidRequestError(f"the request body is refused: {error}", code="invalid_json") from None
 
 
 def _head(read: TopLevel) -> RequestHead:

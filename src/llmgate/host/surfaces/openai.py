@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from llmgate.codecs.jsons import dumps
 from llmgate.formats import get_format, read_request
-from llmgate.formats.relayed import read_top
+from llmgate.formats.bodies import read_top
 from llmgate.host.calls import Call
 from llmgate.host.endpoints import Endpoint
 from llmgate.host.headers import JSON_HEADERS, Headers, upstream_headers
