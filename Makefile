@@ -15,7 +15,7 @@ OTHER_PYTHON ?= $(shell mine=$$($(PYTHON) -c 'import sys; print(sys.version_info
 OTHER_VENV := $(VENV)-other
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check lint types bench docs generated lock format clean
+.PHONY: help serve test fuzz check lint types bench docs generated lock format clean
 
 help: ## show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ $(OTHER_VENV)/.installed: pyproject.toml requirements.lock
 test: $(STAMP) $(if $(OTHER_PYTHON),$(OTHER_VENV)/.installed) ## run the whole suite (ARGS="-k name" to pick)
 	LLMGATE_TEST_PYTHON=$$(test ! -e $(OTHER_VENV)/.installed || echo $(abspath $(OTHER_VENV))/bin/python) \
 		$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+fuzz: $(STAMP) ## break streams of every format for FUZZ_SECONDS a case (default 20, about 3 minutes)
+	LLMGATE_FUZZ_SECONDS=$${FUZZ_SECONDS:-20} $(BIN)/python -m pytest -q -n 2 tests/fuzz $(ARGS)
 
 check: lint types ## ruff, mypy --strict and the import contracts
 
