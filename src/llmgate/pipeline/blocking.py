@@ -162,6 +162,42 @@ class BlockingPipeline:
         """Ask for documents in the order in which they fit; see ``Pipeline.rerank``."""
         return self._run(self._pipeline.rerank(**fields))
 
+    def upload_file(self, **fields: Any) -> Carried:
+        """Give a provider a file to keep; see ``Pipeline.upload_file``."""
+        return self._run(self._pipeline.upload_file(**fields))
+
+    def list_files(self, **fields: Any) -> Carried:
+        """Ask for a provider's files; see ``Pipeline.list_files``."""
+        return self._run(self._pipeline.list_files(**fields))
+
+    def retrieve_file(self, file_id: str, **options: Any) -> Carried:
+        """Ask what a provider says of a file; see ``Pipeline.retrieve_file``."""
+        return self._run(self._pipeline.retrieve_file(file_id, **options))
+
+    def file_content(self, file_id: str, **options: Any) -> Carried:
+        """Ask what is in a file; see ``Pipeline.file_content``."""
+        return self._run(self._pipeline.file_content(file_id, **options))
+
+    def delete_file(self, file_id: str, **options: Any) -> Carried:
+        """Have a provider forget a file; see ``Pipeline.delete_file``."""
+        return self._run(self._pipeline.delete_file(file_id, **options))
+
+    def create_batch(self, **fields: Any) -> Carried:
+        """Have requests made together; see ``Pipeline.create_batch``."""
+        return self._run(self._pipeline.create_batch(**fields))
+
+    def list_batches(self, **fields: Any) -> Carried:
+        """Ask for a provider's batches; see ``Pipeline.list_batches``."""
+        return self._run(self._pipeline.list_batches(**fields))
+
+    def retrieve_batch(self, batch_id: str, **options: Any) -> Carried:
+        """Ask how far a batch is; see ``Pipeline.retrieve_batch``."""
+        return self._run(self._pipeline.retrieve_batch(batch_id, **options))
+
+    def cancel_batch(self, batch_id: str, **options: Any) -> Carried:
+        """Stop a batch; see ``Pipeline.cancel_batch``."""
+        return self._run(self._pipeline.cancel_batch(batch_id, **options))
+
     def models(self, **options: Any) -> Sequence[ModelEntry]:
         """The models that the caller may ask for; see ``Pipeline.models``."""
         return self._run(self._pipeline.models(**options))

@@ -35,7 +35,7 @@ from llmgate.spec import (
 from .completion import Completion, Embeddings
 from .frame import ExchangeFrame
 
-__all__ = ["Carried", "FileInput", "Operations", "as_body", "presented"]
+__all__ = ["Carried", "FileInput", "Operations", "as_body", "presented", "read_file"]
 
 FileInput: TypeAlias = "bytes | os.PathLike[str] | IO[bytes] | tuple[str, bytes] | tuple[str, bytes, str]"
 """A file: its bytes, its path, an open file, or a tuple of name, bytes and content type."""
@@ -307,7 +307,7 @@ def _form_of(fields: Mapping[str, Any], files: Mapping[str, FileInput | None]) -
             texts[f"{name}[]"] = [_text(one) for one in value]
         elif value is not None:
             texts[name] = _text(value)
-    parts = [(name, *_file(name, one)) for name, one in files.items() if one is not None]
+    parts = [(name, *read_file(name, one)) for name, one in files.items() if one is not None]
     upload = HeldUpload(encode_form(texts, parts, boundary), f"multipart/form-data; boundary={boundary}")
     scanner = FormScanner(boundary_of(upload.media_type), FORM_FIELDS)
     scanner.feed(upload.data)
@@ -318,8 +318,8 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else jsons.dumps(value).decode()
 
 
-def _file(name: str, given: FileInput) -> tuple[str, bytes, str]:
-    """Name, bytes and content type of a file."""
+def read_file(name: str, given: FileInput) -> tuple[str, bytes, str]:
+    """Name, bytes and content type of a file; ``name`` where it has none of its own."""
     if isinstance(given, tuple):
         return given[0], given[1], given[2] if len(given) > 2 else _UNNAMED
     if isinstance(given, bytes):

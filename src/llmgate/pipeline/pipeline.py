@@ -34,9 +34,10 @@ from .completion import Completion, CompletionStream
 from .credentials import SecretBroker
 from .draining import Drains
 from .frame import ExchangeFrame
+from .holdings import Holdings
 from .listing import ModelList, ask_for_models, keep_listing, lists_path
 from .models import ModelEntry
-from .operations import Operations, as_body, presented
+from .operations import as_body, presented
 from .reloading import Edition, Editions, Pin
 from .snapshot import Snapshot
 
@@ -51,7 +52,7 @@ IN_PROCESS_FORMAT = "openai-chat"
 """The wire format in which in-process callers write their keyword arguments."""
 
 
-class Pipeline(Operations):
+class Pipeline(Holdings):
     """A gateway in process. Make it with ``from_config`` and open it with ``async with``.
 
     Args:
