@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from config.fakes import STAGES, Loader
-from llmgate.catalogue import RESERVED_NAMES, provider_rows
-from llmgate.spec import SecretRef, Timeouts
+from llmgate.catalogue import RESERVED_NAMES, provider_row, provider_rows
+from llmgate.config.model import row_of
+from llmgate.formats.adapter import FormatAdapter
+from llmgate.spec import ConfigError, ProviderRow, SecretRef, Timeouts
 
 SPOKEN = (
     "anthropic-messages, bedrock-anthropic, bedrock-converse, cohere-chat, gemini-generate-content, ollama-chat, "
@@ -207,3 +209,34 @@ def test_keys_in_another_kind_of_store_are_not_looked_for_in_the_environment(loa
     config = loader.text("secrets: {env: {use: vault}}\nproviders: {openai: }", GROQ_API_KEY="x")
     assert list(config.providers) == ["openai"]
     assert config.warnings == ()
+
+
+BROUGHT = ProviderRow("acme", "Acme", None, {"openai-chat": "/chat"}, address="https://{region}.acme.example/v1")
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "found"),
+    [
+        (BROUGHT, "acme-eu", BROUGHT),
+        (BROUGHT, "openai", BROUGHT),
+        ("bedrock", "bedrock-eu", provider_row("bedrock")),
+        ("bedrock", "groq", provider_row("groq")),
+        (None, "own", None),
+    ],
+)
+def test_an_adapter_brings_a_row_or_names_the_catalogues(
+    loader: Loader, row: ProviderRow | str | None, name: str, found: ProviderRow | None
+) -> None:
+    adapter = type("Acme", (FormatAdapter,), {"name": "acme", "row": row})
+    loader.find = lambda kind, use: adapter if (kind, use) == ("providers", "acme") else STAGES[kind].get(use)
+    provider = loader.text(f"providers: {{{name}: {{use: acme, base-url: 'https://eu.acme.example'}}}}").providers[name]
+    assert row_of(provider) == found
+    assert provider.adapter.use == "acme"
+    assert provider.secret == SecretRef("env", f"{name.upper().replace('-', '_')}_API_KEY")
+
+
+def test_who_brings_a_row_says_what_its_address_looks_like(loader: Loader) -> None:
+    adapter = type("Acme", (FormatAdapter,), {"name": "acme", "row": BROUGHT})
+    loader.find = lambda kind, use: adapter if (kind, use) == ("providers", "acme") else STAGES[kind].get(use)
+    with pytest.raises(ConfigError, match=r"set its base-url, https://\{region\}\.acme\.example/v1"):
+        loader.text("providers: {acme-eu: {use: acme}}")

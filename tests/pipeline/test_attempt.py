@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,8 +9,21 @@ import attrs
 import pytest
 
 from llmgate.formats import get_format, read_request
+from llmgate.formats.adapter import FormatAdapter
 from llmgate.pipeline.attempt import Try, answer, build_try
-from llmgate.spec import Attempt, Deployment, GatewayRequest, ProviderError, RelayBody, Secret, SecretRef
+from llmgate.pipeline.candidates import is_served
+from llmgate.spec import (
+    Attempt,
+    Deployment,
+    GatewayRequest,
+    NoConfig,
+    ProviderError,
+    ProviderRow,
+    RelayBody,
+    Secret,
+    SecretRef,
+    hookimpl,
+)
 from llmgate.testing.samples import sample_response
 from llmgate.testing.transport import json_answer
 from scripted import OpenBench, completion, failure
@@ -114,3 +128,31 @@ async def test_an_answer_in_another_format_is_written_in_the_callers(bench: Open
 async def test_a_call_of_ones_own_body_is_a_relay(bench: OpenBench) -> None:
     async with bench() as b:
         assert isinstance(prepared(b, chat()).call.body, RelayBody)
+
+
+async def test_a_deployment_speaks_what_its_adapter_says(bench: OpenBench) -> None:
+    """A vendor's models may differ in what they speak: a request goes to where its own model is spoken to."""
+
+    class Split(FormatAdapter[NoConfig]):
+        name = "split"
+        row = ProviderRow("split", "Split", None, {"openai-chat": "/c", "anthropic-messages": "/m"}, keyless=True)
+
+        def formats_of(self, deployment: Deployment) -> Sequence[str]:
+            return ("anthropic-messages",) if deployment.model.startswith("claude") else ("openai-chat",)
+
+    class Plugin:
+        @hookimpl
+        def llmgate_register_provider_adapters(self) -> type[Split]:
+            return Split
+
+    providers = {"split": {"use": "split", "base-url": "https://split.invalid/v1"}}
+    async with bench(plugins=(Plugin(),), providers=providers, routers={}) as b:
+        snapshot = b.pipeline.snapshot
+        provider = next(one for one in snapshot.runtimes if one.name == "split")
+        for model, wire_format, path in (("claude-x", "anthropic-messages", "/m"), ("gpt-x", "openai-chat", "/c")):
+            attempt = Attempt(0, Deployment(f"split/{model}", provider, model), started=0.0)
+            tried = build_try(snapshot.runtimes[provider], chat(), attempt, None, now=0.0)
+            assert (tried.call.format.name, tried.relay) == (wire_format, wire_format == "openai-chat")
+            assert tried.request.url == f"https://split.invalid/v1{path}"
+            asked = attrs.evolve(chat(), model=f"split/{model}")
+            assert is_served(snapshot, asked) is (wire_format == "openai-chat")

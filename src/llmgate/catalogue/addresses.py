@@ -9,14 +9,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Final
 from urllib.parse import unquote
 
 import attrs
 
 from llmgate.spec import ProviderRow
-
-from .rows import load_catalogue
 
 __all__ = ["VERSION", "begins", "own_path", "resolve_base_url"]
 
@@ -148,7 +147,7 @@ def own_path(row: ProviderRow | None) -> tuple[str, ...] | None:
     """The path of the row's own address, ``{…}`` for a segment that differs by customer; None when no row says."""
     if row is None:
         return None
-    url = row.base_url or load_catalogue().addresses.get(row.name)
+    url = row.base_url or row.address
     return tuple(url.split("://", 1)[1].split("/")[1:]) if url is not None else None
 
 
@@ -160,8 +159,8 @@ def _completed(row: ProviderRow | None, own: tuple[str, ...] | None, address: _A
         if not any(_is_open(segment) for segment in rest):
             return (*path, *rest)
         assert row is not None, "only a row has a path"
-        if address.host in row.domains:
-            raise ValueError(f"base-url lacks a part: write it as {load_catalogue().addresses[row.name]}")
+        if any(fnmatchcase(address.host, domain) for domain in row.domains):
+            raise ValueError(f"base-url lacks a part: write it as {row.address}")
     if any(VERSION.fullmatch(segment) for segment in path):
         return path
     return (*path, *(_DEFAULT_TAIL if own is None else _tail(own)))
@@ -201,5 +200,6 @@ def _missing_address(row: ProviderRow | None) -> str:
     """Why there is no address, and what to write."""
     if row is None:
         return "a provider that the catalogue does not know needs a base-url"
-    shape = load_catalogue().addresses.get(row.name)
-    return f"{row.name} has no address that all customers share: set its base-url" + (f", {shape}" if shape else "")
+    return f"{row.name} has no address that all customers share: set its base-url" + (
+        f", {row.address}" if row.address else ""
+    )

@@ -24,7 +24,7 @@ def providers_page() -> str:
     return "\n".join(
         (
             *_head(catalogue),
-            *_addresses(catalogue, rows),
+            *_addresses(rows),
             *_relay(rows),
             *_sockets(rows),
             *_domains(rows),
@@ -54,7 +54,7 @@ def _head(catalogue: Catalogue) -> Iterator[str]:
     yield ""
 
 
-def _addresses(catalogue: Catalogue, rows: Sequence[ProviderRow]) -> Iterator[str]:
+def _addresses(rows: Sequence[ProviderRow]) -> Iterator[str]:
     yield "## Names, addresses, keys"
     yield ""
     yield from _table(
@@ -63,7 +63,7 @@ def _addresses(catalogue: Catalogue, rows: Sequence[ProviderRow]) -> Iterator[st
             (
                 f"`{row.name}`",
                 row.title,
-                f"`{row.base_url}`" if row.base_url else f"yours: `{catalogue.addresses[row.name]}`",
+                f"`{row.base_url}`" if row.base_url else f"yours: `{row.address}`",
                 "none needed" if row.keyless else _list(row.key_variables),
                 "direct relay only" if row.relay_only else _list(row.formats),
                 "-" if row.relay_only else row.stream_usage,

@@ -53,13 +53,11 @@ class Catalogue:
     Args:
         rows: The rows by name, in the order of the file.
         aliases: Other spellings of names.
-        addresses: For providers without a common address, its shape, ``{…}`` standing for what differs by customer.
         checked: The ISO date on which the rows were last compared with their sources.
     """
 
     rows: Mapping[str, ProviderRow]
     aliases: Mapping[str, str]
-    addresses: Mapping[str, str]
     checked: str
 
 
@@ -82,7 +80,6 @@ def load_catalogue() -> Catalogue:
     return Catalogue(
         rows=MappingProxyType({name: _row(name, fields) for name, fields in providers.items()}),
         aliases=MappingProxyType(data["aliases"]),
-        addresses=MappingProxyType({name: row["address"] for name, row in providers.items() if "address" in row}),
         checked=data["checked"],
     )
 
@@ -129,6 +126,7 @@ def _row(name: str, fields: Mapping[str, Any]) -> ProviderRow:
         closed=fields.get("closed", False),
         files=fields.get("files", ""),
         source=fields["source"],
+        address=fields.get("address"),
     )
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import attrs
 
-from llmgate.catalogue import provider_row, resolve_base_url
+from llmgate.catalogue import resolve_base_url
 
 from .durations import written
-from .model import BalanceConfig, GatewayConfig, MemberConfig, ProviderConfig, RetryConfig, StageConfig
+from .model import BalanceConfig, GatewayConfig, MemberConfig, ProviderConfig, RetryConfig, StageConfig, row_of
 
 __all__ = ["effective", "explain"]
 
@@ -82,14 +82,14 @@ def explain(config: GatewayConfig) -> str:
 
 
 def _provider(provider: ProviderConfig) -> Mapping[str, Any]:
-    row = provider_row(provider.row) if provider.row is not None else None
+    row = row_of(provider)
     try:
         address = resolve_base_url(row, provider.base_url, provider.version_path)
     except ValueError:
         address = "its adapter's own address"  # an adapter with a transport of its own, told no address
     return {
         "adapter": provider.adapter.use,
-        "row": provider.row,
+        "row": row.name if row is not None else None,
         "address": address,
         "secret": str(provider.secret) if provider.secret is not None else None,
         "models": list(provider.models),

@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from llmgate.spec import SecretRef, Timeouts
+from llmgate.catalogue import provider_row
+from llmgate.spec import ProviderRow, SecretRef, Timeouts
 
 __all__ = [
     "BalanceConfig",
@@ -25,6 +26,7 @@ __all__ = [
     "StageConfig",
     "StreamConfig",
     "UnsupportedPolicy",
+    "row_of",
 ]
 
 UnsupportedPolicy: TypeAlias = Literal["default", "report", "refuse"]
@@ -110,6 +112,7 @@ class ProviderConfig:
         version_path: The version path of its address, for the rare server whose path is not ``/v1``; None to deduce it.
         keyless: Whether it is used without a credential; None for the row's answer.
         passthrough: Whether the direct relay may call every path of the provider, not only those for inference.
+        brought: The row that its adapter brings, from which it is made; None for ``row``.
     """
 
     name: str
@@ -125,6 +128,14 @@ class ProviderConfig:
     version_path: str | None = None
     keyless: bool | None = None
     passthrough: bool = False
+    brought: ProviderRow | None = attrs.field(default=None, repr=False)
+
+
+def row_of(provider: ProviderConfig) -> ProviderRow | None:
+    """The row that a provider is made from; None for one that no row knows."""
+    if provider.brought is not None:
+        return provider.brought
+    return provider_row(provider.row) if provider.row is not None else None
 
 
 @attrs.frozen

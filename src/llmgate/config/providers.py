@@ -11,7 +11,7 @@ import attrs
 
 from llmgate.catalogue import RESERVED_NAMES, provider_row, provider_rows, resolve_base_url
 from llmgate.formats import FORMATS, get_format
-from llmgate.spec import Operation, ProviderRow, SecretRef, Timeouts
+from llmgate.spec import Operation, ProviderAdapter, ProviderRow, SecretRef, Timeouts
 
 from .decoder import Decoder, UnreadableError
 from .keys import children
@@ -137,6 +137,9 @@ class ProviderReader:
             raise self.decoder.refuse(node.where, f"{label!r} must be a mapping of settings")
         row, adapter_name = self._kind(name, node, where)
         adapter = self.stages.stage_class("providers", adapter_name, where)
+        own_row = adapter.row if issubclass(adapter, ProviderAdapter) else None
+        brought = own_row if isinstance(own_row, ProviderRow) else None
+        row = brought or row or (provider_row(own_row) if isinstance(own_row, str) else None)
         own = children(_PATH)
         extra = [key_of(field) for field in settable(adapter.config_class) if key_of(field) not in own]
         section = read_section(self.decoder, node, _PATH, label, raw=("timeouts",), extra=extra)
@@ -146,7 +149,7 @@ class ProviderReader:
         secret, keyless = self._secret(name, row, section, where)
         provider = ProviderConfig(
             name=name,
-            row=row.name if row is not None else None,
+            row=row.name if row is not None and brought is None else None,
             adapter=StageConfig(id=label, use=adapter_name, config=config),
             base_url=base_url,
             format=self._format(row, section),
@@ -158,6 +161,7 @@ class ProviderReader:
             version_path=section.get("version-path"),
             keyless=keyless,
             passthrough=section.get("passthrough") == "all",
+            brought=brought,
         )
         if len(self.decoder.problems) > before:
             raise UnreadableError

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from llmgate.catalogue import OPENAI_RELAY_PATHS, OPENAI_SOCKETS, default_model_mapping, provider_row, resolve_base_url
+from llmgate.catalogue import OPENAI_RELAY_PATHS, OPENAI_SOCKETS, default_model_mapping, resolve_base_url
 from llmgate.catalogue.relaying import mount_of
 from llmgate.config.model import (
     BalanceConfig,
@@ -18,6 +18,7 @@ from llmgate.config.model import (
     RetryBudgetConfig,
     RouterConfig,
     StageConfig,
+    row_of,
 )
 from llmgate.spec import (
     AT_HOST,
@@ -132,7 +133,7 @@ class Assembly:
         return placed
 
     def _provider(self, entry: ProviderConfig) -> Provider:
-        row = provider_row(entry.row) if entry.row is not None else None
+        row = row_of(entry)
         try:
             base_url = _address(entry, row)
         except ValueError as failure:

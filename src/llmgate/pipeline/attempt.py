@@ -23,7 +23,6 @@ from llmgate.spec import (
     InvalidRequestError,
     ModelFacts,
     PluginError,
-    Provider,
     ProviderError,
     ProviderRequest,
     ProviderResponse,
@@ -203,7 +202,7 @@ def say(
     Raises:
         InvalidRequestError: something has no counterpart there and may not be left out.
     """
-    wire_format = _choose_format(runtime.provider, request)
+    wire_format = _choose_format(runtime, request, deployment)
     asks_usage = (
         request.stream
         and not request.include_usage
@@ -280,9 +279,9 @@ def _relay_call(request: GatewayRequest, attempt: Attempt, secret: Secret | None
     )
 
 
-def _choose_format(provider: Provider, request: GatewayRequest) -> Format:
-    """The inbound format where the provider speaks it, so that bodies are relayed; else its preferred one."""
-    formats = provider.row.formats
+def _choose_format(runtime: ProviderRuntime, request: GatewayRequest, deployment: Deployment) -> Format:
+    """The inbound format where the deployment speaks it, so that bodies are relayed; else its preferred one."""
+    formats = runtime.adapter.formats_of(deployment)
     if request.format in formats:
         return get_format(request.format)
     return next(one for one in map(get_format, formats) if one.operation is request.operation)

@@ -122,7 +122,7 @@ def candidates_for(snapshot: Snapshot, request: GatewayRequest) -> Candidates:
         return keepers(found, request)
     if request.operation is Operation.CHAT:
         return found
-    speaking = [one for one in found.deployments if request.format in one.provider.row.formats]
+    speaking = [one for one in found.deployments if _speaks_as(snapshot, one, request.format)]
     return attrs.evolve(found, deployments=speaking) if speaking else found
 
 
@@ -148,7 +148,13 @@ def is_served(snapshot: Snapshot, request: GatewayRequest) -> bool:
     except ModelNotFoundError:
         find_candidates(snapshot, request.router, request.model, Operation.CHAT)
         return False
-    return any(request.format in deployment.provider.row.formats for deployment in found.deployments)
+    return any(_speaks_as(snapshot, deployment, request.format) for deployment in found.deployments)
+
+
+def _speaks_as(snapshot: Snapshot, deployment: Deployment, wire_format: str) -> bool:
+    runtime = snapshot.runtimes.get(deployment.provider)
+    formats = deployment.provider.row.formats if runtime is None else runtime.adapter.formats_of(deployment)
+    return wire_format in formats
 
 
 def relay_candidates(snapshot: Snapshot, provider_name: str, model: str, router: str | None = None) -> Candidates:

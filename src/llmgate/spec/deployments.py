@@ -82,6 +82,8 @@ class ProviderRow:
         files: Whose files and batches it has below its address: ``openai``, ``anthropic``, or ``""`` for none.
         source: The document that the row was taken from.
         listed: The models that the provider itself has listed, by name; empty while nobody has asked it.
+        address: What an address looks like that every customer has for himself, ``{…}`` standing for what differs; None
+            where ``base_url`` is everybody's.
     """
 
     name: str
@@ -109,6 +111,7 @@ class ProviderRow:
     files: str = ""
     source: str = ""
     listed: Mapping[str, ListedModel] = attrs.field(factory=dict, repr=False)
+    address: str | None = None
 
 
 @attrs.frozen(eq=False)

@@ -93,11 +93,13 @@ class Secret:
         value: The secret text.
         ref: Where it came from.
         version: The store's name of this version, ``""`` when it has none.
+        bearer: Whether it is a token that goes out as ``Authorization: Bearer``, however its provider wants keys.
     """
 
     _value: str = attrs.field(alias="value")
     ref: SecretRef | None = None
     version: str = ""
+    bearer: bool = False
 
     def reveal(self) -> str:
         """The secret text itself."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 import attrs
 
-from .deployments import Deployment
+from .deployments import Deployment, ProviderRow
 from .errors import ProviderError
 from .formats import Format, StreamReader
 from .identity import Secret
@@ -68,6 +68,16 @@ class ProviderAdapter(Stage[ConfigT]):
     """Builds requests to a vendor and reads its answers. No sockets, no clock, no globals."""
 
     operations: ClassVar[frozenset[Operation]] = frozenset({Operation.CHAT})
+    row: ClassVar[ProviderRow | str | None] = None
+    """What a provider is made from that uses this adapter: a row that it brings, which goes before the catalogue's, or
+    the name of one of the catalogue's for a provider whose own name is none; None for an adapter of any vendor."""
+
+    def formats_of(self, deployment: Deployment) -> Collection[str]:
+        """The wire formats that a deployment speaks, preferred first; those of its provider's row.
+
+        An adapter overrides it where a vendor's models differ in what they speak; all it names are the row's.
+        """
+        return deployment.provider.row.formats
 
     @abstractmethod
     def build_request(self, call: AttemptCall) -> ProviderRequest:

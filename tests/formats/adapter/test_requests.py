@@ -20,6 +20,7 @@ from llmgate.spec import (
     Provider,
     ProviderRow,
     RelayBody,
+    RelayTarget,
     Role,
     Secret,
     SecretRef,
@@ -153,3 +154,12 @@ def test_a_format_that_the_row_does_not_list():
 )
 def test_origin(url, origin):
     assert origin_of(url) == origin
+
+
+@pytest.mark.parametrize("relay", [None, RelayTarget("POST", "/v1/anything")])
+def test_a_token_goes_out_as_bearer_whatever_the_row_wants_of_keys(relay: RelayTarget | None):
+    row = attrs.evolve(ROW, credential=CredentialHeader("api-key", ""), relay_credential=CredentialHeader("x-key", ""))
+    token = Secret("token-1", ref=SecretRef("entra", "default"), bearer=True)
+    headers = build_request(call(row=row, secret=token, relay=relay)).headers
+    assert headers["authorization"] == "Bearer token-1"
+    assert not {"api-key", "x-key"} & headers.keys()

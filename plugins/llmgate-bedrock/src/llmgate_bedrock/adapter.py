@@ -33,6 +33,7 @@ class BedrockSigV4(FormatAdapter[BedrockSigV4Config]):
 
     name = "bedrock-sigv4"
     config_class = BedrockSigV4Config
+    row = "bedrock"
 
     def build_request(self, call: AttemptCall) -> ProviderRequest:
         """The HTTP request for a call, signed for the moment of the call.

@@ -138,6 +138,8 @@ def _body(call: AttemptCall) -> bytes:
 def _credential(provider: Provider, secret: Secret | None, instead: CredentialHeader | None = None) -> dict[str, str]:
     """The header that carries the credential, none for a provider that works without."""
     header = instead or provider.row.credential
+    if secret is not None and secret.bearer:
+        header = CredentialHeader()
     if secret is None:
         if provider.secret is not None or not (header is None or provider.row.keyless):
             variables = " or ".join(provider.row.key_variables) or "its secret"
