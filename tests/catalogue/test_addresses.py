@@ -260,3 +260,12 @@ def test_a_row_of_ones_own_is_completed_in_the_same_way() -> None:
     mine = attrs.evolve(row("openai"), name="mine", base_url="https://llm.example/gateway/v3", domains=())
     assert resolve_base_url(mine, "http://h/") == "http://h/gateway/v3"
     assert resolve_base_url(mine, "http://h/other") == "http://h/other/v3"
+
+
+@pytest.mark.parametrize("base_url", ["https://eu.acme.example", "http://127.0.0.1:9", "http://127.0.0.1:9/v1"])
+def test_a_part_that_every_customer_has_for_himself_is_never_made_up(base_url: str) -> None:
+    row = ProviderRow("acme", "Acme", None, address="https://{region}.acme.example/v1/projects/{project}")
+    with pytest.raises(ValueError, match=r"lacks a part: write it as https://\{region\}\.acme\.example/v1/projects"):
+        resolve_base_url(row, base_url)
+    whole = f"{base_url.removesuffix('/v1')}/v1/projects/p"
+    assert resolve_base_url(row, whole) == whole

@@ -159,7 +159,7 @@ def _completed(row: ProviderRow | None, own: tuple[str, ...] | None, address: _A
         if not any(_is_open(segment) for segment in rest):
             return (*path, *rest)
         assert row is not None, "only a row has a path"
-        if any(fnmatchcase(address.host, domain) for domain in row.domains):
+        if any(fnmatchcase(address.host, domain) for domain in row.domains) or any(map(_is_open, _tail(own))):
             raise ValueError(f"base-url lacks a part: write it as {row.address}")
     if any(VERSION.fullmatch(segment) for segment in path):
         return path
