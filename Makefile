@@ -13,9 +13,10 @@ OTHER_PYTHON ?= $(shell mine=$$($(PYTHON) -c 'import sys; print(sys.version_info
 	for python in python3.13 python3.11; do \
 	its=$$($$python -c 'import sys; print(sys.version_info[:2])' 2> /dev/null) && test "$$its" != "$$mine" && echo $$python && break; done)
 OTHER_VENV := $(VENV)-other
+LITELLM_VENV := $(VENV)-litellm
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test fuzz check lint types bench docs generated lock format clean
+.PHONY: help serve test fuzz litellm check lint types bench docs generated lock format clean
 
 help: ## show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +50,20 @@ test: $(STAMP) $(if $(OTHER_PYTHON),$(OTHER_VENV)/.installed) ## run the whole s
 fuzz: $(STAMP) ## break streams of every format for FUZZ_SECONDS a case (default 20, about 3 minutes)
 	LLMGATE_FUZZ_SECONDS=$${FUZZ_SECONDS:-20} $(BIN)/python -m pytest -q -n 2 tests/fuzz $(ARGS)
 
+# litellm wants an older openai than the suite does; two minutes at most, most of them its 230 MB.
+$(LITELLM_VENV)/.installed: pyproject.toml plugins/llmgate-litellm/pyproject.toml plugins/llmgate-litellm/requirements.lock
+	@echo "building $(LITELLM_VENV) with $(PYTHON), once ..."
+	@rm -rf $(LITELLM_VENV)
+	@$(PYTHON) -m venv --without-pip $(LITELLM_VENV)
+	@$(PYTHON) -m pip --python $(LITELLM_VENV)/bin/python --quiet --disable-pip-version-check install --require-hashes \
+		-r plugins/llmgate-litellm/requirements.lock
+	@$(PYTHON) -m pip --python $(LITELLM_VENV)/bin/python --quiet --disable-pip-version-check install --no-deps \
+		-e . -e plugins/llmgate-litellm
+	@touch $@
+
+litellm: $(LITELLM_VENV)/.installed ## test the plugin llmgate-litellm with the real library, in an environment of its own
+	$(LITELLM_VENV)/bin/python -m pytest -c plugins/llmgate-litellm/real/pytest.ini plugins/llmgate-litellm/real $(ARGS)
+
 check: lint types ## ruff, mypy --strict and the import contracts
 
 lint: $(STAMP)
@@ -78,6 +93,8 @@ lock: $(STAMP) ## pin every dependency anew
 	$(BIN)/uv lock --upgrade
 	$(BIN)/uv export --quiet --all-packages --all-extras --all-groups --no-emit-workspace --no-annotate --no-header \
 		--format requirements-txt -o requirements.lock > /dev/null
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-annotate --extra test \
+		--no-emit-package llmgate plugins/llmgate-litellm/pyproject.toml -o plugins/llmgate-litellm/requirements.lock
 
 clean: ## remove what was built
-	rm -rf $(VENV) $(OTHER_VENV) docs/_build dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(OTHER_VENV) $(LITELLM_VENV) docs/_build dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -74,8 +74,17 @@ class TestPackage:
         assert set(project["entry-points"]["llmgate"].values()) == {module_of(package)}
 
     def test_is_part_of_the_workspace_and_needs_llmgate_from_there(self, package):
-        assert "plugins/llmgate-*" in settings(ROOT)["tool"]["uv"]["workspace"]["members"]
-        assert settings(package)["tool"]["uv"]["sources"] == {"llmgate": {"workspace": True}}
+        workspace = settings(ROOT)["tool"]["uv"]["workspace"]
+        assert "plugins/llmgate-*" in workspace["members"]
+        apart = f"plugins/{package.name}" in workspace["exclude"]
+        source = {"path": "../..", "editable": True} if apart else {"workspace": True}
+        assert settings(package)["tool"]["uv"]["sources"] == {"llmgate": source}
+
+    def test_what_is_no_part_of_the_workspace_is_tested_in_an_environment_of_its_own(self, package):
+        if f"plugins/{package.name}" in settings(ROOT)["tool"]["uv"]["workspace"]["exclude"]:
+            target = package.name.removeprefix("llmgate-")
+            assert f"\n{target}: " in (ROOT / "Makefile").read_text(), "a target of make runs its own tests"
+            assert (package / "requirements.lock").is_file()
 
     def test_is_held_by_the_import_contracts(self, package):
         lint = settings(ROOT)["tool"]["importlinter"]
