@@ -123,5 +123,22 @@ async def test_closing_stops_what_is_under_way(clock: FakeClock, source: Source)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     await kept.aclose()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(SecretNotFoundError, match="its secret store was closed"):
         await waiting
+
+
+async def test_an_empty_token_is_none(clock: FakeClock) -> None:
+    async def empty(_: SecretRef) -> Token:
+        return Token("", 3600)
+
+    with pytest.raises(SecretNotFoundError, match="is empty"):
+        await Tokens(clock, empty, ahead=300, pause=5).fetch(REF)
+
+
+async def test_what_nobody_foresaw_is_logged_and_named(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(_: SecretRef) -> Token:
+        raise KeyError("a bug of a library's")
+
+    with pytest.raises(SecretNotFoundError, match="see the log"):
+        await Tokens(clock, broken, ahead=300, pause=5).fetch(REF)
+    assert "a bug of a library's" in caplog.text

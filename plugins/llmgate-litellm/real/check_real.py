@@ -53,6 +53,16 @@ async def test_an_answer_a_stream_and_the_key_per_call() -> None:
     assert KEY not in os.environ.values()
 
 
+async def test_embeddings() -> None:
+    async with gateway() as (pipeline, vendor):
+        data = [{"object": "embedding", "index": 0, "embedding": [0.5, -0.5]}]
+        usage = {"prompt_tokens": 2, "total_tokens": 2}
+        vendor.answer(200, json={"object": "list", "model": "e", "data": data, "usage": usage})
+        answer = await pipeline.embed(model="tail/text-embedding-3-small", input="x")
+        assert list(answer.vectors[0]) == [0.5, -0.5]
+        assert vendor.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("status", "kind"), [(429, ProviderRateLimitError), (401, ProviderAuthenticationError)])
 async def test_errors_have_their_class_and_nothing_is_repeated(
@@ -77,6 +87,18 @@ async def test_who_leaves_closes_the_vendors_connection() -> None:
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
+        await vendor.closed()
+
+
+async def test_who_leaves_in_the_middle_of_a_stream_closes_it_too() -> None:
+    async with gateway() as (pipeline, vendor):
+        head = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-mini"}
+        delta = {"role": "assistant", "content": "hello"}
+        vendor.stream([{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}], end="hang")
+        async with pipeline.stream(model="tail/gpt-4o-mini", messages=HELLO) as stream:
+            async for chunk in stream:
+                if any(choice.parts for choice in chunk.choices):
+                    break
         await vendor.closed()
 
 

@@ -103,6 +103,13 @@ async def test_failures(litellm: Any, model: str, kind: type[ProviderError], wor
     assert len(litellm.module.CALLS) == 1, "nothing is repeated by litellm or for it"
 
 
+async def test_a_secret_among_the_arguments_that_is_missing_is_named(litellm: Any) -> None:
+    async with gateway(secrets={"aws_secret_access_key": "env:NOT_THERE"}) as pipeline:
+        with pytest.raises(ProviderAuthenticationError, match="NOT_THERE"):
+            await pipeline.complete(model="tail/m", messages=HELLO)
+    assert not litellm.module.CALLS
+
+
 async def test_a_parameter_that_is_not_passed_on_is_named(litellm: Any) -> None:
     async with gateway() as pipeline:
         with pytest.raises(ProviderError, match="api_base is not passed on") as refused:

@@ -81,8 +81,14 @@ class Tokens:
         Raises:
             SecretNotFoundError: there is none, or nobody gave one.
         """
-        # Shielded: who leaves must not take the token from the others who wait for it.
-        return await asyncio.shield(self._start(ref))
+        task = self._start(ref)
+        try:
+            # Shielded: who leaves must not take the token from the others who wait for it.
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():  # not who waits has been stopped, but the store
+                raise SecretNotFoundError(f"{ref} cannot be read: its secret store was closed") from None
+            raise
 
     async def aclose(self) -> None:
         """Stop what is under way."""
@@ -100,7 +106,15 @@ class Tokens:
         return task
 
     async def _renewed(self, ref: SecretRef) -> Secret:
-        token = await self._get(ref)
+        try:
+            token = await self._get(ref)
+        except SecretNotFoundError:
+            raise
+        except Exception:
+            log.exception("getting the token %s failed", ref)
+            raise SecretNotFoundError(f"{ref}: getting a token failed unexpectedly: see the log") from None
+        if not token.value:
+            raise SecretNotFoundError(f"{ref}: the token that was given is empty")
         now = self._clock.monotonic()
         secret = Secret(value=token.value, ref=ref, bearer=True)
         ahead = min(self._ahead, token.lifetime / 2)

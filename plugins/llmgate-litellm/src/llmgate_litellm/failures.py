@@ -9,10 +9,12 @@ from llmgate.codecs.jsons import dumps
 from llmgate.spec import (
     GatewayError,
     InvalidRequestError,
+    ProviderAuthenticationError,
     ProviderConnectionError,
     ProviderProtocolError,
     ProviderResponse,
     ProviderTimeoutError,
+    SecretNotFoundError,
 )
 
 __all__ = ["answer_for", "error_event", "raised"]
@@ -27,6 +29,9 @@ def raised(failure: Exception, provider: str) -> GatewayError | None:
     if isinstance(failure, InvalidRequestError):
         return None
     name = type(failure).__name__
+    if isinstance(failure, SecretNotFoundError):
+        message = f"provider {provider} has no credential: {failure.message}"
+        return ProviderAuthenticationError(message, provider_name=provider, retryable=True)
     if name == "Timeout" or isinstance(failure, TimeoutError):
         return ProviderTimeoutError(f"provider {provider} did not answer in time", provider_name=provider)
     if name == "APIConnectionError" or isinstance(failure, OSError):

@@ -15,6 +15,8 @@ from .failures import error_event, raised
 __all__ = ["BridgeStream", "as_json", "event_of"]
 
 _DONE: Final = b"data: [DONE]\n\n"
+_CLOSING: Final = 1.0
+"""Seconds that closing a stream may take."""
 
 
 def as_json(answer: Any) -> dict[str, Any]:
@@ -107,4 +109,5 @@ class BridgeStream:
             close = getattr(self._source, "aclose", None)
             if close is not None:
                 with contextlib.suppress(Exception):  # it is given up, whatever it says to that
-                    await close()
+                    async with asyncio.timeout(_CLOSING):
+                        await close()
