@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import attrs
 import pytest
 
@@ -71,3 +74,21 @@ def test_an_address_says_the_model_and_whether_to_stream():
     assert (request.chat.model, request.chat.stream, request.chat.include_usage) == ("m", True, True)
     whole = read_request(Addressed(), body, model="m")
     assert (whole.model, whole.stream, whole.chat.stream) == ("m", False, False)
+
+
+CARRIED = json.loads((Path(__file__).parent / "carried_fields.json").read_text(encoding="utf-8"))
+"""What each format was known to carry; written by hand, so that it does not follow the code by itself."""
+
+
+@pytest.mark.parametrize("name", sorted({*CARRIED, *(name for name in FORMATS if get_format(name).fields)}))
+def test_a_field_that_a_format_no_longer_carries_is_noticed(name):
+    now = set(get_format(name).fields) if name in FORMATS else set()
+    lost = sorted(set(CARRIED.get(name, ())) - now)
+    new = sorted(now - set(CARRIED.get(name, ())))
+    assert not lost, (
+        f"{name} no longer carries {', '.join(lost)}: requests that have them will be refused, or lose them; "
+        "put it back, or take it out of carried_fields.json too and write changelog.d/<slug>.removed.md"
+    )
+    assert not new, (
+        f"{name} now carries {', '.join(new)}: add them to carried_fields.json, so that their loss is noticed"
+    )

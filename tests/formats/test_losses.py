@@ -136,3 +136,31 @@ def test_a_request_of_the_formats_own_is_fitted_already(name):
 def test_a_format_that_does_not_say_how_leaves_the_request_alone():
     request = FOREIGN["openai-chat"]
     assert get_format("openai-embeddings").fitted(request) is request
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("cohere-chat", {"thinking": {"type": "enabled", "token_budget": 4096}}),
+        ("ollama-chat", {"think": True}),
+    ],
+)
+@pytest.mark.parametrize("to", ["anthropic-messages", "bedrock-converse", "gemini-generate-content", "openai-chat"])
+def test_an_effort_in_a_formats_own_words_is_neither_written_to_others_nor_named_as_lost(name, body, to):
+    messages = [{"role": "user", "content": "hi"}]
+    given = get_format(name).decode_request(
+        json.dumps({"model": "anthropic.claude-sonnet-4-5", "messages": messages, **body}).encode()
+    )
+    assert given.reasoning_effort
+    wire_format = get_format(to)
+    assert wire_format.unsupported(given) == ()
+    written = json.loads(wire_format.encode_request(given))
+    assert "think" not in written
+    assert "token_budget" not in json.dumps(written)
+
+
+def test_what_looks_like_an_effort_and_is_none_is_still_named():
+    losses = Losses()
+    request = ChatRequest("m", (), extra={"think": "about it"}, extra_format="ollama-chat")
+    assert leave_out(request, (), (), losses).extra == {}
+    assert [one.param for one in losses.found] == ["think"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from llmgate import ConfigError, Pipeline, PluginError
-from llmgate.spec import GatewayTimeoutError, Interceptor, ProviderRequest, hookimpl
+from llmgate.spec import GatewayTimeoutError, Interceptor, ProviderError, ProviderRequest, hookimpl
 from llmgate.testing.transport import stream_answer
 from scripted import MESSAGES, OpenBench, completion, failure
 
@@ -45,6 +45,28 @@ async def test_a_base_url_works_with_and_without_version_and_slash(
 ) -> None:
     async with bench(completion(), providers={"alpha": {"base-url": base_url}}, routers={}) as b:
         await b.pipeline.complete(model="alpha/m", messages=MESSAGES)
+        assert b.urls == [sent_to]
+
+
+@pytest.mark.parametrize(
+    ("wire_format", "sent_to"),
+    [
+        ("anthropic-messages", "https://x.test/v1/messages"),
+        ("bedrock-anthropic", "https://x.test/model/m/invoke"),
+        ("bedrock-converse", "https://x.test/model/m/converse"),
+        ("cohere-chat", "https://x.test/v2/chat"),
+        ("gemini-generate-content", "https://x.test/v1/models/m:generateContent"),
+        ("ollama-chat", "https://x.test/api/chat"),
+        ("openai-chat", "https://x.test/v1/chat/completions"),
+    ],
+)
+async def test_a_server_that_no_row_knows_is_addressed_as_its_format_wants(
+    bench: OpenBench, wire_format: str, sent_to: str
+) -> None:
+    providers = {"alpha": {"base-url": "https://x.test", "format": wire_format}}
+    async with bench(failure(400), providers=providers, routers={}) as b:
+        with pytest.raises(ProviderError):
+            await b.pipeline.complete(model="alpha/m", messages=MESSAGES, max_tokens=10)
         assert b.urls == [sent_to]
 
 

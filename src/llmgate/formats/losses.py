@@ -43,6 +43,9 @@ _REFUSED: Final = frozenset(
 BESIDE: Final = frozenset({"generationConfig.schema", "generationConfig.thinkingConfig"})
 """What a format keeps of a canonical field as it came, to write it back so; to others the field says all of it."""
 
+_REPEATED: Final[Mapping[str, str]] = {"cohere-chat": "thinking", "ollama-chat": "think"}
+"""Where a format keeps what ``reasoning_effort`` says as it came, by a name that means something else to others."""
+
 _HARMLESS: Final[Mapping[str, Collection[Any]]] = {
     "function_call": ("auto", "none"),
     "include": (["reasoning.encrypted_content"],),
@@ -126,7 +129,11 @@ def leave_out(request: ChatRequest, carried: Collection[str], handled: Collectio
         elif value not in _HARMLESS.get(name, ()):
             losses.report(name)
         empty[name] = default
+    repeated = None if request.reasoning_effort is None else _REPEATED.get(request.extra_format)
     for name, value in request.extra.items():
+        if name == repeated:
+            del kept[name]
+            continue
         if name in handled or name in BESIDE or not value or value in _HARMLESS.get(name, ()):
             continue
         del kept[name]

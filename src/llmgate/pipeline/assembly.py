@@ -252,6 +252,8 @@ def origin_of(base_url: str) -> str:
 
 _USUAL_PATHS: Final = {
     "anthropic-messages": "/messages",
+    "bedrock-anthropic": "host:/model/{model}/invoke",
+    "bedrock-converse": "host:/model/{model}/converse",
     "cohere-chat": "host:/v2/chat",
     "ollama-chat": "host:/api/chat",
     "openai-responses": "/responses",
