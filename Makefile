@@ -16,10 +16,13 @@ OTHER_VENV := $(VENV)-other
 LITELLM_VENV := $(VENV)-litellm
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test fuzz litellm check lint types bench docs generated lock format clean
+# The clients of `make test-clients`, kept there until their pins change.
+CLIENTS := build/clients
+
+.PHONY: help serve test fuzz test-clients litellm check lint types bench docs generated lock format clean
 
 help: ## show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # pip, not uv: it obeys whatever index or mirror the machine is set up for, and the hashes hold either way.
 $(STAMP): pyproject.toml requirements.lock $(wildcard plugins/llmgate-*/pyproject.toml)
@@ -63,6 +66,21 @@ $(LITELLM_VENV)/.installed: pyproject.toml plugins/llmgate-litellm/pyproject.tom
 
 litellm: $(LITELLM_VENV)/.installed ## test the plugin llmgate-litellm with the real library, in an environment of its own
 	$(LITELLM_VENV)/bin/python -m pytest -c plugins/llmgate-litellm/real/pytest.ini plugins/llmgate-litellm/real $(ARGS)
+
+# What cannot be installed here does not stop the rest: its tests fail, with what its installer said.
+$(CLIENTS)/.installed: $(wildcard tests/clients/package.json tests/clients/*.txt)
+	@echo "installing the clients into $(CLIENTS), once; this takes 2 GB ..."
+	@rm -rf $(CLIENTS) && mkdir -p $(CLIENTS)/node
+	@cp tests/clients/package.json $(CLIENTS)/node
+	@cd $(CLIENTS)/node && npm install --no-package-lock --ignore-scripts --no-audit --no-fund > ../node.log 2>&1 || echo "npm has failed, see $(CLIENTS)/node.log"
+	@for name in aider python; do \
+		{ $(PYTHON) -m venv --without-pip $(CLIENTS)/$$name \
+			&& $(PYTHON) -m pip --python $(CLIENTS)/$$name/bin/python --disable-pip-version-check install -r tests/clients/$$name.txt; \
+		} > $(CLIENTS)/$$name.log 2>&1 || echo "pip has failed, see $(CLIENTS)/$$name.log"; done
+	@touch $@
+
+test-clients: $(STAMP) $(CLIENTS)/.installed ## run real clients against a gateway (needs Node 20; ARGS="-k name")
+	$(BIN)/python -m pytest tests/clients $(ARGS)
 
 check: lint types ## ruff, mypy --strict and the import contracts
 
