@@ -85,7 +85,7 @@ CASES: Mapping[str, Case] = {
     "cached_input": Case(Wish(), Said(text="Hello", usage=(1100, 7), cached=1000)),
     "filtered": Case(Wish(), Said(text="How to", finish="filter")),
 }
-WORDS = {"forced": "tool_choice"}
+WORDS = {"forced": "tool_choice", "stops": "stop_sequences"}
 """The canonical names of the members of ``Wish`` that some formats have no word for."""
 
 PAIRS = [
@@ -359,8 +359,8 @@ async def test_a_cut_whole_answer(bare: Gate, client: Dialect, provider: Dialect
 def some(provider: Dialect) -> list[bytes]:
     """The beginning of a stream, with some content and without any sign of an end."""
     events = provider.events(CASES["text"].said)
-    last = max(index for index, event in enumerate(events) if b"wide" in event)
-    return events[: last + 1]
+    place = next(index for index, event in enumerate(events) if b"wide" in event)
+    return events[: place + 1]
 
 
 async def test_the_table_is_whole() -> None:

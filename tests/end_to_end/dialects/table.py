@@ -9,5 +9,16 @@ from end_to_end.dialects.dialect import Dialect
 from end_to_end.dialects.gemini import Gemini
 from end_to_end.dialects.ollama import Ollama
 from end_to_end.dialects.openai_chat import OpenAIChat
+from end_to_end.dialects.openai_responses import OpenAIResponses
+from llmgate.formats import FORMATS
 
-DIALECTS: tuple[Dialect, ...] = (OpenAIChat(), AnthropicMessages(), Gemini(), Bedrock(), Cohere(), Ollama())
+_ROWS: tuple[Dialect, ...] = (
+    OpenAIChat(),
+    OpenAIResponses(),
+    AnthropicMessages(),
+    Gemini(),
+    Bedrock(),
+    Cohere(),
+    Ollama(),
+)
+DIALECTS = tuple(one for one in _ROWS if one.name in FORMATS)
