@@ -9,6 +9,8 @@ from typing import Any
 
 import attrs
 
+from llmgate.formats import FORMATS
+
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "clients"
 NODE = BUILD / "node" / "node_modules"
@@ -59,6 +61,11 @@ class MissingError(Exception):
     """A client is not there."""
 
 
+def is_there(client: Client) -> bool:
+    """Whether the gateway has what the client needs: Codex speaks Responses alone."""
+    return client.route != "/v1/responses" or "openai-responses" in FORMATS
+
+
 def native(pattern: str) -> str:
     """The program for this machine among those of a package."""
     found = sorted(NODE.glob(pattern))
@@ -82,7 +89,7 @@ def claude_environment(place: Place) -> Mapping[str, str]:
 
 
 def codex(place: Place, prompt: str) -> Sequence[str]:
-    provider = f'{{name="llmgate", base_url="{place.url}/v1", env_key="LLMGATE_KEY", wire_api="responses"}}'
+    provider = f'{{name="llmgate", base_url="{place.url}/v1", env_key="LLMGATE_API_KEY", wire_api="responses"}}'
     settings = ["-c", f"model_providers.llmgate={provider}", "-c", 'model_provider="llmgate"']
     program = ["node", native("@openai/codex/bin/codex.js"), "exec", "--skip-git-repo-check"]
     # The sandbox of the kernel's is not to be had in every container; the one command that is run shows a file.
@@ -194,7 +201,7 @@ CLIENTS = (
         ("openai-chat", "anthropic-messages"),
         "node.log",
         codex,
-        lambda place: {"LLMGATE_KEY": "my-llmgate-key"},
+        lambda place: {"LLMGATE_API_KEY": "my-llmgate-key"},
         tool="exec_command",
         arguments=lambda place: {"cmd": f"cat {NOTE}"},
         route="/v1/responses",

@@ -18,10 +18,9 @@ import attrs
 import pytest
 
 from clients.model import GREETING, Model, listening
-from clients.table import BUILD, CLIENTS, MODEL, NOTE, Client, MissingError, Place
+from clients.table import BUILD, CLIENTS, MODEL, NOTE, Client, MissingError, Place, is_there
 from end_to_end.dialects.table import DIALECTS
 from end_to_end.gateways import Gateway, gateway
-from llmgate.formats import FORMATS
 
 SECONDS = 90
 NOWHERE = "http://127.0.0.1:9"
@@ -30,7 +29,7 @@ FOUND = "sesame 4711"
 pytestmark = [pytest.mark.timeout(SECONDS + 30), pytest.mark.slow]
 
 DIALECT = {one.name: one for one in DIALECTS}
-RUN = [one for one in CLIENTS if one.route != "/v1/responses" or "openai-responses" in FORMATS]
+RUN = [one for one in CLIENTS if is_there(one)]
 CASES = [
     pytest.param(client, provider, id=f"{client.name}-over-{provider}")
     for client in RUN

@@ -23,6 +23,20 @@ def test_a_function_keeps_fields_nobody_knows():
     assert encode_tools([tool]) == [wire]
 
 
+def test_a_function_may_be_flat():
+    inside = {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": False, "x": 1}
+    tool = decode_tool({"type": "function", **inside}, "t")
+    assert tool == ToolDefinition("f", "d", {"type": "object"}, strict=False, extra={"function": {"x": 1}})
+    assert encode_tools([tool]) == [{"type": "function", "function": inside}]
+    for wire in (
+        {"type": "function"},
+        {"type": "function", "name": 1},
+        {"type": "function", "name": "f", "function": 1},
+    ):
+        with pytest.raises(ShapeError, match=r"t\.function must be an object"):
+            decode_tool(wire, "t")
+
+
 def test_a_tool_of_another_kind_is_for_this_format_only():
     tool = decode_tool(CUSTOM, "t")
     assert tool.name == "sql"

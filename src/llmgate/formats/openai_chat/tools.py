@@ -28,7 +28,7 @@ def decode_tool(value: Any, path: str) -> ToolDefinition:
     """A tool.
 
     A tool of another type than ``function`` (a vendor's own, ``custom``) is kept whole in ``extra``, whose ``type``
-    tells; only this format can write it.
+    tells; only this format can write it. A function in the flat shape of Responses, as Cursor mixes it in, is one too.
     """
     source = as_object(value, path)
     kind = as_text(source.get("type", "function"), f"{path}.type")
@@ -36,6 +36,8 @@ def decode_tool(value: Any, path: str) -> ToolDefinition:
         inner = source.get(kind)
         name = inner.get("name") if isinstance(inner, dict) else None
         return ToolDefinition(name if isinstance(name, str) else kind, extra=source)
+    if "function" not in source and isinstance(source.get("name"), str):
+        source = {"type": kind, "function": rest(source, frozenset({"type"}))}
     function = as_object(source.get("function"), f"{path}.function")
     extra = rest(source, frozenset({"type", "function"}))
     inside = rest(function, frozenset({"name", "description", "parameters", "strict"}))
