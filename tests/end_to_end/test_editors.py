@@ -1,7 +1,7 @@
 """What editors send that cannot be installed here, replayed from what is known of its shape.
 
-Sources: for GitHub Copilot Chat its public source (microsoft/vscode-copilot-chat, "Custom Endpoint") and issues about
-it in microsoft/vscode (316189, 321514) and ovh/public-cloud-roadmap (1162); for Cursor what other gateways have seen of it
+Sources: for GitHub Copilot Chat its public source (microsoft/vscode-copilot-chat, "Custom Endpoint") and issues in
+microsoft/vscode (316189, 321514) and ovh/public-cloud-roadmap (1162); for Cursor what other gateways have seen of it
 (BerriAI/litellm 34029, cursor/cursor 1289). That they send just this is not known.
 """
 

@@ -82,11 +82,14 @@ CASES: Mapping[str, Case] = {
     "structured_output": Case(Wish(schema=CITY), Said(text='{"city": "Oslo"}')),
     "forced_tool": Case(Wish(tools=TOOLS, forced=True), Said(calls=[OSLO], finish="tools")),
     "stop_and_temperature": Case(Wish(stops=["END", "\n\nOne"], temperature=0.5), Said(text="Hello")),
+    "two_answers": Case(Wish(count=2), Said(text="Hello")),
     "cached_input": Case(Wish(), Said(text="Hello", usage=(1100, 7), cached=1000)),
     "filtered": Case(Wish(), Said(text="How to", finish="filter")),
 }
-WORDS = {"forced": "tool_choice", "stops": "stop_sequences"}
+WORDS = {"forced": "tool_choice", "stops": "stop_sequences", "count": "choice_count"}
 """The canonical names of the members of ``Wish`` that some formats have no word for."""
+REFUSED = ("count",)
+"""Those without which the answer would be another one; the others are left out, and named in the answer."""
 
 PAIRS = [
     pytest.param(client, provider, id=f"{client.name}-over-{provider.name}")
@@ -126,7 +129,7 @@ async def open_gate() -> AsyncIterator[Gate]:
 @pytest.fixture
 def bare(open_gate: Gate) -> Iterable[Gate]:
     yield open_gate
-    open_gate.forget()
+    assert open_gate.forget() == 0, "the provider was not asked"
 
 
 def requested(client: Dialect, provider: Dialect, wish: Wish) -> dict[str, Any]:
@@ -171,6 +174,18 @@ def heard(client: Dialect, reply: Reply, *, stream: bool) -> Said:
     return client.hear_stream(reply.body) if stream else client.hear(reply.body)
 
 
+def refused(gate: Gate, client: Dialect, provider: Dialect, reply: Reply, wish: Wish, about: str) -> bool:
+    """Whether the provider has no word for something that cannot be left out; then the client must have been told."""
+    lost = [one for one in asked_lacks(provider) if getattr(wish, one) and one in REFUSED]
+    if not lost:
+        assert gate.forget() == 0, f"{about}: the provider was not asked: {reply.body!r}"
+        return False
+    assert reply.status == 400, f"{about}: {reply.status} {reply.body!r}"
+    assert client.hear_fault(reply.headers, reply.body), about
+    assert gate.forget() == 1, f"{about}: the provider was asked all the same"
+    return True
+
+
 def hearable(client: Dialect, provider: Dialect, said: Said) -> Said:
     """What of an answer a provider can say and a client can hear."""
     lost = {one for dialect in (client, provider) for one in dialect.lacks if hasattr(said, one)}
@@ -181,6 +196,8 @@ def hearable(client: Dialect, provider: Dialect, said: Said) -> Said:
 async def test_a_whole_answer(bare: Gate, name: str, client: Dialect, provider: Dialect) -> None:
     case, about = CASES[name], f"{client.name} over {provider.name}, {name}, whole"
     reply = await bare.ask(client, provider, requested(client, provider, case.wish), whole(provider, case.said))
+    if refused(bare, client, provider, reply, case.wish, about):
+        return
     understood(bare, client, provider, reply, case.wish, about)
     same(heard(client, reply, stream=False), hearable(client, provider, case.said), f"{about}, heard")
 
@@ -191,6 +208,8 @@ async def test_a_stream(bare: Gate, name: str, client: Dialect, provider: Dialec
     wish = attrs.evolve(case.wish, stream=True)
     answer = streamed(provider, *provider.events(case.said, case.pieces))
     reply = await bare.ask(client, provider, requested(client, provider, wish), answer)
+    if refused(bare, client, provider, reply, wish, about):
+        return
     understood(bare, client, provider, reply, wish, about)
     same(heard(client, reply, stream=True), hearable(client, provider, case.said), f"{about}, heard")
 

@@ -17,6 +17,7 @@ class AnthropicMessages(Dialect):
     provider = "my-anthropic"
     model = "claude-sonnet-4-5"
     statuses = {503: 529}
+    lacks = ("count",)
 
     def path(self, model: str, *, stream: bool) -> str:
         return "/v1/messages"

@@ -31,6 +31,7 @@ class Bedrock(Dialect):
     model = "anthropic.claude-sonnet-4-5-20250929-v1:0"
     media_type = "application/vnd.amazon.eventstream"
     head = {"x-amzn-requestid": "up"}
+    lacks = ("count",)
     ending = 2  # with the first of them the answer is whole, only not its counts
 
     def path(self, model: str, *, stream: bool) -> str:

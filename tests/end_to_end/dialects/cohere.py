@@ -15,6 +15,7 @@ class Cohere(Dialect):
     name = "cohere-chat"
     provider = "my-cohere"
     model = "command-a-reasoning-08-2025"
+    lacks = ("count",)
 
     def path(self, model: str, *, stream: bool) -> str:
         return "/v2/chat"

@@ -47,6 +47,7 @@ class Wish:
         forced: Whether some tool must be called.
         stops: Texts that end the answer.
         temperature: How freely is sampled.
+        count: How many answers are wanted.
         stream: Whether it is to be streamed.
         usage: Whether a stream is to end with usage, where that must be asked for.
         limit: The bound of the output.
@@ -64,6 +65,7 @@ class Wish:
     forced: bool = False
     stops: Sequence[str] = attrs.field(default=(), converter=tuple)
     temperature: float | None = None
+    count: int | None = None
     stream: bool = False
     usage: bool = True
     limit: int = 9000

@@ -40,6 +40,8 @@ class Gemini(Dialect):
             config["thinkingConfig"] = {"includeThoughts": True, "thinkingBudget": 4096}
         if wish.stops:
             config["stopSequences"] = list(wish.stops)
+        if wish.count is not None:
+            config["candidateCount"] = wish.count
         if wish.temperature is not None:
             config["temperature"] = wish.temperature
         if wish.schema is not None:
@@ -85,6 +87,7 @@ class Gemini(Dialect):
             forced=body.get("toolConfig", {}).get("functionCallingConfig", {}).get("mode") == "ANY",
             stops=config.get("stopSequences") or (),
             temperature=config.get("temperature"),
+            count=config.get("candidateCount"),
             stream=stream,
             limit=config["maxOutputTokens"],
         )

@@ -15,7 +15,7 @@ class Ollama(Dialect):
     name = "ollama-chat"
     provider = "my-ollama"
     model = "qwen3-vl"
-    lacks = ("forced", "cached")
+    lacks = ("forced", "cached", "count")
     media_type = "application/x-ndjson"
 
     def path(self, model: str, *, stream: bool) -> str:

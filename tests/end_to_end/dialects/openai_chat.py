@@ -56,12 +56,9 @@ class OpenAIChat(Dialect):
             ]
         if wish.thinking:
             body["reasoning_effort"] = "medium"
-        if wish.forced:
-            body["tool_choice"] = "required"
-        if wish.stops:
-            body["stop"] = list(wish.stops)
-        if wish.temperature is not None:
-            body["temperature"] = wish.temperature
+        sampling = {"n": wish.count, "stop": list(wish.stops) or None, "temperature": wish.temperature}
+        body |= {name: value for name, value in sampling.items() if value is not None}
+        body |= {"tool_choice": "required"} if wish.forced else {}
         if wish.schema is not None:
             shape = {"name": "answer", "strict": True, "schema": wish.schema}
             body["response_format"] = {"type": "json_schema", "json_schema": shape}
@@ -97,6 +94,7 @@ class OpenAIChat(Dialect):
             forced=body.get("tool_choice") == "required",
             stops=body.get("stop") or (),
             temperature=body.get("temperature"),
+            count=body.get("n"),
             stream=body.get("stream", False),
             limit=body["max_completion_tokens"],
         )

@@ -15,7 +15,7 @@ class OpenAIResponses(Dialect):
     name = "openai-responses"
     provider = "my-responses"
     model = "qwen3-max"
-    lacks = ("stops",)
+    lacks = ("stops", "count")
 
     def path(self, model: str, *, stream: bool) -> str:
         return "/v1/responses"
