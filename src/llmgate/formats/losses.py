@@ -114,40 +114,50 @@ def leave_out(request: ChatRequest, carried: Collection[str], handled: Collectio
         handled: Names in ``extra`` that the format finds a counterpart for.
         losses: Where the others are noted.
     """
+    changes = _without_fields(request, carried, losses)
+    kept = _kept_extra(request, handled, losses)
+    if len(kept) < len(request.extra):
+        changes["extra"] = kept
+    tools = tuple(_indispensable(request, losses))
+    if len(tools) < len(request.tools):
+        changes["tools"] = tools
+    return attrs.evolve(request, **changes) if changes else request
+
+
+def _without_fields(request: ChatRequest, carried: Collection[str], losses: Losses) -> dict[str, Any]:
+    """Canonical fields that are left out, with the value that says nothing."""
     empty: dict[str, Any] = {}
-    kept = dict(request.extra)
     for name, default in _ABSENT.items():
         value = getattr(request, name)
         if name in carried or value == default or value in _NOTHING:
             continue
+        empty[name] = default
         if name == "parallel_tool_calls" and not request.tools:
-            empty[name] = default  # it says nothing without any
-            continue
+            continue  # it says nothing without any
         if name == "choice_count":
             if value != 1:
                 losses.refuse(name, "the model gives one answer at a time: ask for one, or several times")
         elif value not in _HARMLESS.get(name, ()):
             losses.report(name)
-        empty[name] = default
+    return empty
+
+
+def _kept_extra(request: ChatRequest, handled: Collection[str], losses: Losses) -> dict[str, Any]:
+    """The fields of another format's own that stay: those that are handled, and those that ask for nothing."""
     repeated = None if request.reasoning_effort is None else _REPEATED.get(request.extra_format)
+    kept = dict(request.extra)
     for name, value in request.extra.items():
-        if name == repeated:
-            del kept[name]
-            continue
-        if name in handled or name in BESIDE or not value or value in _HARMLESS.get(name, ()):
+        if name != repeated and (name in handled or name in BESIDE or not value or value in _HARMLESS.get(name, ())):
             continue
         del kept[name]
+        if name == repeated:
+            continue
         if name in _REFUSED or (name == "include" and "message.output_text.logprobs" in value):
             otherwise = f"{name} has no counterpart at the provider: leave it out or choose another model"
             losses.refuse(name, _REMEDIES.get(name, otherwise))
         else:
             losses.report(name)
-    if len(kept) < len(request.extra):
-        empty["extra"] = kept
-    tools = tuple(_indispensable(request, losses))
-    if len(tools) < len(request.tools):
-        empty["tools"] = tools
-    return attrs.evolve(request, **empty) if empty else request
+    return kept
 
 
 def _indispensable(request: ChatRequest, losses: Losses) -> Iterable[ToolDefinition]:
