@@ -136,7 +136,7 @@ class OpenAIResponses(Dialect):
 
     def hear_fault(self, headers: Mapping[str, str], body: bytes) -> str:
         error = json.loads(body)["error"]
-        assert error.keys() >= {"message", "code"}  # a relayed response that failed has no more than these
+        assert error.keys() >= {"message", "type", "param", "code"}
         return str(error["message"])
 
 

@@ -70,6 +70,10 @@ def failure(error: GatewayError) -> dict[str, Any]:
     return {"code": code, "message": message, "type": error.code, "param": error.param}
 
 
+_BESIDE: Final[Mapping[str, Any]] = {"type": None, "param": None}
+"""What an error has in a body of its own and lacks in the event of a response that failed."""
+
+
 def _shown(error: GatewayError) -> dict[str, Any] | None:
     body = error.body if isinstance(error, ProviderError) else None
     if body is None:
@@ -83,12 +87,12 @@ def _shown(error: GatewayError) -> dict[str, Any] | None:
         return None
     if not isinstance(inner.get("code"), str) or not inner["code"]:
         inner["code"] = _UNNAMED
-    return inner
+    return {name: value for name, value in inner.items() if value is not None or name not in _BESIDE}
 
 
 def _read(detail: ErrorDetail, inner: Any) -> ErrorDetail:
-    """The detail with the status that its code stands for, and the error as a body."""
-    body = dumps({"error": inner}) if isinstance(inner, dict) and inner else None
+    """The detail with the status that its code stands for, and the error as a body, which has more to say."""
+    body = dumps({"error": {**_BESIDE, **inner}}) if isinstance(inner, dict) and inner else None
     return ErrorDetail(
         message=detail.message,
         type=detail.type,
