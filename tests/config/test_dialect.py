@@ -82,8 +82,6 @@ def test_variables_of_the_platform_alone_break_nothing(loader: Loader) -> None:
         ("helicone: {__prompts: true}", "'helicone.__prompts' is not there yet"),
         ("helicone: {observability: true}", "'helicone.observability' is not there yet"),
         ("telemetry: {exporter: both}", "exporter 'both' is not there yet"),
-        ("discover: {monitor: {health: {ratio: 0.2}}}", "health monitoring is not there yet"),
-        ("discover: {monitor: {health: {grace_period: {min_requests: 5}}}}", "health monitoring is not there yet"),
         ("server: {tls: {Enabled: {cert: a, key: b}}}", "'server.tls' is not there yet"),
         ("deployment-target: {type: cloud, db-poll-interval: 30s, listener-reconnect-interval: 5m}", "will never be"),
         ("deployment-target: cloud", "will never be there"),

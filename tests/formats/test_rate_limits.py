@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from llmgate.formats.rate_limits import Allowance, read_rate_limits, translated_limits, write_rate_limits
+from llmgate.formats.rate_limits import (
+    Allowance,
+    read_rate_limits,
+    time_to_refill,
+    translated_limits,
+    write_rate_limits,
+)
 
 NOW = 1_800_000_000.0
 OPENAI = {
@@ -89,3 +95,42 @@ def test_what_is_written_is_read_again(limit, remaining, reset):
 def test_whatever_a_provider_sends_nothing_breaks(headers, family):
     for value in translated_limits(headers, family, NOW).values():
         assert value.isascii()
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"x-ratelimit-remaining-tokens": "1", "x-ratelimit-reset-tokens": "6m0s"}, None),
+        ({"x-ratelimit-remaining-tokens": "0"}, None),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "soon"}, None),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s"}, 360.0),
+        (
+            {
+                "x-ratelimit-remaining-tokens": "0",
+                "x-ratelimit-reset-tokens": "2s",
+                "x-ratelimit-remaining-requests": "0",
+                "x-ratelimit-reset-requests": "9s",
+            },
+            9.0,
+        ),
+        (
+            {
+                "x-ratelimit-remaining-tokens": "0",
+                "x-ratelimit-reset-tokens": "2s",
+                "x-ratelimit-remaining-requests": "5",
+                "x-ratelimit-reset-requests": "9s",
+            },
+            2.0,
+        ),
+        (
+            {
+                "anthropic-ratelimit-input-tokens-remaining": "0",
+                "anthropic-ratelimit-input-tokens-reset": "2023-11-14T22:13:50Z",
+            },
+            30.0,
+        ),
+    ],
+)
+def test_when_what_is_used_up_is_there_again(headers: dict[str, str], seconds: float | None) -> None:
+    assert time_to_refill(headers, 1_700_000_000.0) == seconds

@@ -230,7 +230,8 @@ async def test_the_budget_comes_back_with_time(bench: OpenBench) -> None:
 
 async def test_failover_to_a_deployment_that_does_well_is_free(bench: OpenBench) -> None:
     answers = [failure(503), completion()] * 50
-    async with bench(*answers, **repeating(0, floor=0, ratio=0)) as b:
+    asked_anyway = {"discover": {"monitor": {"health": {"ratio": 1}}}}
+    async with bench(*answers, **repeating(0, floor=0, ratio=0), **asked_anyway) as b:
         for _ in range(50):
             assert (await b.pipeline.complete(router="main", model="m", messages=MESSAGES)).text == "hi"
 

@@ -9,7 +9,15 @@ import attrs
 
 from llmgate.spec import Timeouts
 
-from .model import GatewayConfig, RetryBudgetConfig, RetryConfig, ServerConfig, SessionConfig, StreamConfig
+from .model import (
+    GatewayConfig,
+    HealthConfig,
+    RetryBudgetConfig,
+    RetryConfig,
+    ServerConfig,
+    SessionConfig,
+    StreamConfig,
+)
 
 __all__ = ["Bounds", "bounds_of"]
 
@@ -57,6 +65,14 @@ _TABLE: Final[Mapping[type[Any], Mapping[str, Bounds]]] = {
         "max_drains": Bounds(minimum=0, maximum=100_000),
     },
     GatewayConfig: {"credential_cool_down": Bounds(minimum=0, maximum=86400)},
+    HealthConfig: {
+        "ratio": Bounds(minimum=0, maximum=1),
+        "window": Bounds(minimum=1, maximum=3600),
+        "buckets": Bounds(minimum=1, maximum=1000),
+        "interval": Bounds(above=0, maximum=3600),
+        "min_requests": Bounds(minimum=1, maximum=100_000),
+        "max_rest": Bounds(minimum=0, maximum=86400),
+    },
     RetryBudgetConfig: {
         "ratio": Bounds(minimum=0, maximum=100),
         "floor": Bounds(minimum=0, maximum=1_000_000),

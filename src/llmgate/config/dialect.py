@@ -23,7 +23,6 @@ __all__ = [
     "log_level",
     "read_policies",
     "refuse_deployment",
-    "refuse_health",
     "refuse_helicone",
     "refuse_telemetry",
     "refuse_tls",
@@ -38,13 +37,6 @@ _UNSUPPORTED: Final[Mapping[str, str]] = {
     "control-plane": "is not there yet, nothing connects to Helicone's control plane: take it out",
     "database": "will never be there, llmgate reads no Helicone database: take it out and write routers in this file",
     "minio": "will never be there, llmgate keeps no bodies in MinIO: take it out and use loggers",
-}
-_HEALTH_DEFAULTS: Final[Mapping[str, object]] = {
-    "type": "error-ratio",
-    "ratio": 0.1,
-    "window": 60.0,
-    "buckets": 10,
-    "interval": 5.0,
 }
 _LEVELS: Final = {
     "trace": "debug",
@@ -117,17 +109,6 @@ def refuse_helicone(problems: Problems, top: Section) -> None:
     for name in ("authentication", "observability", "__prompts"):
         if helicone.get(name) and "features" not in helicone.values:
             problems.add(helicone.place(name), f"'helicone.{name}' is not there yet: {remedy.replace('none', 'false')}")
-
-
-def refuse_health(problems: Problems, top: Section) -> None:
-    """Note health monitoring that is set to anything but the dialect's defaults, which hold without being written."""
-    health = top.section("discover").section("monitor").section("health")
-    grace = health.section("grace-period")
-    asked = [health.place(key) for key, value in _HEALTH_DEFAULTS.items() if health.get(key, value) != value]
-    if grace.get("min-requests", 20) != 20:
-        asked.append(grace.place("min-requests"))
-    for where in asked:
-        problems.add(where, "health monitoring is not there yet: take 'discover.monitor' out")
 
 
 def refuse_telemetry(problems: Problems, top: Section) -> Sequence[str]:

@@ -14,6 +14,7 @@ from llmgate.spec import ProviderRow, SecretRef, Timeouts
 __all__ = [
     "BalanceConfig",
     "GatewayConfig",
+    "HealthConfig",
     "MemberConfig",
     "ModelListsConfig",
     "ProviderConfig",
@@ -92,6 +93,28 @@ class ResilienceConfig:
     retry_budget: RetryBudgetConfig | None = None
     resend_unknown: bool | None = None
     on_disconnect: str | None = None
+
+
+@attrs.frozen
+class HealthConfig:
+    """When a deployment is left out while another can be asked.
+
+    Args:
+        ratio: Share of errors above which it is left out; 1 for never.
+        window: Seconds that are looked back, and after which one that has not failed again is back.
+        buckets: Parts of the window; the oldest falls out as a whole.
+        interval: Seconds between two requests that try one that is left out, and for which one is left alone that
+            limits the gateway without saying how long.
+        min_requests: Requests within the window below which nothing is judged.
+        max_rest: Longest time in seconds for which one is left alone that limits the gateway; 0 for never.
+    """
+
+    ratio: float = 0.1
+    window: float = 60.0
+    buckets: int = 10
+    interval: float = 5.0
+    min_requests: int = 20
+    max_rest: float = 300.0
 
 
 @attrs.frozen
@@ -315,6 +338,7 @@ class GatewayConfig:
         resilience: Extra attempts and callers who leave, where a router says nothing.
         unified_resilience: The same of the unified API.
         credential_cool_down: Seconds for which a credential that a provider has refused is left out.
+        health: When a deployment is left out while another can be asked.
         unsupported: What becomes of what a provider's wire format cannot say: as the format judges each, all
             left out and reported, or all refused.
         model_mapping: The default model mapping of the operator; None for the built-in one, empty for none.
@@ -347,6 +371,7 @@ class GatewayConfig:
     resilience: ResilienceConfig = ResilienceConfig()
     unified_resilience: ResilienceConfig = ResilienceConfig()
     credential_cool_down: float = 60.0
+    health: HealthConfig = HealthConfig()
     unsupported: UnsupportedPolicy = "default"
     model_mapping: Mapping[str, Sequence[str]] | None = None
     timeouts: Timeouts = Timeouts()

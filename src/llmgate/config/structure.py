@@ -17,12 +17,12 @@ from .dialect import (
     log_level,
     read_policies,
     refuse_deployment,
-    refuse_health,
     refuse_helicone,
     refuse_telemetry,
     refuse_tls,
     refuse_unsupported,
 )
+from .health import read_health
 from .model import GatewayConfig, ModelListsConfig, ServerConfig, SessionConfig, StageConfig, StreamConfig
 from .problems import Problems
 from .providers import ProviderReader
@@ -95,6 +95,7 @@ def structured(
             *stages.listed("interceptors", scope["unified-api"].nodes.get("interceptors"), "unified-api.interceptors"),
         ),
         loggers=stages.listed("loggers", top.nodes.get("loggers"), "loggers"),
+        health=read_health(stages, top),
         **_extra_attempts(stages, scope),
         unsupported=top.get("unsupported-parameters", "default"),
         model_mapping=read_mapping_of_models(stages, top, "default-model-mapping", providers),
@@ -203,5 +204,4 @@ def _refusals(stages: StageReader, top: Section) -> Sequence[str]:
     refuse_unsupported(problems, top)
     refuse_deployment(stages, top)
     refuse_helicone(problems, top)
-    refuse_health(problems, top)
     return refuse_telemetry(problems, top)

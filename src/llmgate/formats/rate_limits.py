@@ -14,7 +14,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["Allowance", "read_rate_limits", "translated_limits", "write_rate_limits"]
+__all__ = ["Allowance", "read_rate_limits", "time_to_refill", "translated_limits", "write_rate_limits"]
 
 _ANTHROPIC: Final = "anthropic-ratelimit-"
 _OPENAI: Final = "x-ratelimit-"
@@ -26,6 +26,9 @@ _DURATION: Final = re.compile(
     re.ASCII,
 )
 _SECONDS: Final[Mapping[str, float]] = {"d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
+_REMAINING: Final = tuple(
+    name for subject in _SUBJECTS for name in (f"{_OPENAI}remaining-{subject}", f"{_ANTHROPIC}{subject}-remaining")
+)
 _LONGEST: Final = 64
 """Characters of a value that are looked at."""
 
@@ -60,6 +63,19 @@ def read_rate_limits(headers: Mapping[str, str], now: float) -> Mapping[str, All
         if allowance != Allowance():
             found[subject] = allowance
     return found
+
+
+def time_to_refill(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds until all is there again of the allowances that are used up; None when none is, or it is not said when.
+
+    Args:
+        headers: Response headers by lower-case name, of either family.
+        now: Seconds since the epoch.
+    """
+    if all(headers.get(name) != "0" for name in _REMAINING):
+        return None
+    spent = [one.reset for one in read_rate_limits(headers, now).values() if one.remaining == 0]
+    return max((reset for reset in spent if reset is not None), default=None)
 
 
 def write_rate_limits(allowances: Mapping[str, Allowance], family: str | None, now: float) -> dict[str, str]:

@@ -111,6 +111,7 @@ class Assembly:
             routers=routers,
             budgets=self._budgets,
             failing=self._inheritance.failing,
+            health=self._inheritance.health,
         )
 
     def _stage(self, kind_id: str, entry: StageConfig) -> Any:

@@ -10,7 +10,7 @@ import attrs
 from llmgate.config.model import UnsupportedPolicy
 from llmgate.formats import get_format
 from llmgate.formats.carried import CarriedFormat
-from llmgate.formats.rate_limits import translated_limits
+from llmgate.formats.rate_limits import time_to_refill, translated_limits
 from llmgate.formats.tool_names import restored_response, shortened
 from llmgate.spec import (
     Attempt,
@@ -150,7 +150,7 @@ async def answer(tried: Try, inbound: Format) -> GatewayResponse:
     """
     attempt, call, adapter = tried.attempt, tried.call, tried.runtime.adapter
     response = await tried.runtime.transport.send(tried.request)
-    note_head(attempt, response.status, response.headers)
+    note_head(tried, response.status, response.headers)
     if not 200 <= response.status < 300:
         raise read_error(tried, response)
     result = adapter.parse_response(call, response)
@@ -181,9 +181,11 @@ def read_error(tried: Try, response: ProviderResponse) -> ProviderError:
     return error
 
 
-def note_head(attempt: Attempt, status: int, headers: Mapping[str, str]) -> None:
+def note_head(tried: Try, status: int, headers: Mapping[str, str]) -> None:
     """Keep what the head of an answer tells."""
+    attempt = tried.attempt
     attempt.status = status
+    attempt.quota_reset = time_to_refill(headers, tried.call.now)
     names = ("x-request-id", "request-id", "x-amzn-requestid")
     attempt.provider_request_id = next((headers[name] for name in names if headers.get(name)), None)
 

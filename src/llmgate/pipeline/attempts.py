@@ -68,6 +68,7 @@ class Attempts:
         """The first content of a try has come: from here on it is the one that answers."""
         attempt.first_content = self.exchange.first_content = self.clock.monotonic()
         self.snapshot.failing.answered(attempt.deployment)
+        self.snapshot.health.answered(attempt, attempt.first_content)
         self._tell(attempt, "first_content")
 
     async def end_attempt(self, attempt: Attempt, error: GatewayError | None) -> None:
@@ -78,6 +79,7 @@ class Attempts:
         attempt.error = error
         if error is not None:
             self.snapshot.failing.failed(attempt.deployment, error, attempt.finished)
+        self.snapshot.health.finished(attempt, attempt.finished)
         self._tell(attempt, "finished")
         if self.chain.watches_attempts:
             await self._release(attempt, self._passed.get(attempt.index, 0))

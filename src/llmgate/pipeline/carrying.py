@@ -39,7 +39,7 @@ async def carry(tried: Try) -> Answered:
     call, adapter = tried.call, tried.runtime.adapter
     upstream = await tried.runtime.transport.open_stream(tried.request)
     try:
-        note_head(tried.attempt, upstream.status, upstream.headers)
+        note_head(tried, upstream.status, upstream.headers)
         if not 200 <= upstream.status < 300:
             raise read_error(tried, ProviderResponse(upstream.status, upstream.headers, await upstream.read()))
         kind = media_type_of(upstream.headers)

@@ -98,7 +98,8 @@ class _Walk:
     """The way over the ranked deployments, in as many rounds as it takes.
 
     What an attempt costs: the first one nothing, nor failover to a deployment that does well. A repeat, and failover to
-    one that failed a moment ago, are paid for from the route's retry budget; where it is spent they are left out.
+    one that failed a moment ago or is left out for its health, are paid for from the route's retry budget; where it is
+    spent they are left out.
 
     Args:
         frame: The exchange.
@@ -207,7 +208,12 @@ class _Walk:
         if not self._tried:
             return False
         now = self._frame.clock.monotonic()
-        return deployment in self._tried or self._frame.snapshot.failing.fails(deployment, now)
+        snapshot = self._frame.snapshot
+        return (
+            deployment in self._tried
+            or snapshot.failing.fails(deployment, now)
+            or snapshot.health.leaves_out(deployment, now)
+        )
 
     def _may_go_on(self, deployment: Deployment, error: ProviderError) -> bool:
         """Whether the request may be sent once more: somebody waits, and it was not lost where that must not happen."""
@@ -263,7 +269,7 @@ async def _rank(frame: ExchangeFrame, candidates: Candidates, request: GatewayRe
     if not deployments:
         raise NoDeploymentError(f"no deployment is left for model {request.model!r} after the interceptors")
     context = RoutingContext(now=frame.clock.monotonic(), random=frame.clock.random)
-    return candidates.strategy.rank(frame.view, deployments, context)
+    return frame.snapshot.health.arranged(candidates.strategy.rank(frame.view, deployments, context), context.now)
 
 
 def _backoff(retries: RetryConfig, round_number: int, chance: float) -> float:

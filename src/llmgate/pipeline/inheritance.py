@@ -14,6 +14,7 @@ from llmgate.config.model import GatewayConfig, RetryBudgetConfig, StageConfig
 from llmgate.spec import Provider, ProviderAdapter, Stage, Transport
 
 from .failing import Failing
+from .health import Health
 from .retry_budget import RetryBudget
 from .snapshot import PlacedStage, ProviderRuntime, Snapshot
 
@@ -34,6 +35,9 @@ class Inheritance:
         self._budgets: Mapping[str, RetryBudget] = {} if previous is None else previous.budgets
         self.failing = Failing() if previous is None else previous.failing
         """What is known of deployments that fail."""
+        known = None if previous is None else previous.health
+        self.health = known if known is not None and known.config == config.health else Health(config.health)
+        """Who is left out: as before, where it is judged as before."""
         if previous is None:
             return
         for runtime in previous.runtimes.values():

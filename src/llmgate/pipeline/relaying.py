@@ -51,7 +51,7 @@ async def open_relay(tried: Try) -> ProviderStream:
     """
     upstream = await tried.runtime.transport.open_stream(tried.request)
     try:
-        note_head(tried.attempt, upstream.status, upstream.headers)
+        note_head(tried, upstream.status, upstream.headers)
         if upstream.status in {401, 403} and tried.call.secret is not None:
             body = await upstream.read()
             raise tried.runtime.adapter.parse_error(

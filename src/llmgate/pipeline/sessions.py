@@ -67,9 +67,9 @@ def opening(limits: SessionConfig, subprotocols: tuple[str, ...]) -> Callable[[T
             )
         opened = await transport.open_socket(tried.request, options)
         if not isinstance(opened, ProviderResponse):
-            note_head(tried.attempt, 101, opened.headers)
+            note_head(tried, 101, opened.headers)
             return opened
-        note_head(tried.attempt, opened.status, opened.headers)
+        note_head(tried, opened.status, opened.headers)
         if opened.status < 400:
             raise ProviderProtocolError(
                 f"provider {provider!r} answered {opened.status} and opened no WebSocket",

@@ -24,6 +24,7 @@ from llmgate.spec import (
 
 from .chain import Chain
 from .failing import Failing
+from .health import Health
 from .links import StageLink
 from .naming import ModelMapping
 from .retry_budget import RetryBudget
@@ -128,7 +129,7 @@ class Snapshot:
     """Everything assembled from one configuration; stages are placed in the order in which they open.
 
     ``budgets`` are those of the scopes that say something of it, and of the gateway; ``failing`` is the same object in
-    every snapshot of a Pipeline.
+    every snapshot of a Pipeline, ``health`` in those that judge it alike.
     """
 
     config: GatewayConfig
@@ -143,6 +144,7 @@ class Snapshot:
     routers: Mapping[str, Route]
     budgets: Mapping[str, RetryBudget]
     failing: Failing
+    health: Health
 
     @property
     def stages(self) -> Sequence[tuple[str, Stage[Any]]]:

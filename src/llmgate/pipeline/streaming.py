@@ -60,7 +60,7 @@ async def open_stream(tried: Try, *, decode: bool) -> LiveStream:
 async def _open(tried: Try, *, decode: bool) -> LiveStream:
     upstream = await tried.runtime.transport.open_stream(tried.request)
     try:
-        note_head(tried.attempt, upstream.status, upstream.headers)
+        note_head(tried, upstream.status, upstream.headers)
         await _refuse_other_than_stream(tried, upstream)
         live = LiveStream(tried, upstream, decode=decode or not tried.relay)
         tried.attempt.outcome = live.outcome

@@ -37,6 +37,8 @@ class Attempt:
         credential_fingerprint: Eight hex digits that tell credentials apart.
         abandoned: Whether it was given up because the caller left.
         dropped_params: What the provider's wire format could not say of the request, as the caller writes it.
+        quota_reset: Seconds, from the head of the answer on, until a limit of the provider's that is used up is there
+            again; None when none is, or when it does not say.
     """
 
     index: int
@@ -53,6 +55,7 @@ class Attempt:
     credential_fingerprint: str = ""
     abandoned: bool = False
     dropped_params: Sequence[str] = ()
+    quota_reset: float | None = None
 
 
 @attrs.define(eq=False)
