@@ -47,10 +47,27 @@ async def test_a_spent_budget_does_not_keep_anybody_from_a_healthy_provider() ->
     async with FakeUpstream() as one, FakeUpstream() as two:
         one.fault("status-503", times=100)
         nothing = {**THREE, "retry-budget": {"ratio": 0, "floor": 0}}
-        async with loopback(settings_for(one, two, **{"global": nothing})) as gateway:
+        nobody_out = {"monitor": {"health": {"ratio": 1}}}
+        async with loopback(settings_for(one, two, **{"global": nothing}, discover=nobody_out)) as gateway:
             replies = [await gateway.post(CHAT) for _ in range(50)]
     assert {reply.status for reply in replies} == {200}
     assert (len(one.requests), len(two.requests)) == (50, 50)
+
+
+async def test_a_provider_that_is_down_is_left_out_and_found_to_be_back() -> None:
+    async with FakeUpstream() as one, FakeUpstream() as two:
+        one.fault("status-503", times=21)
+        judged = {"monitor": {"health": {"interval": "200ms"}}}
+        async with loopback(settings_for(one, two, discover=judged)) as gateway:
+            replies = [await gateway.post(CHAT) for _ in range(20)]
+            assert (len(one.requests), len(two.requests)) == (20, 20)
+            deadline = asyncio.get_running_loop().time() + 20
+            while len(one.requests) < 23 and asyncio.get_running_loop().time() < deadline:
+                replies.append(await gateway.post(CHAT))
+                await asyncio.sleep(0.02)
+    assert {reply.status for reply in replies} == {200}
+    assert len(one.requests) >= 23, "one trial that failed, one that was answered, and then all"
+    assert len(two.requests) == len(replies) - (len(one.requests) - 21)
 
 
 LOST = [

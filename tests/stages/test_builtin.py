@@ -11,7 +11,7 @@ from llmgate.stages import builtin
 NAMES = {
     "auth": {"anonymous", "static-keys"},
     "secrets": {"env", "file"},
-    "routing": {"latency", "priority", "weighted"},
+    "routing": {"latency", "least-busy", "priority", "random", "split", "weighted"},
     "providers": {"echo", "openai"},
     "interceptors": {"request-rules"},
     "state": {"memory"},

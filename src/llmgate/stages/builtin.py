@@ -24,7 +24,10 @@ from .loggers.python_logging import PythonLogging
 from .providers.echo import EchoAdapter
 from .providers.openai.adapter import OpenAIAdapter
 from .routing.latency import Latency
+from .routing.least_busy import LeastBusy
 from .routing.priority import Priority
+from .routing.shuffle import Shuffle
+from .routing.split import Split
 from .routing.weighted import Weighted
 from .secrets.env import Env
 from .secrets.file import File
@@ -55,8 +58,8 @@ def llmgate_register_secret_stores() -> Sequence[type[SecretStore[Any]]]:
 
 @hookimpl
 def llmgate_register_routing_strategies() -> Sequence[type[RoutingStrategy[Any]]]:
-    """``priority``, ``weighted`` and ``latency``."""
-    return (Priority, Weighted, Latency)
+    """``priority``, ``weighted``, ``latency``, ``least-busy``, ``random`` and ``split``."""
+    return (Priority, Weighted, Latency, LeastBusy, Shuffle, Split)
 
 
 @hookimpl

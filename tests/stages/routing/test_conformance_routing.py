@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from llmgate.stages.routing.latency import Latency
+from llmgate.stages.routing.least_busy import LeastBusy
 from llmgate.stages.routing.priority import Priority
+from llmgate.stages.routing.shuffle import Shuffle
+from llmgate.stages.routing.split import Split, SplitConfig
 from llmgate.stages.routing.weighted import Weighted
 from llmgate.testing.conformance import RoutingConformance
 
@@ -19,3 +22,22 @@ class TestWeighted(RoutingConformance):
 
 class TestLatency(RoutingConformance):
     stage_class = Latency
+
+
+class TestLeastBusy(RoutingConformance):
+    stage_class = LeastBusy
+
+
+class TestShuffle(RoutingConformance):
+    stage_class = Shuffle
+
+
+class TestSplit(RoutingConformance):
+    stage_class = Split
+    weighs = True  # the kit's request names no user, so that it is drawn
+
+
+class TestSplitByLabel(RoutingConformance):
+    stage_class = Split
+    config = SplitConfig(by="session", seed="autumn")
+    weighs = True
