@@ -20,8 +20,9 @@ from llmgate.spec import (
     Operation,
     PermissionDeniedError,
     Principal,
+    ProviderError,
 )
-from scripted import OpenBench
+from scripted import MESSAGES, OpenBench, completion, failure
 
 KEYS = {"OPENAI_API_KEY": "o", "ANTHROPIC_API_KEY": "a", "GEMINI_API_KEY": "g"}
 SEED = {
@@ -231,3 +232,80 @@ async def test_what_refers_to_something_kept_goes_where_it_can_be_only(bench: Op
         with pytest.raises(InvalidRequestError, match="send the whole conversation") as nobody:
             keepers(find_candidates(snapshot, None, "claude-sonnet-5", Operation.CHAT), request)
         assert nobody.value.code == "unsupported_parameter"
+
+
+CHAINED: dict[str, Any] = {
+    "providers": {
+        "alpha": {"base-url": "https://alpha.test/v1", "models": ["small", "large", "one,two"]},
+        "beta": {"base-url": "https://beta.test/v1", "models": ["small", "tiny"]},
+    },
+    "models": {"fast": ["beta/tiny", "alpha/small"], "odd,name": "alpha/large"},
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "router", "expected"),
+    [
+        ("beta/x,alpha/y", None, ["beta/x", "alpha/y"]),
+        ("beta/x, alpha/y, beta/x", None, ["beta/x", "alpha/y"]),
+        ("tiny,small", None, ["beta/tiny", "alpha/small", "beta/small"]),
+        ("small,!alpha", None, ["beta/small"]),
+        ("!alpha,small", None, ["beta/small"]),
+        ("fast,alpha/z,!beta", None, ["alpha/small", "alpha/z"]),
+        ("small,!nobody", None, ["alpha/small", "beta/small"]),
+        ("odd,name", None, ["alpha/large"]),
+        ("main/tiny,large", None, ["beta/tiny", "alpha/large"]),
+        ("tiny,large", "main", ["beta/tiny", "alpha/large"]),
+        ("small,!alpha", "main", ["beta/small"]),
+    ],
+)
+async def test_a_chain_is_tried_in_its_own_order(
+    bench: OpenBench, model: str, router: str | None, expected: list[str]
+) -> None:
+    async with bench(**CHAINED) as b:
+        assert ids(b, model, router) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("small,unheard-of", "model 'unheard-of' is not known"),
+        ("small,!alpha,!beta", "leaves out every provider"),
+        (",", "is not known"),
+        (",".join(f"alpha/m{number}" for number in range(17)), "17 models are asked for: name at most 16"),
+        ("alpha/x,main/small", "'main/small' is not known"),
+    ],
+)
+async def test_a_chain_that_leads_nowhere_says_why(bench: OpenBench, model: str, message: str) -> None:
+    async with bench(**CHAINED) as b:
+        with pytest.raises(ModelNotFoundError, match=message):
+            ids(b, model)
+
+
+async def test_an_exclusion_keeps_the_routers_strategy_and_an_order_of_ones_own_does_not(bench: OpenBench) -> None:
+    balance = {"main": {"load-balance": {"chat": {"strategy": "latency", "providers": ["alpha", "beta"]}}}}
+    async with bench(**CHAINED, routers=balance) as b:
+        snapshot = b.pipeline.snapshot
+        names = {
+            model: find_candidates(snapshot, "main", model, Operation.CHAT).strategy.name
+            for model in ("small", "small,!alpha", "tiny,large")
+        }
+        assert names == {"small": "latency", "small,!alpha": "latency", "tiny,large": "priority"}
+
+
+async def test_every_hop_of_a_chain_needs_a_right(bench: OpenBench) -> None:
+    async with bench(failure(500), completion("never"), **CHAINED) as b:
+        limited = Principal("p", models=["alpha/x", "alpha/y"])
+        with pytest.raises(ProviderError):
+            await b.pipeline.complete(model="alpha/x,beta/x", messages=MESSAGES, principal=limited)
+        assert b.urls == ["https://alpha.test/v1/chat/completions"]
+        with pytest.raises(PermissionDeniedError, match="may not call"):
+            await b.pipeline.complete(model="beta/x,beta/y", messages=MESSAGES, principal=limited)
+        assert len(b.urls) == 1
+
+
+async def test_each_hop_of_a_chain_is_asked_for_its_own_model(bench: OpenBench) -> None:
+    async with bench(failure(503), completion("from beta"), **CHAINED) as b:
+        answer = await b.pipeline.complete(model="alpha/x,beta/y", messages=MESSAGES)
+        assert answer.text == "from beta"
+        assert [body["model"] for body in b.bodies] == ["x", "y"]

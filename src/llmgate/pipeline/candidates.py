@@ -8,13 +8,16 @@ Names are read in this order, the first that fits wins:
 4. On a router, a bare name: each member is asked for the model it calls so, or for what the mapping gives.
 5. On the unified API, a pattern of the operator's own; then the providers that list a bare name, then those whose names
    look like it, then the only provider there is.
+
+Where commas part several names, each is read so on the same route, in order of trial; ``!provider`` leaves one out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -35,6 +38,7 @@ from llmgate.spec import (
     Provider,
     RoutingStrategy,
 )
+from llmgate.spec.model_chain import read_model_chain
 
 from .snapshot import Balance, Member, Route, Snapshot
 
@@ -50,6 +54,10 @@ __all__ = [
     "relay_candidates",
     "speaks",
 ]
+
+
+LONGEST_CHAIN: Final = 16
+"""Models that one request may name."""
 
 
 @attrs.frozen(eq=False)
@@ -97,7 +105,7 @@ def find_candidates(snapshot: Snapshot, router: str | None, model: str, operatio
     if router is None:
         named = _router_in(snapshot, model)
         if named is None:
-            return _on_unified(snapshot.unified, model, operation)
+            return _chained(snapshot.unified, model, operation, _on_unified)
         router, model = named
     route = snapshot.routers.get(router)
     if route is None:
@@ -106,7 +114,7 @@ def find_candidates(snapshot: Snapshot, router: str | None, model: str, operatio
             f"{', '.join(sorted(snapshot.routers)) or 'none, since there is no router'}",
             code="router_not_found",
         )
-    return _on_router(route, model, operation)
+    return _chained(route, model, operation, _on_router)
 
 
 def candidates_for(snapshot: Snapshot, request: GatewayRequest) -> Candidates:
@@ -244,6 +252,39 @@ def speaks(provider: Provider, operation: Operation) -> bool:
     if session is not None:
         return session.name in provider.row.sockets
     return any(get_format(name).operation is operation for name in provider.row.formats)
+
+
+def _chained(
+    route: Route, model: str, operation: Operation, find: Callable[[Route, str, Operation], Candidates]
+) -> Candidates:
+    """The deployments for each model of a chain, one after the other, without those of providers that are left out.
+
+    A name of the operator's own that is written exactly so is no chain, whatever it looks like.
+
+    Raises:
+        ModelNotFoundError: one of them is called by no one, or nobody is left.
+    """
+    chain = read_model_chain(model)
+    if chain.models == (model,) or route.aliases.exactly(model):
+        return find(route, model, operation)
+    if len(chain.models) > LONGEST_CHAIN:
+        raise ModelNotFoundError(f"{len(chain.models)} models are asked for: name at most {LONGEST_CHAIN}")
+    links = [find(route, one, operation) for one in chain.models or ("",)]
+    wanted: dict[str, Deployment] = {}
+    for one in itertools.chain.from_iterable(link.deployments for link in links):
+        if not {one.provider_name, one.provider.row.name} & chain.without:
+            wanted.setdefault(one.id, one)
+    if not wanted:
+        raise ModelNotFoundError(
+            f"model {model[:200]!r} leaves out every provider that serves it: take one of the exclusions out",
+            param="model",
+        )
+    return Candidates(
+        route,
+        list(wanted.values()),
+        links[0].strategy if len(links) == 1 else route.fallback,
+        addressed=all(link.addressed for link in links),
+    )
 
 
 def _on_unified(route: Route, model: str, operation: Operation) -> Candidates:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import attrs
 
 from .messages import Message, ToolChoice, ToolDefinition
+from .model_chain import read_model_chain
 from .models import ModelFacts
 from .operations import Operation
 from .uploads import Upload
@@ -159,6 +160,11 @@ class GatewayRequest:
             return None
         body, patch = self._patches.pop()
         return patch if body is self.body else None
+
+    @property
+    def models(self) -> Sequence[str]:
+        """The models that ``model`` asks for; several where it is a chain. Who judges by the model judges each."""
+        return read_model_chain(self.model).models
 
     @property
     def chat(self) -> ChatRequest:

@@ -95,7 +95,8 @@ async def carried(
             else:
                 request = await _request(call, wire_format)
             if provider is not None:
-                request = attrs.evolve(request, model=f"{provider}/{request.model}")
+                named = ",".join(f"{provider}/{one}" for one in request.models)  # none of them leads elsewhere
+                request = attrs.evolve(request, model=named or f"{provider}/")
             answered = await exchange.carry(request)
             if isinstance(answered, GatewayResponse):
                 headers = call.answer_headers(own_headers(answered.media_type)) + call.parting()

@@ -117,7 +117,8 @@ async def answer(
             else:
                 request = await asyncio.to_thread(_request, call, body, model, stream)
             if provider is not None:
-                request = attrs.evolve(request, model=f"{provider}/{request.model}")
+                named = ",".join(f"{provider}/{one}" for one in request.models)  # none of them leads elsewhere
+                request = attrs.evolve(request, model=named or f"{provider}/")
             if request.stream:
                 await stream_answer(call, exchange, request)
             else:

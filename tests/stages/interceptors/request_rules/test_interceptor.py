@@ -67,12 +67,12 @@ class TestAspects:
 
 
 class TestModels:
-    @pytest.mark.parametrize("model", ["gpt-4o-mini", "openai/gpt-4o"])
+    @pytest.mark.parametrize("model", ["gpt-4o-mini", "openai/gpt-4o", "gpt-4o,openai/o3,!azure"])
     async def test_a_model_that_a_pattern_names_is_let_through(self, model):
         request = sample_request(model, decode=never_decode)
         assert await rules(models=("gpt-*", "openai/*")).before_request(sample_view(), request) is None
 
-    @pytest.mark.parametrize("model", ["claude", "GPT-4o", "xgpt-4", ""])
+    @pytest.mark.parametrize("model", ["claude", "GPT-4o", "xgpt-4", "", "gpt-4o,claude", "claude,gpt-4o", "!openai"])
     async def test_another_is_refused_and_the_field_named(self, model):
         with pytest.raises(PermissionDeniedError) as caught:
             await rules(models=("gpt-*",)).before_request(sample_view(), sample_request(model))

@@ -96,7 +96,7 @@ class RequestRules(Interceptor[RequestRulesConfig]):
         config = self.config
         if request.operation is not Operation.CHAT:
             return None
-        if config.models is not None and not _matches(request.model, config.models):
+        if config.models is not None and not all(_matches(one, config.models) for one in request.models or ("",)):
             raise PermissionDeniedError(
                 f"model {request.model!r} is not allowed here; ask for one that the gateway lists",
                 code="model_not_allowed",
