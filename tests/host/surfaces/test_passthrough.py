@@ -81,6 +81,22 @@ async def test_a_chat_address_of_a_provider_is_chat_with_that_provider_alone(pat
 
 
 @pytest.mark.parametrize(
+    ("model", "asked"),
+    [
+        ("gpt-5,anthropic/claude-opus-4-1", "openai/gpt-5,openai/anthropic/claude-opus-4-1"),
+        ("gpt-5,!openai", "openai/gpt-5"),
+        ("!openai", "openai/"),
+    ],
+)
+async def test_a_chain_of_models_leads_nowhere_else(model, asked):
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "hi"}]}).encode()
+    async with serving(relaying()) as served:
+        await served.ask("/openai/v1/chat/completions", body)
+        (frame,) = served.pipeline.frames
+    assert frame.request.model == asked
+
+
+@pytest.mark.parametrize(
     ("path", "body", "operation"),
     [
         ("/openai/v1/embeddings", {"model": "e", "input": "x"}, Operation.EMBEDDINGS),
