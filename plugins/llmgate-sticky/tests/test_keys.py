@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import NoReturn
 
 import attrs
@@ -10,7 +11,7 @@ from llmgate_sticky.config import StickyConfig
 from llmgate_sticky.keys import key_of
 
 from llmgate.formats import get_format, read_request
-from llmgate.spec import ExchangeView, GatewayRequest, Principal
+from llmgate.spec import ExchangeView, GatewayRequest, Operation, Principal
 from llmgate.testing.samples import sample_exchange, sample_request
 
 FORMAT = get_format("openai-chat")
@@ -57,6 +58,42 @@ def test_by_principal_is_who_has_logged_in_and_where() -> None:
         for issuer in ("keys", "sso")
     }
     assert len(keys) == 4
+
+
+def turn(*messages: tuple[str, str], mark: bool = False) -> GatewayRequest:
+    written: list[dict[str, object]] = [{"role": role, "content": text} for role, text in messages]
+    if mark:
+        written[-1]["cache_control"] = {"type": "ephemeral"}
+    return read_request(FORMAT, json.dumps({"model": "m", "messages": written}).encode())
+
+
+SYSTEM, ASKED = ("system", "be brief"), ("user", "hello")
+
+
+def test_by_prefix_is_the_same_in_every_turn_of_a_conversation() -> None:
+    first = key_of(view(turn(SYSTEM, ASKED, mark=True)), "prefix")
+    later = key_of(view(turn(SYSTEM, ASKED, ("assistant", "hi"), ("user", "and now?"), mark=True)), "prefix")
+    assert first is not None
+    assert first == later
+
+
+def test_by_prefix_tells_conversations_apart() -> None:
+    conversations = [
+        (SYSTEM, ASKED),
+        (("system", "be long"), ASKED),
+        (SYSTEM, ("user", "good day")),
+        (ASKED,),
+        (("developer", "be brief"), ASKED),
+        (("system", "be"), ("system", " brief"), ASKED),
+    ]
+    assert len({key_of(view(turn(*one)), "prefix") for one in conversations}) == len(conversations)
+
+
+def test_what_has_no_beginning_has_no_key_by_prefix() -> None:
+    assert key_of(view(turn()), "prefix") is None
+    assert key_of(view(turn(("user", ""))), "prefix") is None
+    assert key_of(view(attrs.evolve(body(), body=b"{}")), "prefix") is None
+    assert key_of(view(attrs.evolve(body(), operation=Operation.EMBEDDINGS, decode=None)), "prefix") is None
 
 
 def test_by_anything_else_is_a_label() -> None:

@@ -11,7 +11,7 @@ __all__ = ["StickyConfig"]
 
 def _some_text(_: object, attribute: attrs.Attribute[str], value: str) -> None:
     if not value.strip():
-        raise ValueError(f"{attribute.name}: write user, principal, or the name of a label such as session")
+        raise ValueError(f"{attribute.name}: write user, principal, prefix, or the name of a label such as session")
 
 
 def _seconds(_: object, attribute: attrs.Attribute[float], value: float) -> None:
@@ -24,8 +24,9 @@ class StickyConfig:
     """The keys of ``sticky``.
 
     Args:
-        by: What stays together: ``user`` (the request's own field), ``principal`` (who has logged in), or the name of a
-            label in the request's metadata, such as ``session``.
+        by: What stays together: ``user`` (the request's own field), ``principal`` (who has logged in), ``prefix`` (what
+            the conversation begins with: the text up to the first message of the user), or the name of a label in the
+            request's metadata, such as ``session``.
         release: Seconds for which a deployment is asked last after it has failed.
     """
 
