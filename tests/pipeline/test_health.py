@@ -8,10 +8,11 @@ from typing import Any
 
 import attrs
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from llmgate.config.model import HealthConfig
 from llmgate.pipeline import health as module
-from llmgate.pipeline.health import Health, is_a_failure
+from llmgate.pipeline.health import Health, _Window, is_a_failure
 from llmgate.spec import (
     Attempt,
     Deployment,
@@ -335,3 +336,58 @@ async def test_what_is_known_is_kept_over_reloads_while_it_is_judged_alike(bench
         await b.pipeline.reload({**CONFIG, **judged(ratio=0.5)})
         assert b.pipeline.snapshot.health is not before
         assert b.pipeline.snapshot.health.config.ratio == 0.5
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.floats(0.0, 8.0, allow_nan=False),
+        st.sampled_from([A, B, C]),
+        st.sampled_from(["ok", "ok", "down", "down", "limited", "left", "wrong"]),
+    ),
+    max_size=120,
+)
+QUICK = HealthConfig(ratio=0.5, window=10.0, buckets=5, interval=2.0, min_requests=3, max_rest=20.0)
+ENDS: dict[str, GatewayError | None] = {
+    "ok": None,
+    "down": DOWN,
+    "limited": ProviderRateLimitError("slow down", upstream_status=429, retry_after=4.0),
+    "left": None,
+    "wrong": ProviderError("bad request", upstream_status=400),
+}
+
+
+@settings(max_examples=150, deadline=None)
+@given(STEPS)
+def test_whatever_happens_all_are_ranked_and_trials_are_rare(steps: Any) -> None:
+    health, now, trials = Health(QUICK), 1000.0, dict.fromkeys("abc", -math.inf)
+    for wait, asked, end in steps:
+        now += wait
+        ranked = [asked, *(one for one in (A, B, C) if one is not asked)]
+        out = [one for one in ranked if health.leaves_out(one, now)]
+        arranged = list(health.arranged(ranked, now))
+        assert sorted(one.id for one in arranged) == ["a/m", "b/m", "c/m"], "nobody is lost, nobody comes twice"
+        if out and len(out) < 3:
+            behind = [one for one in arranged if one in out]
+            if arranged[0] in out:
+                assert arranged[0] is asked
+                assert now - trials[asked.provider_name] >= QUICK.interval, "one trial in an interval"
+                trials[asked.provider_name] = now
+                behind = behind[1:]
+            assert arranged[3 - len(behind) :] == behind, "those left out are the last"
+        else:
+            assert arranged == ranked
+        attempted(health, arranged[0], now + 0.1, ENDS[end], abandoned=end == "left")
+    for one in (A, B, C):
+        assert not health.leaves_out(one, now + QUICK.window + QUICK.max_rest + 1), "nobody is out for ever"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 7), st.booleans()), max_size=80))
+def test_the_window_counts_what_a_list_would(steps: list[tuple[int, bool]]) -> None:
+    window, slot, seen = _Window(5), 3, []
+    for passed, failed in steps:
+        slot += passed
+        window.add(slot, failed=failed)
+        seen.append((slot, failed))
+        within = [bad for at, bad in seen if at > slot - 5]
+        assert (window.requests, window.errors) == (len(within), sum(within))
