@@ -1,0 +1,168 @@
+"""Connections for calls: how many there may be, how long a call may take, and what may be repeated."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, TypeAlias
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import (
+    AuthenticationError,
+    ConnectionError as RedisConnectionError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+
+from llmgate.spec import GatewayClosedError
+
+from .address import Maker
+from .breaker import Breaker
+from .errors import StateUnavailableError
+
+__all__ = ["Command", "Connections", "reason_of"]
+
+Command: TypeAlias = tuple[bytes | str | int | float, ...]
+
+_SHOWN: Final = 200
+
+
+def reason_of(failure: BaseException) -> str:
+    """What went wrong, in a few words."""
+    if isinstance(failure, TimeoutError):
+        return "no answer in time"
+    said = " ".join(str(failure).split())[:_SHOWN].rstrip(".")
+    return said or type(failure).__name__
+
+
+class Connections:
+    """A bounded number of connections to one server, each used by one call at a time.
+
+    A connection whose call ended in the middle, by a failure, a timeout or because the caller left, is closed: the
+    answer that is still under way must not be taken for that of the next call.
+
+    Args:
+        where: What the messages call the server.
+        make: Makes a connection, not yet connected.
+        breaker: Keeps callers from waiting for a server that does not answer.
+        size: How many connections there may be.
+        timeout: Seconds that a call may take; waiting for a connection and connecting count.
+    """
+
+    def __init__(self, where: str, make: Maker, breaker: Breaker, *, size: int, timeout: float) -> None:
+        self.where = where
+        self._make = make
+        self._breaker = breaker
+        self._timeout = timeout
+        self._places = asyncio.Semaphore(size)
+        self._idle: list[AbstractConnection] = []
+        self._closed = False
+
+    async def call(self, command: Command, *, instead: Command | None = None, repeatable: bool = False) -> Any:
+        """Send a command and return the answer, as bytes, a number, a list or None.
+
+        Args:
+            command: The command.
+            instead: What is sent when the server does not know the script that the command names.
+            repeatable: Whether the command may be sent again when the connection breaks and nobody knows whether it
+                was carried out.
+
+        Raises:
+            StateUnavailableError: the server did not answer in time, cannot be reached or refuses the command.
+            GatewayClosedError: the store is closed.
+        """
+        if self._closed:
+            raise GatewayClosedError("the state store is closed")
+        trial = self._breaker.enter()
+        try:
+            async with asyncio.timeout(self._timeout), self._places:
+                answer = await self._asked(command, instead, repeatable)
+        except ReadOnlyError as refused:
+            # Another server has been promoted, and the name may lead to it by now.
+            self._breaker.failed(trial=trial)
+            await self._drop_idle()
+            raise StateUnavailableError(f"{self.where} is read-only: {reason_of(refused)}") from refused
+        except ResponseError as refused:
+            self._breaker.succeeded(trial=trial)
+            raise StateUnavailableError(f"{self.where} refuses a command: {reason_of(refused)}") from refused
+        except (OSError, RedisError) as failure:
+            self._breaker.failed(trial=trial)
+            raise StateUnavailableError(f"{self.where} does not answer: {reason_of(failure)}") from failure
+        except BaseException:
+            self._breaker.left(trial=trial)
+            raise
+        self._breaker.succeeded(trial=trial)
+        return answer
+
+    async def first(self, command: Command, instead: Command, timeout: float) -> None:
+        """Make sure that the server is there and does what it is asked; may take longer than a call.
+
+        Raises:
+            OSError, RedisError: it is not, or does not.
+        """
+        async with asyncio.timeout(timeout):
+            await self._exchange(command, instead)
+
+    async def aclose(self) -> None:
+        """Close what is idle; what is in use is closed when its call ends. Idempotent."""
+        self._closed = True
+        await self._drop_idle()
+
+    async def _drop_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await connection.disconnect(nowait=True)
+
+    async def _asked(self, command: Command, instead: Command | None, repeatable: bool) -> Any:
+        try:
+            return await self._exchange(command, instead)
+        except AuthenticationError:
+            raise
+        except RedisConnectionError:
+            if not repeatable:
+                raise
+            await self._drop_idle()  # where one is broken, the others probably are
+            return await self._exchange(command, instead)
+
+    async def _exchange(self, command: Command, instead: Command | None) -> Any:
+        connection = self._idle.pop() if self._idle else self._make()
+        try:
+            if connection.is_connected and await _is_stale(connection):
+                await connection.disconnect(nowait=True)
+            await connection.connect()  # type: ignore[no-untyped-call] # redis-py does not type it
+            answer = await self._answer(connection, command, instead)
+        except ResponseError:
+            await self._give_back(connection)
+            raise
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        await self._give_back(connection)
+        return answer
+
+    async def _answer(self, connection: AbstractConnection, command: Command, instead: Command | None) -> Any:
+        await connection.send_command(*command, check_health=False)
+        try:
+            return await connection.read_response(disable_decoding=True)
+        except NoScriptError:
+            if instead is None:
+                raise
+        await connection.send_command(*instead, check_health=False)
+        return await connection.read_response(disable_decoding=True)
+
+    async def _give_back(self, connection: AbstractConnection) -> None:
+        if self._closed:
+            await connection.disconnect(nowait=True)
+        else:
+            self._idle.append(connection)
+
+
+async def _is_stale(connection: AbstractConnection) -> bool:
+    """Whether the server has closed an idle connection, or has said something that nobody asked for."""
+    # Versions of redis-py before 8 know the same question by another name.
+    ask: Any = getattr(connection, "can_read", None) or connection.can_read_destructive
+    try:
+        return bool(await ask())
+    except (OSError, RedisError):
+        return True
