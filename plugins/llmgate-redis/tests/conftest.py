@@ -22,6 +22,8 @@ from llmgate.testing.transport import ScriptedTransport
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 6379
+PATIENCE: Final = 20.0
+"""Seconds that a call may take where a test is not about time; more than an operator may say."""
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +64,7 @@ class Proxy:
         self.port = 0
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._answered = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -71,6 +74,12 @@ class Proxy:
         """Begin, or begin again at the same port."""
         self._server = await asyncio.start_server(self._serve, HOST, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
+
+    async def wait_for_answer(self) -> None:
+        """Wait until the server has carried out what it was asked, and has said so to the proxy."""
+        self._answered.clear()
+        async with asyncio.timeout(10):
+            await self._answered.wait()
 
     def cut(self) -> None:
         """Break every connection."""
@@ -88,24 +97,24 @@ class Proxy:
         self.connections += 1
         far_reader, far_writer = await asyncio.open_connection(HOST, PORT)
         self._writers |= {writer, far_writer}
+        back = asyncio.create_task(self._back(far_reader, writer))
         try:
-            back = asyncio.create_task(self._back(far_reader, writer))
             with contextlib.suppress(OSError):
                 while data := await reader.read(65536):
                     if self.answer is None:
                         far_writer.write(data)
                     else:
                         writer.write(self.answer)
-            back.cancel()
-            await asyncio.gather(back, return_exceptions=True)
         finally:
             self._writers -= {writer, far_writer}
             writer.close()
             far_writer.close()
+            back.cancel()
 
     async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
+                self._answered.set()
                 await self.held.wait()
                 writer.write(data)
         writer.transport.abort()
@@ -139,7 +148,10 @@ async def open_store(prefix: str, tmp_path: Path) -> AsyncIterator[OpenStore]:
             def no_state(_: str) -> NoReturn:
                 raise AssertionError("a state store needs no other")
 
-            store = Redis(RedisConfig(**{"prefix": prefix, "timeout": 0.5, **keys}))
+            config = RedisConfig(**{"prefix": prefix, **keys})
+            if "timeout" not in keys:
+                object.__setattr__(config, "timeout", PATIENCE)
+            store = Redis(config)
             stack.push_async_callback(store.aclose)
             await store.open(
                 StageContext(
