@@ -36,7 +36,7 @@ def test_addresses(url: str) -> None:
     ],
 )
 def test_wrong_addresses(url: str) -> None:
-    with pytest.raises(ValueError, match=r"^url: "):
+    with pytest.raises(ValueError, match="url: "):
         RedisConfig(url=url)
 
 
@@ -52,7 +52,9 @@ def test_a_password_in_the_address_is_refused_and_not_shown() -> None:
         {"timeout": 0},
         {"timeout": 0.51},
         {"open_timeout": 0},
+        {"timeout": float("nan")},
         {"max_connections": 0},
+        {"max_connections": 10_001},
         {"once_ttl": 0},
         {"subscriber_queue": 0},
         {"breaker_failures": 0},
@@ -66,5 +68,5 @@ def test_a_password_in_the_address_is_refused_and_not_shown() -> None:
     ids=str,
 )
 def test_every_bound_is_kept(keys: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"prefix|client-name|must be"):
+    with pytest.raises(ValueError, match=r"prefix: |client-name: |[a-z-]+ must be "):
         RedisConfig(**keys)

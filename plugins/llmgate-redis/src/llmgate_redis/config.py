@@ -44,20 +44,41 @@ def _port_is_wrong(url: str) -> bool:
         return True
 
 
-def _an_address_without_a_password(_: object, __: Any, url: str) -> None:
-    check_address(url)
+def _an_address_without_a_password(_: object, field: attrs.Attribute[Any], url: str) -> None:
+    # The field beside the message lets the configuration's reader name the line.
+    try:
+        check_address(url)
+    except ValueError as wrong:
+        raise ValueError(str(wrong), field) from None
     if "@" in urlsplit(url).netloc:
-        raise ValueError("url: names and passwords do not stand in the address: write username, and password: env:NAME")
+        raise ValueError(
+            "url: names and passwords do not stand in the address: write username, and password: env:NAME", field
+        )
 
 
-def _a_prefix(_: object, __: Any, prefix: str) -> None:
+def _a_prefix(_: object, field: attrs.Attribute[Any], prefix: str) -> None:
     if not _PREFIX.fullmatch(prefix):
-        raise ValueError("prefix: at most 64 characters without braces or blanks")
+        raise ValueError("prefix: at most 64 characters without braces or blanks", field)
 
 
-def _a_client_name(_: object, __: Any, name: str) -> None:
+def _a_client_name(_: object, field: attrs.Attribute[Any], name: str) -> None:
     if not _CLIENT.fullmatch(name):
-        raise ValueError("client-name: 1 to 64 visible ASCII characters")
+        raise ValueError("client-name: 1 to 64 visible ASCII characters", field)
+
+
+def _within(_: object, field: attrs.Attribute[Any], value: float) -> None:
+    least, most, above = (field.metadata.get(name) for name in ("minimum", "maximum", "above"))
+    if least is not None and value < least:
+        raise ValueError(f"{field.name.replace('_', '-')} must be at least {least:g}, not {value:g}", field)
+    if above is not None and not value > above:
+        raise ValueError(f"{field.name.replace('_', '-')} must be more than {above:g}, not {value:g}", field)
+    if most is not None and not value <= most:
+        raise ValueError(f"{field.name.replace('_', '-')} must be at most {most:g}, not {value:g}", field)
+
+
+def _number(default: float, **bounds: float) -> Any:
+    """A number within bounds (``minimum``, ``maximum``, ``above``), which the configuration's reader tells, too."""
+    return attrs.field(default=default, validator=_within, metadata=bounds)
 
 
 @attrs.frozen
@@ -92,12 +113,12 @@ class RedisConfig:
     certificate_file: Path | None = None
     key_file: Path | None = None
     prefix: str = attrs.field(default="llmgate:", validator=_a_prefix)
-    timeout: float = attrs.field(default=0.25, validator=[attrs.validators.gt(0), attrs.validators.le(0.5)])
-    open_timeout: float = attrs.field(default=5.0, validator=[attrs.validators.gt(0), attrs.validators.le(60)])
-    max_connections: int = attrs.field(default=32, validator=[attrs.validators.ge(1), attrs.validators.le(10_000)])
-    once_ttl: float = attrs.field(default=3600.0, validator=attrs.validators.gt(0))
-    subscriber_queue: int = attrs.field(default=1024, validator=attrs.validators.ge(1))
-    breaker_failures: int = attrs.field(default=3, validator=attrs.validators.ge(1))
-    breaker_pause: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
-    breaker_longest_pause: float = attrs.field(default=10.0, validator=attrs.validators.gt(0))
+    timeout: float = _number(0.25, above=0, maximum=0.5)
+    open_timeout: float = _number(5.0, above=0, maximum=60)
+    max_connections: int = _number(32, minimum=1, maximum=10_000)
+    once_ttl: float = _number(3600.0, above=0, maximum=31 * 86400)
+    subscriber_queue: int = _number(1024, minimum=1, maximum=1_000_000)
+    breaker_failures: int = _number(3, minimum=1, maximum=1_000_000)
+    breaker_pause: float = _number(1.0, above=0, maximum=3600)
+    breaker_longest_pause: float = _number(10.0, above=0, maximum=3600)
     client_name: str = attrs.field(default="llmgate", validator=_a_client_name)
