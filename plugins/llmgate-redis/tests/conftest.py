@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -54,6 +55,7 @@ class Proxy:
         held: While it is not set, what the server says is kept back.
         answer: What is said to the store in the server's place, whatever it asks.
         connections: How many have come in.
+        tls: What it speaks TLS with; takes effect with ``start``.
     """
 
     def __init__(self) -> None:
@@ -62,17 +64,18 @@ class Proxy:
         self.answer: bytes | None = None
         self.connections = 0
         self.port = 0
+        self.tls: ssl.SSLContext | None = None
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._answered = asyncio.Event()
 
     @property
     def url(self) -> str:
-        return f"redis://{HOST}:{self.port}/0"
+        return f"{'redis' if self.tls is None else 'rediss'}://{HOST}:{self.port}/0"
 
     async def start(self) -> None:
         """Begin, or begin again at the same port."""
-        self._server = await asyncio.start_server(self._serve, HOST, self.port)
+        self._server = await asyncio.start_server(self._serve, HOST, self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def wait_for_answer(self) -> None:

@@ -16,12 +16,12 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def breaker(clock: FakeClock) -> Breaker:
-    return Breaker("redis at here", clock, failures=3, pause=1, longest=4)
+    return Breaker("the state store", "redis at here", clock, failures=3, pause=1, longest=4)
 
 
 def fail(breaker: Breaker, times: int = 1) -> None:
     for _ in range(times):
-        breaker.failed(trial=breaker.enter())
+        breaker.failed("why", trial=breaker.enter())
 
 
 def test_failures_in_a_row_open_it(breaker: Breaker) -> None:
@@ -30,7 +30,7 @@ def test_failures_in_a_row_open_it(breaker: Breaker) -> None:
     fail(breaker, 2)
     assert not breaker.is_open
     fail(breaker)
-    with pytest.raises(StateUnavailableError, match="redis at here has not answered") as refused:
+    with pytest.raises(StateUnavailableError, match="the state store has not answered") as refused:
         breaker.enter()
     assert (refused.value.http_status, refused.value.code) == (503, "state_store_unavailable")
     assert refused.value.retry_after == 1
@@ -66,6 +66,6 @@ async def test_a_trial_that_its_caller_gave_up_makes_room_for_another(breaker: B
 async def test_calls_from_before_it_opened_do_not_prolong_the_pause(breaker: Breaker, clock: FakeClock) -> None:
     under_way = [breaker.enter() for _ in range(10)]
     for trial in under_way:
-        breaker.failed(trial=trial)
+        breaker.failed("why", trial=trial)
     await clock.advance(1)
     assert breaker.enter() is True

@@ -41,7 +41,7 @@ async def test_a_slow_server_costs_its_bound_and_then_nothing(open_store: OpenSt
     calls = [store.get, store.counter, store.delete, lambda key: store.acquire(key, TEN), store.add]
     for call in calls[:3]:
         began = time.monotonic()
-        with pytest.raises(StateUnavailableError, match="no answer in time"):
+        with pytest.raises(StateUnavailableError, match=r"^the state store state\.shared does not answer in time$"):
             await call("k")
         assert time.monotonic() - began >= 0.09
     connections = proxy.connections
@@ -119,7 +119,7 @@ async def test_a_server_that_restarts_is_found_again(open_store: OpenStore, prox
     async with store.subscribe("c") as heard:
         await proxy.stop()
         for _ in range(3):
-            with pytest.raises(StateUnavailableError, match="does not answer"):
+            with pytest.raises(StateUnavailableError, match=r"^the state store state\.shared cannot be reached$"):
                 await store.add("k")
         with pytest.raises(StateUnavailableError, match="left alone"):
             await store.add("k")
@@ -146,7 +146,7 @@ async def test_a_server_that_is_read_only_is_left(open_store: OpenStore, proxy: 
     store = await open_store(url=proxy.url, breaker_failures=NEVER)
     connections = proxy.connections
     proxy.answer = b"-READONLY You can't write against a read only replica.\r\n"
-    with pytest.raises(StateUnavailableError, match="is read-only"):
+    with pytest.raises(StateUnavailableError, match="takes no changes"):
         await store.add("k")
     proxy.answer = None
     assert await store.add("k") == 1

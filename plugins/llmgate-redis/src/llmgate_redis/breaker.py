@@ -18,14 +18,16 @@ class Breaker:
     """Opens after failures in a row; while it is open calls fail at once, but for one at a time that tries again.
 
     Args:
-        where: What the messages call the server.
+        name: What errors call the store; they may reach a caller of the gateway, who learns no address.
+        where: What the log calls the server.
         clock: Where time comes from.
         failures: Failures in a row that open it.
         pause: Seconds until the first trial; doubled by each trial that fails.
         longest: Seconds beyond which the pause does not grow.
     """
 
-    def __init__(self, where: str, clock: Clock, *, failures: int, pause: float, longest: float) -> None:
+    def __init__(self, name: str, where: str, clock: Clock, *, failures: int, pause: float, longest: float) -> None:
+        self._name = name
         self._where = where
         self._clock = clock
         self._limit = failures
@@ -55,7 +57,7 @@ class Breaker:
         rest = self._until - self._clock.monotonic()
         if rest > 0 or self._trying:
             raise StateUnavailableError(
-                f"{self._where} has not answered lately and is left alone for a while",
+                f"{self._name} has not answered lately and is left alone for a while",
                 retry_after=max(rest, 0.0),
             )
         self._trying = True
@@ -66,10 +68,10 @@ class Breaker:
         if trial:
             self._trying = False
         if self._until is not None:
-            log.warning("%s answers again", self._where)
+            log.warning("%s: %s answers again", self._name, self._where)
         self._failed, self._until, self._pause = 0, None, self._first_pause
 
-    def failed(self, *, trial: bool) -> None:
+    def failed(self, reason: str, *, trial: bool) -> None:
         """End a call that was not answered; one that began before the breaker opened does not prolong the pause."""
         if trial:
             self._trying = False
@@ -79,7 +81,7 @@ class Breaker:
             self._failed += 1
             if self._failed >= self._limit:
                 self._until = self._clock.monotonic() + self._pause
-                log.warning("%s does not answer: calls fail at once until it does", self._where)
+                log.warning("%s: %s fails, and is left alone for a while: %s", self._name, self._where, reason)
 
     def left(self, *, trial: bool) -> None:
         """End a call that its caller has given up: it says nothing about the server."""

@@ -14,7 +14,7 @@ import attrs
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-from llmgate.spec import Clock, GatewayClosedError
+from llmgate.spec import Clock, GatewayClosedError, GatewayError
 
 from .address import Maker
 from .connections import reason_of
@@ -71,14 +71,16 @@ class Listener:
     """Listens for every subscriber of the process.
 
     Args:
-        where: What the messages call the server.
+        name: What errors call the store; they may reach a caller of the gateway, who learns no address.
+        where: What the log calls the server.
         make: Makes a connection, not yet connected.
         clock: Where pauses are slept.
         queue: Messages that may wait for one subscriber.
         timeout: Seconds within which a subscription must be confirmed.
     """
 
-    def __init__(self, where: str, make: Maker, clock: Clock, *, queue: int, timeout: float) -> None:
+    def __init__(self, name: str, where: str, make: Maker, clock: Clock, *, queue: int, timeout: float) -> None:
+        self._name = name
         self._where = where
         self._make = make
         self._clock = clock
@@ -138,7 +140,7 @@ class Listener:
             if connection is not None and not channel.heard.is_set():
                 # A server that owes an answer would confuse the next subscriber with it.
                 await connection.disconnect(nowait=True)
-            raise StateUnavailableError(f"{self._where} does not confirm a subscription: no answer in time") from None
+            raise StateUnavailableError(f"{self._name} does not confirm a subscription in time") from None
 
     async def _leave(self, name: bytes, subscription: _Subscription) -> None:
         channel = self._channels.get(name)
@@ -162,8 +164,11 @@ class Listener:
             connection = self._make()
             try:
                 await self._hear(connection)
-            except (OSError, RedisError) as failure:
-                log.warning("%s: listening was interrupted, messages may be lost: %s", self._where, reason_of(failure))
+            except (OSError, RedisError, GatewayError) as failure:
+                reason = reason_of(failure)
+                log.warning(
+                    "%s: listening to %s was interrupted, messages may be lost: %s", self._name, self._where, reason
+                )
             finally:
                 self._connection = None
                 for channel in self._channels.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, Final, TypeAlias
 
 from redis.asyncio.connection import AbstractConnection
@@ -15,7 +16,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from llmgate.spec import GatewayClosedError
+from llmgate.spec import GatewayClosedError, GatewayError
 
 from .address import Maker
 from .breaker import Breaker
@@ -24,6 +25,8 @@ from .errors import StateUnavailableError
 __all__ = ["Command", "Connections", "reason_of"]
 
 Command: TypeAlias = tuple[bytes | str | int | float, ...]
+
+log: Final = logging.getLogger("llmgate.redis")
 
 _SHOWN: Final = 200
 
@@ -43,15 +46,17 @@ class Connections:
     answer that is still under way must not be taken for that of the next call.
 
     Args:
-        where: What the messages call the server.
+        name: What errors call the store; they may reach a caller of the gateway, who learns no address.
+        where: What the log calls the server.
         make: Makes a connection, not yet connected.
         breaker: Keeps callers from waiting for a server that does not answer.
         size: How many connections there may be.
         timeout: Seconds that a call may take; waiting for a connection and connecting count.
     """
 
-    def __init__(self, where: str, make: Maker, breaker: Breaker, *, size: int, timeout: float) -> None:
-        self.where = where
+    def __init__(self, name: str, where: str, make: Maker, breaker: Breaker, *, size: int, timeout: float) -> None:
+        self._name = name
+        self._where = where
         self._make = make
         self._breaker = breaker
         self._timeout = timeout
@@ -80,15 +85,18 @@ class Connections:
                 answer = await self._asked(command, instead, repeatable)
         except ReadOnlyError as refused:
             # Another server has been promoted, and the name may lead to it by now.
-            self._breaker.failed(trial=trial)
+            self._breaker.failed(reason_of(refused), trial=trial)
             await self._drop_idle()
-            raise StateUnavailableError(f"{self.where} is read-only: {reason_of(refused)}") from refused
+            raise StateUnavailableError(f"{self._name} takes no changes for the moment") from refused
         except ResponseError as refused:
             self._breaker.succeeded(trial=trial)
-            raise StateUnavailableError(f"{self.where} refuses a command: {reason_of(refused)}") from refused
-        except (OSError, RedisError) as failure:
-            self._breaker.failed(trial=trial)
-            raise StateUnavailableError(f"{self.where} does not answer: {reason_of(failure)}") from failure
+            log.warning("%s: %s refuses %s: %s", self._name, self._where, command[0], reason_of(refused))
+            raise StateUnavailableError(f"{self._name} refuses a command: the log says which") from refused
+        except (OSError, RedisError, GatewayError) as failure:
+            self._breaker.failed(reason_of(failure), trial=trial)
+            late = isinstance(failure, TimeoutError)
+            what = "does not answer in time" if late else "cannot be reached"
+            raise StateUnavailableError(f"{self._name} {what}") from failure
         except BaseException:
             self._breaker.left(trial=trial)
             raise

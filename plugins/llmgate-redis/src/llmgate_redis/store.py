@@ -50,14 +50,16 @@ class Redis(StateStore[RedisConfig]):
         """
         config = self.config
         where, make = await maker(config, context)
+        name = f"the state store {context.id}"
         breaker = Breaker(
+            name,
             where,
             context.clock,
             failures=config.breaker_failures,
             pause=config.breaker_pause,
             longest=config.breaker_longest_pause,
         )
-        connections = Connections(where, make, breaker, size=config.max_connections, timeout=config.timeout)
+        connections = Connections(name, where, make, breaker, size=config.max_connections, timeout=config.timeout)
         self._connections = connections
         command, instead = _script(self._scripts.peek, (self._keys.of("rate", ""),), 1.0, 1.0, 0.0)
         try:
@@ -68,7 +70,9 @@ class Redis(StateStore[RedisConfig]):
             raise PluginError(
                 f"{context.id}: {where} cannot be used: {reason_of(failure)}; start it, or correct the configuration"
             ) from failure
-        self._listener = Listener(where, make, context.clock, queue=config.subscriber_queue, timeout=config.timeout)
+        self._listener = Listener(
+            name, where, make, context.clock, queue=config.subscriber_queue, timeout=config.timeout
+        )
 
     async def aclose(self) -> None:
         """Close the connections and end every subscription; the state stays in the server."""
