@@ -65,6 +65,17 @@ async def test_a_crowd_waits_for_a_silent_server_no_longer_than_one(open_store: 
     assert {type(answer) for answer in answers} == {StateUnavailableError}
 
 
+async def test_a_crowd_of_ones_own_is_no_failure_of_the_server(open_store: OpenStore) -> None:
+    store = await open_store(timeout=0.05, max_connections=1)
+    assert store._connections is not None
+    async with store._connections._places:
+        answers = await asyncio.gather(*(store.get("k") for _ in range(20)), return_exceptions=True)
+        assert {str(answer) for answer in answers} == {
+            "the state store state.shared has no connection free: raise max-connections"
+        }
+    assert not store._connections._breaker.is_open
+
+
 async def test_a_late_answer_is_nobody_elses(open_store: OpenStore, proxy: Any) -> None:
     store = await open_store(url=proxy.url, timeout=0.1, max_connections=1, breaker_failures=NEVER)
     keys = [str(number) for number in range(5)]

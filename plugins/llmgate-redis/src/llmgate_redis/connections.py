@@ -80,8 +80,10 @@ class Connections:
         if self._closed:
             raise GatewayClosedError("the state store is closed")
         trial = self._breaker.enter()
+        placed = False
         try:
             async with asyncio.timeout(self._timeout), self._places:
+                placed = True
                 answer = await self._asked(command, instead, repeatable)
         except ReadOnlyError as refused:
             # Another server has been promoted, and the name may lead to it by now.
@@ -93,6 +95,10 @@ class Connections:
             log.warning("%s: %s refuses %s: %s", self._name, self._where, command[0], reason_of(refused))
             raise StateUnavailableError(f"{self._name} refuses a command: the log says which") from refused
         except (OSError, RedisError, GatewayError) as failure:
+            if not placed:
+                # A crowd of ours, which says nothing about the server: whoever holds a place finds out about it.
+                self._breaker.left(trial=trial)
+                raise StateUnavailableError(f"{self._name} has no connection free: raise max-connections") from failure
             self._breaker.failed(reason_of(failure), trial=trial)
             late = isinstance(failure, TimeoutError)
             what = "does not answer in time" if late else "cannot be reached"
