@@ -52,6 +52,18 @@ async def test_a_whole_answer_has_its_length():
     assert (one.status, one.sent, one.finishing) == (201, 3, True)
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_what_a_stage_says_is_said_once(streamed: bool):
+    sink = Sink()
+    one = reply(sink)
+    one.said = frozenset([b"x-limit"])
+    headers = [(b"x-limit", b"ours"), (b"vary", b"a"), (b"vary", b"b"), (b"x-limit", b"theirs")]
+    await (one.begin(headers) if streamed else one.whole(200, headers, b""))
+    assert sink.messages[0]["headers"][:3] == [(b"x-limit", b"ours"), (b"vary", b"a"), (b"vary", b"b")]
+    assert (b"x-limit", b"theirs") not in sink.messages[0]["headers"]
+    one.close()
+
+
 async def test_a_send_that_takes_too_long_is_an_overrun_once():
     sink = Sink()
     overruns = []

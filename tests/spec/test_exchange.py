@@ -41,6 +41,30 @@ def test_notes_are_kept_by_stage():
     assert exchange.notes("b") == {}
 
 
+def test_what_stages_tell_the_caller_is_gathered():
+    exchange = sample_exchange()
+    exchange.notes("a")["headers"] = {"x-a": "1", "x-b": "1"}
+    exchange.notes("b")["headers"] = {"x-b": 2}
+    exchange.notes("c")["metadata"] = {"x-c": "3"}
+    assert exchange.noted_headers() == {"x-a": "1", "x-b": "2"}
+
+
+def test_stages_see_no_credential_among_the_headers():
+    names = (
+        "authorization",
+        "x-api-key",
+        "api-key",
+        "x-goog-api-key",
+        "helicone-auth",
+        "cookie",
+        "proxy-authorization",
+    )
+    exchange = sample_exchange(client_headers={**dict.fromkeys(names, "secret"), "helicone-user-id": "u"})
+    assert ExchangeView(exchange).client_headers == {"helicone-user-id": "u"}
+    assert "secret" not in repr(exchange)
+    assert ExchangeView(sample_exchange()).client_headers == {}
+
+
 def test_a_record_is_plain_json():
     record = sample_record()
     value = json.loads(json.dumps(record.as_json()))

@@ -325,13 +325,19 @@ class Call:
         """The header for an answer that comes before all of the request has: the rest of it will not be read."""
         return [(b"connection", b"close")] if self.body_pending else []
 
+    def noted(self, exchange: Exchange) -> Headers:
+        """What stages tell the caller; a provider's own word under the same name is left out of the answer."""
+        headers = [(name.encode("ascii"), header_value(text)) for name, text in exchange.noted_headers().items()]
+        self.reply.said = frozenset(name for name, _ in headers)
+        return headers
+
     def provenance(self, exchange: Exchange) -> Headers:
-        """Who served an exchange, as far as the configuration lets the caller know."""
+        """Who served an exchange, as far as the configuration lets the caller know, and what stages tell of it."""
+        headers = self.noted(exchange)
         if not exchange.attempts:
-            return []
+            return headers
         config = self.desk.config
         last = exchange.attempts[-1]
-        headers: Headers = []
         if config.provider_header:
             headers.append((b"helicone-provider", header_value(last.deployment.provider_name)))
         if config.provider_request_id_header and last.provider_request_id:

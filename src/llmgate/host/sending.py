@@ -61,6 +61,7 @@ class Reply:
         "_spoken",
         "_timer",
         "finishing",
+        "said",
         "sent",
         "status",
         "streaming",
@@ -85,12 +86,14 @@ class Reply:
         """Whether the last bytes are on their way or gone."""
         self.sent = 0
         """Body bytes handed to the server."""
+        self.said: frozenset[bytes] = frozenset()
+        """Headers that a stage of the gateway says; where a provider says one of them too, the gateway's holds."""
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send an answer that is known in full."""
         headers.append((b"content-length", b"%d" % len(body)))
         self.status = status
-        await self._emit({"type": "http.response.start", "status": status, "headers": headers})
+        await self._emit({"type": "http.response.start", "status": status, "headers": self._once(headers)})
         await self.end(body)
 
     async def begin(self, headers: Headers, status: int = 200) -> None:
@@ -146,7 +149,19 @@ class Reply:
     async def _head(self, headers: Headers, status: int = 200) -> None:
         self.streaming = True
         self.status = status
-        await self._emit({"type": "http.response.start", "status": status, "headers": headers})
+        await self._emit({"type": "http.response.start", "status": status, "headers": self._once(headers)})
+
+    def _once(self, headers: Headers) -> Headers:
+        """The headers, those that a stage says as they come first."""
+        if not self.said:
+            return headers
+        left = set(self.said)
+        kept: Headers = []
+        for name, value in headers:
+            if name not in self.said or name in left:
+                left.discard(name)
+                kept.append((name, value))
+        return kept
 
     async def _emit(self, message: Message) -> None:
         self._since = self._loop.time()

@@ -102,6 +102,7 @@ class ExchangeFrame(Attempts):
             started=self.clock.monotonic(),
             client_request_id=client_request_id,
             client_address=client_address,
+            client_headers=credentials.headers if credentials is not None else {},
         )
         self.view = ExchangeView(self.exchange)
         self._deadline = self.exchange.started + self.snapshot.config.timeouts.total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -16,6 +16,11 @@ from .responses import Outcome
 from .usage import Usage
 
 __all__ = ["Attempt", "AttemptRecord", "Exchange", "ExchangeView", "Record"]
+
+_CREDENTIALS: Final = frozenset(
+    {"api-key", "authorization", "cookie", "helicone-auth", "proxy-authorization", "x-api-key", "x-goog-api-key"}
+)
+"""Headers that no stage but an auth provider needs to see."""
 
 
 @attrs.define(eq=False)
@@ -70,6 +75,8 @@ class Exchange:
         started: Monotonic seconds.
         client_request_id: The caller's own request id, echoed and recorded, nothing more.
         client_address: The peer's address, ``""`` in process.
+        client_headers: The caller's headers, lower-case names; credentials are among them, so stages get none but those
+            that the view gives out.
         principal: Who asks; None until authenticated.
         request: What is asked; None until it has been read.
         router: The router addressed, None for the unified API.
@@ -90,6 +97,7 @@ class Exchange:
     started: float
     client_request_id: str | None = None
     client_address: str = ""
+    client_headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     principal: Principal | None = None
     request: GatewayRequest | None = None
     router: str | None = None
@@ -114,6 +122,10 @@ class Exchange:
             for stage, notes in self._notes.items()
             for name, value in notes.get("metadata", {}).items()
         }
+
+    def noted_headers(self) -> dict[str, str]:
+        """What stages want the caller to be told: the ``headers`` mapping of each one's notes, lower-case names."""
+        return {name: str(value) for notes in self._notes.values() for name, value in notes.get("headers", {}).items()}
 
 
 class ExchangeView:
@@ -162,6 +174,11 @@ class ExchangeView:
     def client_address(self) -> str:
         """The peer's address, ``""`` in process."""
         return self._exchange.client_address
+
+    @property
+    def client_headers(self) -> Mapping[str, str]:
+        """The request's headers by lower-case name, those that carry credentials left out; none in process."""
+        return {name: value for name, value in self._exchange.client_headers.items() if name not in _CREDENTIALS}
 
     @property
     def started_at(self) -> float:

@@ -181,7 +181,7 @@ async def stream_answer(call: Call, exchange: ExchangeFrame, request: GatewayReq
             interval=timing.heartbeat,
             opening=_opening(call),
             beat=call.wire_format.heartbeat,
-            headers=lambda: call.answer_headers(own),
+            headers=lambda: call.answer_headers(own) + call.noted(exchange.exchange),
         )
     )
     stream = await exchange.stream(request)
