@@ -225,7 +225,7 @@ def _fields(config_class: type[Any], prefix: str = "") -> Iterator[str]:
         yield f"| `{key}` | {takes} | {_default(config_class, field)} | {meaning} |"
         for nested in typing.get_args(hints[field.name]):
             if attrs.has(nested) and nested is not SecretRef:
-                yield from _fields(nested, f"{key}[].")
+                yield from _fields(nested, f"{key}." if takes == "section" else f"{key}[].")
 
 
 def _takes(config_class: type[Any], field: attrs.Attribute[Any], annotation: Any) -> str:
@@ -235,6 +235,10 @@ def _takes(config_class: type[Any], field: attrs.Attribute[Any], annotation: Any
     origin = typing.get_origin(plain) or plain
     if origin is float and _in_seconds(config_class, field):
         return "duration"
+    if origin is typing.Literal:
+        return "\\|".join(f"{word}" for word in typing.get_args(plain))
+    if attrs.has(origin) and origin is not SecretRef:
+        return "section"
     words = {bool: "switch", int: "count", float: "number", str: "text", SecretRef: "reference"}
     return words.get(origin) or ("names" if issubclass(origin, Mapping) else "list")
 
@@ -245,6 +249,8 @@ def _default(config_class: type[Any], field: attrs.Attribute[Any]) -> str:
         return "needed"
     if default is None or isinstance(default, attrs.Factory) or default in ("", ()):  # type: ignore[arg-type]
         return ""
+    if isinstance(default, tuple):
+        return f"`{', '.join(map(str, default))}`"
     if isinstance(default, float) and _in_seconds(config_class, field):
         return f"`{written(default)}`"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"

@@ -69,13 +69,9 @@ def test_variables_of_the_platform_alone_break_nothing(loader: Loader) -> None:
     [
         ("cache-store: {type: in-memory, max-size: 1}", "'cache-store' is not there yet"),
         ("cache-store: {type: redis, host-url: x}", "'cache-store' is not there yet"),
-        ("rate-limit-store: {type: redis, host-url: x, connection-timeout: 1s}", "'rate-limit-store' is not there yet"),
         ("global: {cache: {directive: x, buckets: 2, seed: s}}", "'global.cache' is not there yet"),
-        ("global: {rate-limit: {per-api-key: {capacity: 5, refill-frequency: 1s}}}", "'global.rate-limit' is not"),
         ("unified-api: {cache: {}}", "'unified-api.cache' is not there yet"),
-        ("unified-api: {rate-limit: {store: {type: in-memory}}}", "'unified-api.rate-limit' is not there yet"),
         ("routers: {a: {cache: {}}}", "'routers.a.cache' is not there yet"),
-        ("routers: {a: {rate-limit: {}}}", "'routers.a.rate-limit' is not there yet"),
         ("control-plane: {retry: {strategy: exponential, max-retries: 15}}", "'control-plane' is not there yet"),
         ("helicone: {features: all}", "helicone feature 'all' is not there yet"),
         ("helicone: {features: __prompts}", "helicone feature '__prompts' is not there yet"),

@@ -16,10 +16,12 @@ from .problems import Problems
 from .quoting import quoted
 from .sections import Section, is_null, read_section
 from .stages import StageReader
-from .tree import MapNode, Node, ValueNode
+from .stores import read_store, with_key
+from .tree import MapNode, Node, ValueNode, canonical
 
 __all__ = [
     "POLICIES",
+    "RATE_STORE",
     "log_level",
     "read_policies",
     "refuse_deployment",
@@ -30,10 +32,11 @@ __all__ = [
 ]
 
 POLICIES: Final = ("rate-limit", "cache")
+RATE_STORE: Final = "rate-limit-store"
+"""The section, and the state store that it stands for."""
 
 _UNSUPPORTED: Final[Mapping[str, str]] = {
     "cache-store": "is not there yet, nothing is cached: take it out",
-    "rate-limit-store": "is not there yet, no rate limit is kept: take it out",
     "control-plane": "is not there yet, nothing connects to Helicone's control plane: take it out",
     "database": "will never be there, llmgate reads no Helicone database: take it out and write routers in this file",
     "minio": "will never be there, llmgate keeps no bodies in MinIO: take it out and use loggers",
@@ -66,6 +69,10 @@ def read_policies(stages: StageReader, section: Section, path: str, label: str) 
         if node is None:
             continue
         where, what = section.place(name), f"{label}.{name}"
+        if name == "rate-limit":
+            node = _rate_limit(stages, node, f"{path}.{name}", what)
+            if node is None:
+                continue
         if isinstance(node, MapNode) and stages.find("interceptors", name) is not None:
             try:
                 found.append(stages.configured("interceptors", name, node, what, where))
@@ -75,6 +82,20 @@ def read_policies(stages: StageReader, section: Section, path: str, label: str) 
             read_section(stages.decoder, node, f"{path}.{name}", what)
             stages.decoder.problems.add(where, f"{what!r} is not there yet: take it out")
     return found
+
+
+def _rate_limit(stages: StageReader, node: Node, path: str, label: str) -> MapNode | None:
+    """A ``rate-limit`` in the words of its interceptor: ``store`` becomes ``state``; None where it is wrong."""
+    problems = stages.decoder.problems
+    before = len(problems)
+    written = read_section(stages.decoder, node, path, label)
+    store = read_store(stages, written, "store", f"{label}.store") or (
+        RATE_STORE if RATE_STORE in stages.stores else None
+    )
+    if len(problems) > before or not isinstance(node, MapNode):
+        return None
+    own = MapNode({key: entry for key, entry in node.entries.items() if canonical(key) != "store"}, node.where)
+    return own if store is None else with_key(own, "state", store)
 
 
 def refuse_unsupported(problems: Problems, top: Section) -> None:

@@ -60,9 +60,10 @@ _CACHE: Final = (
 _LIMIT: Final = (
     ("rate-limit", "section", "", "How much a caller may ask for"),
     ("rate-limit.store", "section", "", "The store of this limit, in place of rate-limit-store"),
-    ("rate-limit.store.type", "in-memory|redis", "", "The kind of store"),
-    ("rate-limit.store.host-url", "text", "redis://localhost:6379", "redis: its address"),
-    ("rate-limit.store.connection-timeout", "duration", "1s", "redis: time to connect"),
+    ("rate-limit.store.type", "in-memory|redis", "", "The kind of store; redis comes with llmgate-redis"),
+    ("rate-limit.store.host-url", "text", "redis://localhost:6379", "redis: its address, which holds no password"),
+    ("rate-limit.store.connection-timeout", "duration", "1s", "redis: time to connect at the start"),
+    ("rate-limit.on-failure", "deny|allow", "deny", "What becomes of requests while the store does not answer"),
     ("rate-limit.per-api-key", "section", "", "The limit of each API key"),
     ("rate-limit.per-api-key.capacity", "count", "500", "Requests that may come at once"),
     ("rate-limit.per-api-key.refill-frequency", "duration", "1s", "Time in which the whole capacity comes back"),
@@ -143,6 +144,10 @@ _TABLE: Final = (
     ("global", "section", "", "What holds for every request"),
     ("global.credential-cool-down", "duration", "1m",
      "Time for which a credential that a provider refuses is left out, while another is usable"),
+    ("rate-limit-store", "section", "", "Where rate limits are counted; without it, in the store memory"),
+    ("rate-limit-store.type", "in-memory|redis", "", "The kind of store; redis comes with llmgate-redis"),
+    ("rate-limit-store.host-url", "text", "redis://localhost:6379", "redis: its address, which holds no password"),
+    ("rate-limit-store.connection-timeout", "duration", "1s", "redis: time to connect at the start"),
     ("unified-api", "section", "", "What holds for /ai and /v1"),
     ("unified-api.interceptors", "stages:interceptors", "", "Interceptors of the unified API, after the gateway's"),
     ("timeouts", "section", "", "How long to wait for providers"),
@@ -195,10 +200,6 @@ _NOT_YET: Final = (
     ("cache-store.type", "in-memory|redis", "", "The kind of store"),
     ("cache-store.max-size", "count", "268435456", "in-memory: its size"),
     ("cache-store.host-url", "text", "", "redis: its address"),
-    ("rate-limit-store", "section", "", "Where rate limits are counted"),
-    ("rate-limit-store.type", "in-memory|redis", "", "The kind of store"),
-    ("rate-limit-store.host-url", "text", "redis://localhost:6379", "redis: its address"),
-    ("rate-limit-store.connection-timeout", "duration", "1s", "redis: time to connect"),
     ("control-plane", "section", "", "The connection to Helicone's control plane"),
     ("control-plane.retry", "section", "", "Its retries"),
 )
@@ -250,7 +251,8 @@ def _keys() -> Iterator[Key]:
     for scope in _SCOPES:
         yield from _below(scope, _RETRIES)
         yield from _below(scope, _RESILIENCE)
-        yield from _below(scope, (*_CACHE, *_LIMIT), Status.NOT_YET)
+        yield from _below(scope, _LIMIT)
+        yield from _below(scope, _CACHE, Status.NOT_YET)
     yield from _below("control-plane.retry", [(path[8:], *rest) for path, *rest in _RETRIES[1:]], Status.NOT_YET)
     yield from _below("routers.<router>.load-balance.chat", _BALANCE)
     for provider in ("providers.<provider>", "routers.<router>.providers.<provider>"):

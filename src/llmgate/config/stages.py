@@ -44,11 +44,13 @@ class StageReader:
         decoder: What reads values and notes problems.
         find: Gives the class of a stage by kind and name, None where there is none.
         names: Lists the stages of a kind; called for messages only, since it imports every plugin.
+        stores: State stores that sections of the older dialect stand for, by name; filled while they are read.
     """
 
     decoder: Decoder
     find: Find
     names: Names
+    stores: dict[str, StageConfig] = attrs.field(factory=dict)
 
     def stage_class(self, kind: str, name: str, where: Where) -> type[Stage[Any]]:
         """The class of a stage.

@@ -14,6 +14,7 @@ from llmgate.spec import Timeouts
 
 from .decoder import Decoder, UnreadableError
 from .dialect import (
+    RATE_STORE,
     log_level,
     read_policies,
     refuse_deployment,
@@ -31,6 +32,7 @@ from .retries import read_cool_down, read_resilience, read_retries
 from .routers import RouterReader, read_mapping_of_models
 from .sections import Section, is_null, read_section
 from .stages import Find, Names, StageReader
+from .stores import read_store
 from .tree import Entry, MapNode, Node
 
 __all__ = ["structured"]
@@ -69,6 +71,7 @@ def structured(
     stages = StageReader(decoder := Decoder(problems, _store_names(tree)), find, names)
     top = read_section(decoder, tree, "", "the configuration", raw=_RAW)
     scope = _scopes(decoder, top)
+    read_store(stages, top, RATE_STORE, RATE_STORE)
     timeouts = _timeouts(decoder, top)
     secrets = stages.named("secrets", top.nodes.get("secrets"), "secrets", _SECRET_STORES)
     written = _entries(decoder, top, "providers")
@@ -79,21 +82,20 @@ def structured(
     providers.update(provider_reader.discovered({*providers, *provider_reader.written}))
     if not providers and not provider_reader.written:
         providers.update(provider_reader.embedded())
+    shared = _interceptors(stages, scope["global"], "global", top, "interceptors")
+    unified = _interceptors(
+        stages, scope["unified-api"], "unified-api", scope["unified-api"], "unified-api.interceptors"
+    )
+    written_stores = stages.named("state", top.nodes.get("state"), "state", _STATE_STORES)
     return GatewayConfig(
         providers=providers,
         routers=routers,
         models=read_mapping_of_models(stages, top, "models", providers) or {},
         auth=stages.listed("auth", top.nodes.get("auth"), "auth"),
         secrets=secrets,
-        state=stages.named("state", top.nodes.get("state"), "state", _STATE_STORES),
-        interceptors=(
-            *read_policies(stages, scope["global"], "global", "global"),
-            *stages.listed("interceptors", top.nodes.get("interceptors"), "interceptors"),
-        ),
-        unified_interceptors=(
-            *read_policies(stages, scope["unified-api"], "unified-api", "unified-api"),
-            *stages.listed("interceptors", scope["unified-api"].nodes.get("interceptors"), "unified-api.interceptors"),
-        ),
+        state={**stages.stores, **written_stores},
+        interceptors=shared,
+        unified_interceptors=unified,
         loggers=stages.listed("loggers", top.nodes.get("loggers"), "loggers"),
         health=read_health(stages, top),
         **_extra_attempts(stages, scope),
@@ -112,6 +114,16 @@ def structured(
         warnings=(*warnings, *_refusals(stages, top), *provider_reader.warnings.values()),
         directory=directory,
         source=source,
+    )
+
+
+def _interceptors(
+    stages: StageReader, scope: Section, path: str, listing: Section, label: str
+) -> tuple[StageConfig, ...]:
+    """The interceptors of a scope: what its ``rate-limit`` and ``cache`` stand for, then those it lists."""
+    return (
+        *read_policies(stages, scope, path, path),
+        *stages.listed("interceptors", listing.nodes.get("interceptors"), label),
     )
 
 

@@ -1,7 +1,8 @@
-"""The built-in interceptor keeps what the kit asks of any: without a rule, with every rule, and refusing."""
+"""The built-in interceptors keep what the kit asks of any: doing nothing, doing everything, and refusing."""
 
 from __future__ import annotations
 
+from llmgate.stages.interceptors.rate_limit import LimitConfig, RateLimit, RateLimitConfig
 from llmgate.stages.interceptors.request_rules import RequestRules, RequestRulesConfig
 from llmgate.testing.conformance import InterceptorConformance
 
@@ -26,4 +27,21 @@ class TestWithEveryRule(InterceptorConformance):
 class TestRefusing(InterceptorConformance):
     stage_class = RequestRules
     config = RequestRulesConfig(models=("nothing-*",))
+    lets_through = False
+
+
+class TestLimits(InterceptorConformance):
+    stage_class = RateLimit
+
+
+class TestLimitsOfTokens(InterceptorConformance):
+    stage_class = RateLimit
+    config = RateLimitConfig(
+        limits=(LimitConfig(10**9, 60.0, unit="tokens"), LimitConfig(10**6, 1.0, by=("user", "ip"))), policy_header=True
+    )
+
+
+class TestALimitThatIsReached(InterceptorConformance):
+    stage_class = RateLimit
+    config = RateLimitConfig(limits=(LimitConfig(1, 10**6, by=()),))
     lets_through = False

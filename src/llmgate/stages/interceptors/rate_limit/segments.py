@@ -1,0 +1,86 @@
+"""What a request is counted by, as the key of the store under which it is counted."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Sequence
+
+from llmgate.codecs.jsons import dumps
+from llmgate.spec import ExchangeView, GatewayRequest, Operation
+
+__all__ = ["network_of", "segment_key", "wants_body"]
+
+
+def segment_key(limit: str, by: Sequence[str], view: ExchangeView, request: GatewayRequest) -> str:
+    """The key that requests share which are counted together.
+
+    A digest keeps it short whatever callers send, and keeps names and addresses out of the store.
+
+    Args:
+        limit: Which limit it is, unique in the configuration.
+        by: The segments.
+        view: The exchange.
+        request: What is asked.
+    """
+    if not by:
+        return f"rate-limit:{limit}"
+    found = [[one, *_value(one, view, request)] for one in by]
+    return f"rate-limit:{limit}:{hashlib.sha256(dumps(found)).hexdigest()[:32]}"
+
+
+def wants_body(by: Sequence[str]) -> bool:
+    """Whether a segment may stand in the body of a request."""
+    return "user" in by
+
+
+def network_of(address: str) -> str:
+    """What counts as one address: that of IPv4 itself, of IPv6 its /64, which is the least that a customer gets."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
+
+
+def _value(segment: str, view: ExchangeView, request: GatewayRequest) -> Sequence[str]:
+    kind, _, name = segment.partition(":")
+    match kind:
+        case "api-key":
+            return _caller(view)
+        case "ip":
+            return (network_of(view.client_address),)
+        case "user":
+            return (_user(view, request),)
+        case "model":
+            return (request.model,)
+        case "router":
+            return (view.router or "",)
+        case "surface":
+            return (view.surface,)
+        case "property":
+            return (view.client_headers.get(f"helicone-property-{name.lower()}", ""),)
+        case "header":
+            return (view.client_headers.get(name.lower(), ""),)
+        case _:
+            return (str(view.principal.attributes.get(name, "")),)
+
+
+def _caller(view: ExchangeView) -> Sequence[str]:
+    """Who asks; callers whom nobody has asked for a name are told apart by their address."""
+    principal = view.principal
+    if principal.kind == "anonymous":
+        return ("anonymous", network_of(view.client_address))
+    return ("principal", principal.issuer, principal.id)
+
+
+def _user(view: ExchangeView, request: GatewayRequest) -> str:
+    """The caller's own name for its end user: the header's, else the body's."""
+    named = view.client_headers.get("helicone-user-id")
+    if named or request.operation is not Operation.CHAT or request.decode is None:
+        return named or ""
+    return request.chat.user or ""

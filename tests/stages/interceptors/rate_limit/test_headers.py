@@ -1,0 +1,67 @@
+"""What answers say of limits, in the words of each format."""
+
+from __future__ import annotations
+
+from llmgate.spec import Rate, RateDecision
+from llmgate.stages.interceptors.rate_limit.account import Charge, Counted
+from llmgate.stages.interceptors.rate_limit.config import LimitConfig
+from llmgate.stages.interceptors.rate_limit.headers import limit_headers
+from llmgate.stages.state.memory import Memory, MemoryConfig
+
+NOW = 1_700_000_000.0
+
+
+def charge(name, capacity, left, *, unit="requests", retry_after=0.0, reset=12.5):
+    limit = Counted(name, name, LimitConfig(capacity, 60.0, unit=unit), Rate(capacity, 60.0))
+    decision = RateDecision(not retry_after, left, retry_after, reset)
+    return Charge(Memory(MemoryConfig()), limit, name, 1, decision)
+
+
+def test_the_headers_of_openai_and_the_standard_ones():
+    assert limit_headers([charge("a", 10, 7)], "openai-chat", NOW, None) == {
+        "x-ratelimit-limit-requests": "10",
+        "x-ratelimit-remaining-requests": "7",
+        "x-ratelimit-reset-requests": "12.5s",
+        "x-ratelimit-limit": "10",
+        "x-ratelimit-remaining": "7",
+        "ratelimit-policy": '"a";q=10;w=60',
+        "ratelimit": '"a";r=7;t=13',
+    }
+
+
+def test_the_headers_of_anthropic():
+    headers = limit_headers([charge("a", 10, 7), charge("t", 900, 5, unit="tokens")], "anthropic-messages", NOW, None)
+    assert headers["anthropic-ratelimit-requests-remaining"] == "7"
+    assert headers["anthropic-ratelimit-tokens-limit"] == "900"
+    assert headers["anthropic-ratelimit-requests-reset"] == "2023-11-14T22:13:33Z"
+    assert headers["x-ratelimit-limit"] == "10", "requests, where they are counted"
+
+
+def test_a_format_without_such_headers_gets_the_others():
+    for wire_format in ("gemini-generate-content", "no-format"):
+        headers = limit_headers([charge("a", 10, 7)], wire_format, NOW, None)
+        assert set(headers) == {"x-ratelimit-limit", "x-ratelimit-remaining", "ratelimit", "ratelimit-policy"}
+
+
+def test_of_several_limits_the_tightest_is_told():
+    several = [charge("a", 100, 50), charge("b", 10, 3), charge("c", 1000, 20)]
+    headers = limit_headers(several, "openai-chat", NOW, None)
+    assert (headers["x-ratelimit-limit-requests"], headers["x-ratelimit-remaining-requests"]) == ("10", "3")
+    assert headers["ratelimit"] == '"a";r=50;t=13, "b";r=3;t=13, "c";r=20;t=13'
+
+
+def test_a_refusal_is_told_first_and_says_when():
+    headers = limit_headers(
+        [charge("a", 1, 0), charge("b", 900, 40, unit="requests", retry_after=2.2)], "openai-chat", NOW, None
+    )
+    assert (headers["x-ratelimit-limit"], headers["x-ratelimit-after"]) == ("900", "3")
+
+
+def test_the_callers_own_policy_is_echoed():
+    headers = limit_headers([charge("a", 1, 0), charge("policy", 9, 4)], "openai-chat", NOW, "9;w=60")
+    assert {name: text for name, text in headers.items() if name.startswith("helicone")} == {
+        "helicone-ratelimit-limit": "9",
+        "helicone-ratelimit-remaining": "4",
+        "helicone-ratelimit-reset": "13",
+        "helicone-ratelimit-policy": "9;w=60",
+    }

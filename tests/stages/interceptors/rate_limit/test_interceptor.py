@@ -1,0 +1,345 @@
+"""``rate-limit``, request by request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+import attrs
+import pytest
+
+from llmgate.spec import (
+    Aspect,
+    ChatRequest,
+    ConfigError,
+    ExchangeView,
+    InvalidRequestError,
+    Outcome,
+    Principal,
+    Rate,
+    RateLimitError,
+    StageContext,
+    Usage,
+)
+from llmgate.stages.interceptors.rate_limit import (
+    LimitConfig,
+    PerApiKeyConfig,
+    RateLimit,
+    RateLimitConfig,
+    RateLimitUnknownError,
+)
+from llmgate.stages.state.memory import Memory, MemoryConfig
+from llmgate.testing.clock import FakeClock
+from llmgate.testing.samples import sample_attempt, sample_exchange, sample_request
+from llmgate.testing.transport import ScriptedTransport
+
+ANN, BOB = Principal("ann", "keys"), Principal("bob", "keys")
+
+
+class Shared(Memory):
+    shared = True
+
+
+class Failing(Memory):
+    """Fails, hangs or works, and counts how often it is asked."""
+
+    mode = "works"
+    asked = 0
+
+    async def acquire(self, key, rate, cost=1, *, once=None):
+        type(self).asked += 1
+        if self.mode == "fails":
+            raise ConnectionError("refused")
+        if self.mode == "hangs":
+            await asyncio.Event().wait()
+        return await super().acquire(key, rate, cost, once=once)
+
+
+class Bench:
+    """Stages over one store and one clock."""
+
+    def __init__(self, store=None):
+        self.clock = FakeClock()
+        self.store = Memory(MemoryConfig()) if store is None else store
+
+    async def stage(self, *limits, name="global.rate-limit", workers=1, **config):
+        one = RateLimit(RateLimitConfig(limits=limits, **config))
+        context = StageContext(
+            id=name,
+            clock=self.clock,
+            transport=ScriptedTransport(),
+            fetch_secret=None,
+            state=lambda _: self.store,
+            workers=workers,
+        )
+        await self.store.open(context)
+        await one.open(context)
+        return one
+
+    async def ask(self, *stages, request=None, settle=True, **fields):
+        """One exchange through the stages, as the chain takes it; gives the exchange back."""
+        exchange = sample_exchange(request or sample_request(), **{"principal": ANN, **fields})
+        view = ExchangeView(exchange)
+        entered = 0
+        try:
+            for stage in stages:
+                entered += 1
+                assert await stage.before_request(view, exchange.request) is None
+        except (RateLimitError, RateLimitUnknownError) as error:
+            exchange.error = error
+        finally:
+            if settle:
+                for stage in reversed(stages[:entered]):
+                    await stage.on_settle(view)
+        return exchange
+
+    async def granted(self, count, *stages, **fields):
+        return sum([(await self.ask(*stages, **fields)).error is None for _ in range(count)])
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+async def test_a_key_has_its_capacity_at_once_and_then_what_comes_back(bench):
+    stage = await bench.stage(per_api_key=PerApiKeyConfig(3, 6.0))
+    assert await bench.granted(10, stage) == 3
+    assert await bench.granted(10, stage, principal=BOB) == 3, "another key has its own"
+    bench.clock.advance(1.9)
+    assert await bench.granted(5, stage) == 0
+    bench.clock.advance(0.1)
+    assert await bench.granted(5, stage) == 1
+    bench.clock.advance(1000)
+    assert await bench.granted(10, stage) == 3
+
+
+async def test_a_hundred_at_once_get_exactly_the_capacity(bench):
+    stage = await bench.stage(LimitConfig(10, 1e6))
+    exchanges = await asyncio.gather(*(bench.ask(stage) for _ in range(100)))
+    assert sum(one.error is None for one in exchanges) == 10
+
+
+async def test_a_refusal_says_which_limit_and_when(bench):
+    stage = await bench.stage(LimitConfig(2, 60.0, name="small"))
+    await bench.granted(2, stage)
+    exchange = await bench.ask(stage)
+    error = exchange.error
+    assert (error.http_status, error.code, error.retry_after) == (429, "rate_limit_exceeded", pytest.approx(30))
+    assert error.message == "rate limit 'small' reached: 2 requests in 60 s; try again in 30 s"
+    assert exchange.noted_metadata() == {"rate-limit.refused-by": "global.rate-limit (small)"}
+    assert exchange.noted_headers()["x-ratelimit-after"] == "30"
+
+
+async def test_who_keeps_asking_waits_no_longer_for_it(bench):
+    stage = await bench.stage(LimitConfig(1, 10.0))
+    await bench.ask(stage)
+    for _ in range(50):
+        await bench.ask(stage)
+    bench.clock.advance(10)
+    assert await bench.granted(1, stage) == 1
+
+
+class TestSeveralLimits:
+    async def test_nothing_is_spent_from_one_when_another_refuses(self, bench):
+        stage = await bench.stage(LimitConfig(10, 1e6, by=()), LimitConfig(2, 1e6))
+        assert await bench.granted(10, stage) == 2
+        assert await bench.granted(10, stage, principal=BOB) == 2
+        other = await bench.stage(LimitConfig(10, 1e6, by=()))
+        assert await bench.granted(100, other) == 6, "four of ten have been spent"
+
+    @pytest.mark.parametrize(("outer", "inner", "granted"), [(10, 2, 2), (2, 10, 2)])
+    async def test_global_and_router_must_both_agree(self, bench, outer, inner, granted):
+        shared = await bench.stage(LimitConfig(outer, 1e6))
+        router = await bench.stage(LimitConfig(inner, 1e6), name="routers.a.rate-limit")
+        assert await bench.granted(10, shared, router) == granted
+        assert await bench.granted(20, shared) == outer - granted
+        assert await bench.granted(20, router) == inner - granted
+
+    async def test_what_a_router_refuses_is_back_before_the_answer(self, bench):
+        shared = await bench.stage(LimitConfig(10, 1e6))
+        router = await bench.stage(LimitConfig(1, 1e6), name="routers.a.rate-limit")
+        await bench.granted(1, shared, router)
+        await bench.ask(shared, router, settle=False)
+        assert await bench.granted(20, shared) == 9
+
+    async def test_routers_are_independent(self, bench):
+        strict = await bench.stage(LimitConfig(1, 1e6), name="routers.a.rate-limit")
+        lenient = await bench.stage(LimitConfig(5, 1e6), name="routers.b.rate-limit")
+        assert (await bench.granted(9, strict), await bench.granted(9, lenient)) == (1, 5)
+
+    async def test_a_limit_of_some_models_is_of_no_others(self, bench):
+        stage = await bench.stage(LimitConfig(1, 1e6, models=("gpt-*",)))
+        assert await bench.granted(5, stage, request=sample_request("claude")) == 5
+        assert await bench.granted(5, stage, request=sample_request("gpt-4o")) == 1
+        assert (await bench.ask(stage, request=sample_request("claude"))).noted_headers() == {}
+
+
+class TestLeaving:
+    async def test_who_leaves_before_the_decision_is_charged_nothing(self):
+        class Slow(Memory):
+            async def acquire(self, key, rate, cost=1, *, once=None):
+                decision = await super().acquire(key, rate, cost, once=once)
+                if ".1" in key:
+                    await asyncio.Event().wait()
+                return decision
+
+        bench = Bench(Slow(MemoryConfig()))
+        stage = await bench.stage(LimitConfig(5, 1e6, by=()), LimitConfig(5, 1e6, by=()))
+        task = asyncio.create_task(bench.ask(stage))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert (await bench.store.peek("rate-limit:global.rate-limit.0", Rate(5, 1e6), 0)).remaining == 5
+
+    async def test_who_leaves_after_it_stays_charged(self, bench):
+        stage = await bench.stage(LimitConfig(5, 1e6))
+        await bench.granted(2, stage, disconnected=True)
+        assert await bench.granted(9, stage) == 3
+
+    async def test_settling_twice_changes_nothing(self, bench):
+        stage = await bench.stage(LimitConfig(100, 1e6, unit="tokens"))
+        exchange = await bench.ask(stage)
+        await stage.on_settle(ExchangeView(exchange))
+        assert "account" not in exchange.notes("rate-limit")
+
+
+class TestTokens:
+    def request(self, output):
+        return attrs.evolve(sample_request(max_output_tokens=output), body=b"x" * 40)
+
+    async def answered(self, bench, stage, output, usage):
+        exchange = await bench.ask(stage, request=self.request(output), settle=False)
+        if exchange.error is None:
+            exchange.attempts.append(sample_attempt(outcome=Outcome(usage=usage)))
+        await stage.on_settle(ExchangeView(exchange))
+        return exchange.error is None
+
+    async def test_the_estimate_is_held_and_what_was_used_stays(self, bench):
+        stage = await bench.stage(LimitConfig(100, 1e6, unit="tokens"))
+        used = Usage(input_tokens=10, output_tokens=5)
+        assert [await self.answered(bench, stage, 50, used) for _ in range(6)] == [True] * 3 + [False] * 3
+
+    async def test_requests_at_once_hold_their_estimates(self, bench):
+        stage = await bench.stage(LimitConfig(100, 1e6, unit="tokens"))
+        found = [await bench.ask(stage, request=self.request(40), settle=False) for _ in range(4)]
+        assert [one.error is None for one in found] == [True, True, False, False]
+
+    async def test_more_than_was_estimated_is_paid_later(self, bench):
+        stage = await bench.stage(LimitConfig(100, 100.0, unit="tokens"))
+        assert await self.answered(bench, stage, 50, Usage(input_tokens=150, output_tokens=50))
+        bench.clock.advance(150)
+        assert not await self.answered(bench, stage, 50, Usage(input_tokens=1, output_tokens=1))
+        bench.clock.advance(10)
+        assert await self.answered(bench, stage, 50, Usage(input_tokens=1, output_tokens=1))
+
+    async def test_one_that_may_take_more_than_the_capacity_takes_all_of_it(self, bench):
+        stage = await bench.stage(LimitConfig(100, 1e6, unit="tokens"))
+        assert await self.answered(bench, stage, 100_000, Usage(input_tokens=1, output_tokens=1))
+        assert not await self.answered(bench, stage, 100_000, None)
+
+
+class TestTheStoreIsDown:
+    @pytest.fixture
+    def failing(self):
+        class Own(Failing):
+            pass
+
+        return Bench(Own(MemoryConfig()))
+
+    @pytest.mark.parametrize("mode", ["fails", "hangs"])
+    async def test_requests_are_refused_and_the_log_says_it_once(self, failing, caplog, mode):
+        stage = await failing.stage(LimitConfig(1, 1e6), timeout=0.01)
+        type(failing.store).mode = mode
+        for _ in range(5):
+            error = (await failing.ask(stage)).error
+            assert (error.http_status, error.code, error.retry_after) == (503, "rate_limit_unknown", 1.0)
+        assert failing.store.asked == 1, "a store that is down is left alone for a while"
+        failing.clock.advance(1)
+        await failing.ask(stage)
+        assert failing.store.asked == 2
+        (line,) = [one.message for one in caplog.records if one.levelno == logging.ERROR]
+        assert line.endswith("requests are refused")
+        assert "'memory' fails" in line
+
+    async def test_or_let_through_and_counted_again_when_it_is_back(self, failing, caplog):
+        stage = await failing.stage(LimitConfig(1, 1e6), on_failure="allow")
+        type(failing.store).mode = "fails"
+        assert await failing.granted(5, stage) == 5
+        type(failing.store).mode = "works"
+        failing.clock.advance(1)
+        assert await failing.granted(5, stage) == 1
+        assert [one.message.rpartition(": ")[2] for one in caplog.records] == [
+            "requests are let through uncounted",
+            "state store 'memory' counts again",
+        ]
+
+    async def test_a_store_that_refuses_one_caller_is_asked_for_the_next(self, bench):
+        bench = Bench(Memory(MemoryConfig(max_entries=2)))
+        stage = await bench.stage(LimitConfig(5, 1e6))
+        assert (await bench.ask(stage)).error is None
+        assert (await bench.ask(stage, principal=BOB)).error.code == "rate_limit_unknown"
+
+    def test_nobody_waits_longer_than_half_a_second(self):
+        assert RateLimitConfig().timeout == 0.5
+        (field,) = [one for one in attrs.fields(RateLimitConfig) if one.name == "timeout"]
+        assert field.metadata["maximum"] == 0.5
+
+
+class TestThePolicyHeader:
+    HEADERS = {"client_headers": {"helicone-ratelimit-policy": "2;w=60;s=user", "helicone-user-id": "u"}}
+
+    async def test_a_caller_limits_itself_by_user(self, bench):
+        stage = await bench.stage(policy_header=True)
+        assert await bench.granted(5, stage, **self.HEADERS) == 2
+        other = {"client_headers": {**self.HEADERS["client_headers"], "helicone-user-id": "v"}}
+        assert await bench.granted(5, stage, **other) == 2
+        assert await bench.granted(5, stage, principal=BOB, **self.HEADERS) == 2
+        assert await bench.granted(5, stage) == 5
+
+    async def test_it_loosens_nothing(self, bench):
+        stage = await bench.stage(LimitConfig(1, 1e6), policy_header=True)
+        assert await bench.granted(5, stage, **self.HEADERS) == 1
+
+    async def test_it_is_not_read_where_it_is_not_wanted(self, bench):
+        stage = await bench.stage(LimitConfig(5, 1e6))
+        assert await bench.granted(9, stage, **self.HEADERS) == 5
+
+    async def test_one_that_cannot_be_read_is_refused(self, bench):
+        stage = await bench.stage(policy_header=True)
+        with pytest.raises(InvalidRequestError):
+            await bench.ask(stage, client_headers={"helicone-ratelimit-policy": "many"})
+
+
+class TestWorkers:
+    async def test_each_grants_its_share_of_a_local_store(self, bench):
+        stage = await bench.stage(LimitConfig(10, 1e6), workers=4)
+        assert await bench.granted(10, stage) == 2
+
+    async def test_a_shared_store_knows_the_whole(self):
+        bench = Bench(Shared(MemoryConfig()))
+        stage = await bench.stage(LimitConfig(10, 1e6), workers=4)
+        again = await bench.stage(LimitConfig(10, 1e6), workers=4)
+        assert await bench.granted(6, stage) + await bench.granted(9, again) == 10
+
+    async def test_a_limit_that_cannot_be_divided_is_refused(self, bench):
+        with pytest.raises(ConfigError, match="capacity: 3 cannot be divided among 4 workers"):
+            await bench.stage(LimitConfig(3, 1e6), workers=4)
+
+    def test_it_needs_a_store_that_all_see(self):
+        assert RateLimit(RateLimitConfig()).strict_state
+
+
+def never_decode(body: bytes) -> ChatRequest:
+    raise AssertionError("nothing that is counted needs the body")
+
+
+async def test_requests_are_counted_without_a_look_into_them(bench):
+    stage = await bench.stage(LimitConfig(5, 1.0, by=("api-key", "ip", "model", "property:a")))
+    assert stage.reads == {Aspect.META}
+    await bench.ask(stage, request=sample_request(decode=never_decode))
+    for limit in (LimitConfig(5, 1.0, by=("user",)), LimitConfig(5, 1.0, unit="tokens")):
+        assert Aspect.REQUEST in (await bench.stage(limit)).reads
