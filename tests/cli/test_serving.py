@@ -53,6 +53,14 @@ def test_workers_that_would_each_count_alone_are_refused():
     serving(STRICT + "server: {local-share: true}", workers=2).refuse_unsafe()
 
 
+def test_a_rate_limit_is_counted_together_or_shared_out():
+    limit = "providers: {echo: {}}\nrouters: {a: {load-balance: {chat: {strategy: priority, providers: [echo]}}, "
+    limit += "rate-limit: {per-api-key: {capacity: 4}}}}\n"
+    assert "routers.a.rate-limit (rate-limit)" in refused(serving(limit, workers=2))
+    serving(limit, workers=1).refuse_unsafe()
+    serving(limit + "server: {local-share: true}", workers=2).refuse_unsafe()
+
+
 def test_a_shared_state_store_is_enough(monkeypatch):
     """A stage whose config names a state store is held to that store."""
     one = serving(STRICT, workers=2)

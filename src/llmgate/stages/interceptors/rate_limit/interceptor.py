@@ -28,6 +28,7 @@ from llmgate.spec import (
 from .account import Account, Charge, Counted
 from .config import LimitConfig, RateLimitConfig
 from .headers import limit_headers
+from .outage import Outage
 from .policy import HEADER, read_policy
 from .segments import segment_key, wants_body
 from .tokens import estimated
@@ -65,8 +66,7 @@ class RateLimit(Interceptor[RateLimitConfig]):
         self._id = self.name
         self._share = 1
         self._limits: Sequence[Counted] = ()
-        self._down_until = -math.inf
-        self._failing = False
+        self._outage = Outage(self._clock, config.pause)
         written = config.all_limits()
         if any(one.unit != "requests" or wants_body(one.by) for one in written) or config.policy_header:
             vars(self).update(reads=frozenset({Aspect.META, Aspect.REQUEST}))
@@ -80,6 +80,7 @@ class RateLimit(Interceptor[RateLimitConfig]):
         store = context.state(self.config.state)
         self._share = 1 if store.shared else context.workers
         self._id, self._clock = context.id, context.clock
+        self._outage = Outage(context.clock, self.config.pause)
         self._limits = [
             Counted(f"{context.id}.{index}", one.name or _called(one), one, self._rate(one))
             for index, one in enumerate(self.config.all_limits())
@@ -89,7 +90,6 @@ class RateLimit(Interceptor[RateLimitConfig]):
     async def aclose(self) -> None:
         """Let go of the store."""
         self._store = None
-        self._down_until, self._failing = -math.inf, False
 
     async def before_request(
         self, exchange: ExchangeView, request: GatewayRequest
@@ -154,7 +154,7 @@ class RateLimit(Interceptor[RateLimitConfig]):
 
     async def _granted(self, account: Account, wanted: Sequence[Charge], once: str) -> bool:
         """Ask for each charge until one is refused; False where the store does not answer."""
-        if self._clock.monotonic() < self._down_until:
+        if not self._outage.admits():
             return False
         try:
             async with asyncio.timeout(self.config.timeout):
@@ -165,8 +165,10 @@ class RateLimit(Interceptor[RateLimitConfig]):
         except Exception as failure:  # noqa: BLE001 - whatever a store fails with, the operator has said what follows
             self._note_failure(failure)
             return False
-        if self._failing:
-            self._failing = False
+        except BaseException:
+            self._outage.abandoned()
+            raise
+        if self._outage.worked():
             log.warning("%s: state store %r counts again", self._id, self.config.state)
         return True
 
@@ -192,11 +194,8 @@ class RateLimit(Interceptor[RateLimitConfig]):
             self._note_failure(failure)
 
     def _note_failure(self, failure: Exception) -> None:
-        """Say once that the store fails, and ask it no more for a while, unless it is up and says why it refuses."""
-        if not isinstance(failure, GatewayError):
-            self._down_until = self._clock.monotonic() + self.config.pause
-        if not self._failing:
-            self._failing = True
+        """Say once that the store fails, and what follows."""
+        if self._outage.failed(failure):
             what = "refused" if self.config.on_failure == "deny" else "let through uncounted"
             reason = str(failure) or type(failure).__name__
             log.error("%s: state store %r fails (%s): requests are %s", self._id, self.config.state, reason, what)
