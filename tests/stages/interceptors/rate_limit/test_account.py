@@ -43,3 +43,12 @@ async def test_settling_puts_what_was_used_in_the_place_of_the_estimate():
     await account.settle(sample_view(exchange))
     await account.settle(sample_view(exchange))
     assert [await left(store, key) for key in "ab"] == [99, 50]
+
+
+async def test_requests_that_were_let_through_need_no_settling():
+    store = Memory(MemoryConfig())
+    requests, tokens = await charged(store, "a", 1), await charged(store, "b", 9, "tokens")
+    assert not Account().is_open
+    assert not Account([requests]).is_open
+    assert Account([requests], undecided=True).is_open
+    assert Account([requests, tokens]).is_open

@@ -72,6 +72,11 @@ class Account:
     charges: list[Charge] = attrs.field(factory=list)
     undecided: bool = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything to settle: the charge of a request that was let through stands as it is."""
+        return self.undecided or any(one.limit.config.unit != "requests" for one in self.charges)
+
     async def release(self) -> None:
         """Give everything back: the request is not let through."""
         while self.charges:

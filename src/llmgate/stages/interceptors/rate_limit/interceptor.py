@@ -123,7 +123,7 @@ class RateLimit(Interceptor[RateLimitConfig]):
     async def on_settle(self, exchange: ExchangeView) -> None:
         """Put what was used in the place of what was estimated; the first instance that is asked does it for all."""
         account: Account | None = exchange.notes(self.name).pop("account", None)
-        if account is not None and account.charges:
+        if account is not None and account.is_open:
             await self._guarded(account.settle(exchange))
 
     def _rate(self, limit: LimitConfig) -> Rate:
