@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any
 
+import aiohttp
 import openai
 import pytest
 
@@ -15,6 +16,7 @@ from llmgate.spec import RateLimitError
 from llmgate.testing.clock import FakeClock
 from llmgate.testing.upstream import FakeUpstream
 from llmgate.testing.upstream_faults import Phase
+from llmgate.testing.upstream_sockets import FakeSocketUpstream
 
 CHAT = {"model": "m", "messages": MESSAGES}
 MESSAGE = {**CHAT, "max_tokens": 9}
@@ -207,3 +209,47 @@ async def test_users_and_policies_come_in_headers() -> None:
     assert told.headers["helicone-ratelimit-remaining"] == "0"
     assert told.headers["x-ratelimit-remaining"] == "0"
     assert not any("helicone-user-id" in request.headers for request in one.requests), "never sent upstream"
+
+
+async def test_a_session_is_one_request_and_a_refused_one_a_plain_answer() -> None:
+    async with FakeSocketUpstream() as one:
+        settings = {"providers": {"openai": {"base-url": one.base_url}}, "unified-api": limited(1)}
+        async with loopback(settings) as gateway:
+            address = f"http://127.0.0.1:{gateway.port}/v1/realtime?model=gpt-realtime"
+            async with gateway.client.ws_connect(address) as socket:
+                for _ in range(3):
+                    await socket.send_str("{}")
+                    await socket.receive_str()
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await gateway.client.ws_connect(address)
+    assert refused.value.status == 429
+    assert refused.value.headers is not None
+    assert int(refused.value.headers["retry-after"]) > 3000
+
+
+async def test_a_reload_keeps_what_has_been_spent() -> None:
+    echo = {"providers": {"echo": {"use": "echo"}}, "loggers": []}
+    async with Pipeline.from_config({**echo, "global": limited(3)}, environment={}) as pipeline:
+
+        async def granted(count: int) -> int:
+            asked = (pipeline.complete(model="echo/echo", messages=MESSAGES) for _ in range(count))
+            return sum(
+                not isinstance(one, RateLimitError) for one in await asyncio.gather(*asked, return_exceptions=True)
+            )
+
+        assert await granted(2) == 2
+        await pipeline.reload({**echo, "global": limited(3), "timeouts": {"total": "1m"}})
+        assert await granted(5) == 1
+        await pipeline.reload({**echo, "global": limited(5)})
+        assert await granted(9) == 2, "more capacity is there at once, what was spent stays spent"
+
+
+async def test_a_failure_without_work_costs_no_tokens() -> None:
+    rule = {"use": "rate-limit", "limits": [{"capacity": 1500, "refill-frequency": "1h", "unit": "tokens"}]}
+    async with FakeUpstream() as one, loopback(settings_for(one, interceptors=[rule])) as gateway:
+        one.fault("status-503", times=3)
+        found = []
+        for number in range(1, 5):
+            found.append((await gateway.post(CHAT)).status)
+            await gateway.recorded(number)
+    assert found == [503, 503, 503, 200], "each estimate of a thousand tokens was given back"

@@ -216,7 +216,11 @@ class ExchangeView:
         return self._exchange.disconnected
 
     def notes(self, stage: str) -> dict[str, Any]:
-        """The notes of the stage of that name, kept for the length of the exchange."""
+        """The notes of the stage of that name, kept for the length of the exchange.
+
+        Two of them are read by others: ``metadata``, a mapping that goes into the record, and ``headers``, a mapping of
+        lower-case names that goes into the headers of the answer.
+        """
         return self._exchange.notes(stage)
 
 
