@@ -141,6 +141,25 @@ async def test_who_keeps_asking_waits_no_longer_for_it(bench):
     assert await bench.granted(1, stage) == 1
 
 
+async def test_a_local_store_keeps_one_entry_a_key_however_many_ask(bench):
+    stage = await bench.stage(LimitConfig(1000, 1e6))
+    assert await bench.granted(500, stage) == 500
+    assert len(bench.store) == 1
+
+
+async def test_a_shared_store_is_told_which_exchange_asks():
+    words = []
+
+    class Listening(Shared):
+        async def acquire(self, key, rate, cost=1, *, once=None):
+            words.append(once)
+            return await super().acquire(key, rate, cost, once=once)
+
+    bench = Bench(Listening(MemoryConfig()))
+    exchange = await bench.ask(await bench.stage(LimitConfig(5, 1e6), LimitConfig(5, 1e6, by=())))
+    assert words == [exchange.id, exchange.id]
+
+
 class TestSeveralLimits:
     async def test_nothing_is_spent_from_one_when_another_refuses(self, bench):
         stage = await bench.stage(LimitConfig(10, 1e6, by=()), LimitConfig(2, 1e6))
@@ -277,11 +296,12 @@ class TestTheStoreIsDown:
             "state store 'memory' counts again",
         ]
 
-    async def test_a_store_that_refuses_one_caller_is_asked_for_the_next(self, bench):
-        bench = Bench(Memory(MemoryConfig(max_entries=2)))
+    async def test_a_store_that_refuses_one_caller_is_asked_for_the_next(self):
+        bench = Bench(Memory(MemoryConfig(max_entries=1)))
         stage = await bench.stage(LimitConfig(5, 1e6))
         assert (await bench.ask(stage)).error is None
         assert (await bench.ask(stage, principal=BOB)).error.code == "rate_limit_unknown"
+        assert (await bench.ask(stage)).error is None
 
     def test_nobody_waits_longer_than_half_a_second(self):
         assert RateLimitConfig().timeout == 0.5

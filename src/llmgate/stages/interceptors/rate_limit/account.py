@@ -49,7 +49,7 @@ class Charge:
     cost: float
     decision: RateDecision | None = None
 
-    async def acquire(self, once: str) -> RateDecision:
+    async def acquire(self, once: str | None) -> RateDecision:
         """Ask for the units; ``once`` makes a repeat spend nothing."""
         self.decision = await self.store.acquire(self.key, self.limit.rate, self.cost, once=once)
         return self.decision

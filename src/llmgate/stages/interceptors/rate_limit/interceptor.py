@@ -108,7 +108,9 @@ class RateLimit(Interceptor[RateLimitConfig]):
         notes = exchange.notes(self.name)
         account: Account = notes.setdefault("account", Account())
         account.undecided = True
-        if not await self._granted(account, wanted, exchange.id):
+        # A call over a network may be repeated on its way; within the process it cannot, and each word takes up room.
+        once = exchange.id if wanted[0].store.shared else None
+        if not await self._granted(account, wanted, once):
             await self._deny(account)
         decided = [one for one in wanted if one.decision is not None]
         self._tell(exchange, request, [*account.charges, *(one for one in decided if not _allowed(one))], policy)
@@ -152,7 +154,7 @@ class RateLimit(Interceptor[RateLimitConfig]):
             charges.append(Charge(self._store, limit, key, min(cost, limit.rate.capacity)))
         return charges
 
-    async def _granted(self, account: Account, wanted: Sequence[Charge], once: str) -> bool:
+    async def _granted(self, account: Account, wanted: Sequence[Charge], once: str | None) -> bool:
         """Ask for each charge until one is refused; False where the store does not answer."""
         if not self._outage.admits():
             return False
