@@ -197,3 +197,18 @@ def test_a_stream_is_read_only_by_interceptors_that_say_so() -> None:
 
     assert not Chain([Quiet("a", [])]).reads_stream
     assert Chain([Watcher("a", [])]).reads_stream
+
+
+async def test_the_bytes_that_go_down_are_shown_to_those_who_watch_them_and_were_entered() -> None:
+    seen: list[tuple[str, bytes]] = []
+
+    class Taking(Watcher):
+        def on_sent(self, exchange: Any, data: bytes) -> None:
+            seen.append((self.label, data))
+
+    chain = Chain([Taking("a", []), Watcher("b", []), Taking("c", [])])
+    chain.on_sent(VIEW, b"x", 1)
+    chain.on_sent(VIEW, b"y", 3)
+    assert seen == [("a", b"x"), ("a", b"y"), ("c", b"y")]
+    assert chain.watches_bytes
+    assert not Chain([Watcher("a", [])]).watches_bytes

@@ -70,3 +70,28 @@ def test_a_record_is_plain_json():
     value = json.loads(json.dumps(record.as_json()))
     assert value["id"] == record.id
     assert len(value["attempts"]) == len(record.attempts)
+
+
+def test_a_control_of_the_callers_is_given_out_and_no_other_header() -> None:
+    headers = {
+        "cache-control": "no-store",
+        "helicone-cache-seed": "s",
+        "authorization": "Bearer k",
+        "helicone-auth": "k",
+    }
+    exchange = Exchange("id", Operation.CHAT, "test", 0.0, 0.0, client_headers=headers)
+    view = ExchangeView(exchange)
+    assert view.control("cache-control") == "no-store"
+    assert view.control("helicone-cache-seed") == "s"
+    assert view.control("llmgate-cache-seed") is None
+    for name in ("authorization", "helicone-auth", "cookie", "Helicone-Cache-Seed"):
+        with pytest.raises(ValueError, match="no header that is meant"):
+            view.control(name)
+    assert "Bearer" not in repr(exchange)
+
+
+def test_headers_that_stages_have_noted_are_gathered() -> None:
+    exchange = Exchange("id", Operation.CHAT, "test", 0.0, 0.0)
+    exchange.notes("one")["headers"] = {"helicone-cache": "HIT"}
+    exchange.notes("two")["headers"] = {"age": 3}
+    assert exchange.noted_headers() == {"helicone-cache": "HIT", "age": "3"}

@@ -46,10 +46,12 @@ class Chain:
             for entry in reversed(_overriding(numbered, "on_chunk"))
             if Aspect.STREAM in entry[1].reads or Aspect.STREAM in entry[1].writes
         ]
+        self._on_sent = _overriding(numbered, "on_sent")
         self._after_response = list(reversed(_overriding(numbered, "after_response")))
         self._on_settle = list(reversed(_overriding(numbered, "on_settle")))
         self.watches_attempts = bool(self._attempt)
         self.reads_stream = bool(self._on_chunk)
+        self.watches_bytes = bool(self._on_sent)
         self.settles = bool(self._on_settle)
 
     async def before_request(
@@ -110,6 +112,12 @@ class Chain:
                 return None
             chunk = changed
         return chunk
+
+    def on_sent(self, view: ExchangeView, data: bytes, entered: int) -> None:
+        """Run the phase for the interceptors that were entered."""
+        for index, interceptor in self._on_sent:
+            if index < entered:
+                interceptor.on_sent(view, data)
 
     async def after_response(self, view: ExchangeView, response: GatewayResponse, entered: int) -> GatewayResponse:
         """Run the phase, innermost first."""

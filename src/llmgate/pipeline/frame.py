@@ -42,6 +42,7 @@ from .credentials import SecretBroker
 from .dispatch import dispatch
 from .holders import find_keeper
 from .ids import new_id
+from .kept import KeptStream
 from .live import CannedStream, LiveStream, StreamSource
 from .models import ModelEntry, list_models
 from .relaying import RelayAnswer, open_relay
@@ -208,6 +209,8 @@ class ExchangeFrame(Attempts):
                 if isinstance(prepared, GatewayRequest):
                     request = self.exchange.request = prepared
                     source = await dispatch(self, prepared, run)
+                elif prepared.streamed:
+                    source = KeptStream(prepared, decode=decode or self.chain.reads_stream)
                 else:
                     source = CannedStream(prepared, include_usage=request.include_usage)
         except TimeoutError:
@@ -359,6 +362,10 @@ class ExchangeFrame(Attempts):
     def remaining(self) -> float:
         """Seconds until the exchange must be over."""
         return self._deadline - self.clock.monotonic()
+
+    def sent(self, data: bytes) -> None:
+        """Show interceptors that watch them the bytes of a stream that go down now."""
+        self.chain.on_sent(self.view, data, self._entered[0])
 
     def chance(self) -> float:
         """A number in [0, 1)."""

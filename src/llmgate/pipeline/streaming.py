@@ -18,6 +18,7 @@ from llmgate.spec import (
     ProviderResponse,
     ProviderStream,
     ProviderTimeoutError,
+    StreamEncoder,
 )
 from llmgate.wire.alarm import Alarm
 
@@ -122,10 +123,29 @@ class GatewayStream:
         }
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._encoded() if self._source.decode else self._relayed()
+        pieces = self._encoded() if self._source.decode else self._relayed()
+        return self._watched(pieces) if self._frame.chain.watches_bytes else pieces
 
-    async def chunks(self) -> AsyncIterator[GatewayChunk]:
+    def chunks(self) -> AsyncIterator[GatewayChunk]:
         """The events, decoded and seen by the interceptors; the usage-only event only where it was asked for."""
+        return self._written() if self._frame.chain.watches_bytes else self._chunks()
+
+    async def _watched(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for data in pieces:
+            self._frame.sent(data)
+            yield data
+
+    async def _written(self) -> AsyncIterator[GatewayChunk]:
+        """The events for a caller in process, written as well for the interceptors that watch the bytes."""
+        encoder = self._start_encoder()
+        async for chunk in self._chunks():
+            data = self._encode(encoder, chunk)
+            if data:
+                self._frame.sent(data)
+            yield chunk
+        self._frame.sent(self._encode_end(encoder))
+
+    async def _chunks(self) -> AsyncIterator[GatewayChunk]:
         source, frame = self._source, self._frame
         pending = self._pending  # kept here, so that reading can be taken up where a caller has left
         while True:
@@ -161,7 +181,7 @@ class GatewayStream:
         source = self._source
         self._bound = source.received + most
         if source.decode:
-            async for _ in self.chunks():
+            async for _ in self._chunks():
                 pass
         else:
             while not source.outcome.complete:
@@ -214,20 +234,31 @@ class GatewayStream:
         await self.finish()
 
     async def _encoded(self) -> AsyncIterator[bytes]:
-        encoder = self._frame.encoder = self._format.stream_encoder(include_usage=self._request.include_usage)
-        relay = self._source.relay
-        if not relay:  # formats that tell no time are read where no clock is
-            encoder.encode(self._beside())
-        attempts = self._frame.exchange.attempts
-        async for chunk in self.chunks():
-            if not relay and chunk.choices and chunk.model is None and attempts:  # nor do all formats name the model
-                chunk = attrs.evolve(chunk, model=attempts[-1].deployment.model)
-            data = encoder.relayed(chunk) if relay and chunk.raw else encoder.encode(chunk)
+        encoder = self._frame.encoder = self._start_encoder()
+        async for chunk in self._chunks():
+            data = self._encode(encoder, chunk)
             if data:
                 yield data
-        end = GatewayChunk(final=True, raw=self._source.terminal if relay else b"")
-        yield encoder.relayed(end) if end.raw else encoder.encode(end)
+        yield self._encode_end(encoder)
         await self.finish()
+
+    def _start_encoder(self) -> StreamEncoder:
+        encoder = self._format.stream_encoder(include_usage=self._request.include_usage)
+        if not self._source.relay:  # formats that tell no time are read where no clock is
+            encoder.encode(self._beside())
+        return encoder
+
+    def _encode(self, encoder: StreamEncoder, chunk: GatewayChunk) -> bytes:
+        if self._source.relay:
+            return encoder.relayed(chunk) if chunk.raw else encoder.encode(chunk)
+        attempts = self._frame.exchange.attempts
+        if chunk.choices and chunk.model is None and attempts:  # nor do all formats name the model
+            chunk = attrs.evolve(chunk, model=attempts[-1].deployment.model)
+        return encoder.encode(chunk)
+
+    def _encode_end(self, encoder: StreamEncoder) -> bytes:
+        end = GatewayChunk(final=True, raw=self._source.terminal if self._source.relay else b"")
+        return encoder.relayed(end) if end.raw else encoder.encode(end)
 
     def _beside(self) -> GatewayChunk:
         """What formats are not told by the stream itself: the time, and an id and a model where it tells none."""

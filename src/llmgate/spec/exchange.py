@@ -21,6 +21,8 @@ _CREDENTIALS: Final = frozenset(
     {"api-key", "authorization", "cookie", "helicone-auth", "proxy-authorization", "x-api-key", "x-goog-api-key"}
 )
 """Headers that no stage but an auth provider needs to see."""
+_CONTROL_PREFIXES: Final = ("helicone-", "llmgate-")
+_NO_CONTROL: Final = "helicone-auth"
 
 
 @attrs.define(eq=False)
@@ -174,6 +176,19 @@ class ExchangeView:
     def client_address(self) -> str:
         """The peer's address, ``""`` in process."""
         return self._exchange.client_address
+
+    def control(self, name: str) -> str | None:
+        """A header by which the caller tells the gateway what to do; None where it is absent.
+
+        Args:
+            name: ``cache-control``, or a name that begins with ``helicone-`` or ``llmgate-``; lower case.
+
+        Raises:
+            ValueError: it is another header's name; those may carry credentials.
+        """
+        if name == _NO_CONTROL or not (name == "cache-control" or name.startswith(_CONTROL_PREFIXES)):
+            raise ValueError(f"{name!r} is no header that is meant for the gateway's stages")
+        return self._exchange.client_headers.get(name)
 
     @property
     def client_headers(self) -> Mapping[str, str]:

@@ -62,6 +62,12 @@ class Interceptor(Stage[ConfigT]):
         """Look at a chunk: returned unchanged it goes down as it came; None withholds it."""
         return chunk
 
+    def on_sent(self, exchange: ExchangeView, data: bytes) -> None:
+        """Watch the bytes of a streamed answer as they go down, in the caller's wire format, terminal marker included.
+
+        It is called with whole events, behind every ``on_chunk``; it needs no decoding, and changes nothing.
+        """
+
     async def after_response(self, exchange: ExchangeView, response: GatewayResponse) -> GatewayResponse:
         """Look at a whole answer before it goes down."""
         return response

@@ -149,6 +149,8 @@ class GatewayResponse:
         outcome: What an observer saw in it.
         decode: Makes the canonical response of the body; called at most once.
         media_type: The content type of the body, parameters included.
+        streamed: Whether ``body`` is a whole stream of events, terminal marker included; an answer to a request for a
+            stream only.
     """
 
     format: str
@@ -158,6 +160,7 @@ class GatewayResponse:
     status: int = 200
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     media_type: str = "application/json"
+    streamed: bool = False
     _decoded: list[ChatResponse] = attrs.field(factory=list, repr=False, init=False)
 
     @property
