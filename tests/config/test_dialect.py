@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from config.fakes import STAGES, EverythingConfig, Loader, fake
@@ -67,11 +68,7 @@ def test_variables_of_the_platform_alone_break_nothing(loader: Loader) -> None:
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("cache-store: {type: in-memory, max-size: 1}", "'cache-store' is not there yet"),
-        ("cache-store: {type: redis, host-url: x}", "'cache-store' is not there yet"),
-        ("global: {cache: {directive: x, buckets: 2, seed: s}}", "'global.cache' is not there yet"),
-        ("unified-api: {cache: {}}", "'unified-api.cache' is not there yet"),
-        ("routers: {a: {cache: {}}}", "'routers.a.cache' is not there yet"),
+        ("cache-store: {type: redis, host-url: x}", "pip install llmgate-redis"),
         ("control-plane: {retry: {strategy: exponential, max-retries: 15}}", "'control-plane' is not there yet"),
         ("helicone: {features: all}", "helicone feature 'all' is not there yet"),
         ("helicone: {features: __prompts}", "helicone feature '__prompts' is not there yet"),
@@ -131,3 +128,59 @@ def test_a_limit_and_a_cache_become_interceptors_where_they_are_installed(loader
     ]
     assert config.interceptors[1].config.count == 3
     assert [stage.id for stage in config.routers["a"].interceptors] == ["routers.a.cache", "routers.a.interceptors[0]"]
+
+
+@attrs.frozen
+class StoredConfig:
+    """Of an interceptor that keeps something."""
+
+    seed: str = ""
+    state: str = "memory"
+
+
+@attrs.frozen
+class SizedConfig:
+    """Of a store."""
+
+    max_size: int = 5
+
+
+def caching(loader: Loader) -> Loader:
+    """With a cache and two stores."""
+    extended = {
+        **STAGES,
+        "interceptors": {**STAGES["interceptors"], "cache": fake("cache", StoredConfig)},
+        "state": {"memory": fake("memory", SizedConfig), "redis": fake("redis", RedisConfig)},
+    }
+    loader.find = lambda kind, name: extended[kind].get(name)
+    return loader
+
+
+@attrs.frozen
+class RedisConfig:
+    """Of another store."""
+
+    url: str = ""
+
+
+def test_a_cache_is_kept_in_the_cache_store(loader: Loader) -> None:
+    config = caching(loader).text(
+        "cache-store: {type: in-memory, max_size: 7}\nstate: {other: {use: memory}}\n"
+        "global: {cache: {seed: s}}\nunified-api: {cache: {state: other}}\nrouters: {a: {cache: {}}}\n"
+    )
+    assert config.state["cache-store"].use == "memory"
+    assert config.state["cache-store"].config == SizedConfig(7)
+    assert config.interceptors[0].config == StoredConfig("s", "cache-store")
+    assert config.unified_interceptors[0].config == StoredConfig("", "other")
+    assert config.routers["a"].interceptors[0].config == StoredConfig("", "cache-store")
+
+
+def test_a_cache_store_may_be_redis(loader: Loader) -> None:
+    config = caching(loader).text("cache-store: {type: redis, host-url: 'redis://r:6340'}\nglobal: {cache: {}}\n")
+    assert (config.state["cache-store"].use, config.state["cache-store"].config.url) == ("redis", "redis://r:6340")
+
+
+def test_without_a_cache_store_it_is_kept_in_memory(loader: Loader) -> None:
+    config = caching(loader).text("global: {cache: {}}\n")
+    assert config.interceptors[0].config.state == "memory"
+    assert "cache-store" not in config.state

@@ -19,4 +19,7 @@ def test_the_table_has_a_row_for_every_key() -> None:
     rows = as_markdown(key_table()).splitlines()
     assert len(rows) == len(key_table()) + 2
     assert all(row.replace("\\|", "").count("|") == 5 for row in rows)
-    assert "| `cache-store` | section |  | Where cached answers are kept (not yet: an error that says so) |" in rows
+    assert (
+        "| `control-plane` | section |  | The connection to Helicone's control plane (not yet: an error that says so) |"
+        in rows
+    )

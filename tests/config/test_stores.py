@@ -137,3 +137,20 @@ def test_a_store_without_its_plugin_names_the_plugin(loader: Loader) -> None:
 )
 def test_a_wrong_one_is_told_once(limits: Loader, text: str, sentence: str) -> None:
     assert sentence in limits.one(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("cache-store: {max-size: 5}", "'type' is required in cache-store: write in-memory or redis"),
+        ("cache-store: {type: redis}", "cache-store needs the state store 'redis': pip install llmgate-redis"),
+        ("cache-store: {type: disk}", "disk"),
+        ("cache-store: {type: in-memory, host: x}", "host"),
+    ],
+)
+def test_a_store_of_answers_that_cannot_be_had_is_named(loader: Loader, text: str, word: str) -> None:
+    assert word in loader.one(text)
+
+
+def test_an_empty_store_of_answers_is_none(loader: Loader) -> None:
+    assert "cache-store" not in loader.text("cache-store:\n").state

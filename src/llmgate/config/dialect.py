@@ -20,6 +20,7 @@ from .stores import read_store, with_key
 from .tree import MapNode, Node, ValueNode, canonical
 
 __all__ = [
+    "CACHE_STORE",
     "POLICIES",
     "RATE_STORE",
     "log_level",
@@ -32,11 +33,11 @@ __all__ = [
 ]
 
 POLICIES: Final = ("rate-limit", "cache")
+CACHE_STORE: Final = "cache-store"
 RATE_STORE: Final = "rate-limit-store"
-"""The section, and the state store that it stands for."""
+"""The sections, and the state stores that they stand for."""
 
 _UNSUPPORTED: Final[Mapping[str, str]] = {
-    "cache-store": "is not there yet, nothing is cached: take it out",
     "control-plane": "is not there yet, nothing connects to Helicone's control plane: take it out",
     "database": "will never be there, llmgate reads no Helicone database: take it out and write routers in this file",
     "minio": "will never be there, llmgate keeps no bodies in MinIO: take it out and use loggers",
@@ -73,6 +74,8 @@ def read_policies(stages: StageReader, section: Section, path: str, label: str) 
             node = _rate_limit(stages, node, f"{path}.{name}", what)
             if node is None:
                 continue
+        if name == "cache" and CACHE_STORE in stages.stores and isinstance(node, MapNode) and not node.find("state"):
+            node = with_key(node, "state", CACHE_STORE)
         if isinstance(node, MapNode) and stages.find("interceptors", name) is not None:
             try:
                 found.append(stages.configured("interceptors", name, node, what, where))

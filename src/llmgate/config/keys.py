@@ -56,6 +56,16 @@ _CACHE: Final = (
     ("cache.directive", "text", "", "Cache-Control text that rules the cache"),
     ("cache.buckets", "count", "1", "How many different answers are kept for one request"),
     ("cache.seed", "text", "", "Keeps the answers of different seeds apart"),
+    ("cache.enabled", "switch", "true", "Whether requests use it that do not say"),
+    ("cache.shared", "switch", "false", "Whether callers get each other's answers"),
+    ("cache.ignore-keys", "list", "", "Fields at the top of a body that two equal requests may differ in"),
+    ("cache.state", "text", "cache-store, else memory", "The state store that keeps the answers"),
+    ("cache.max-age", "duration", "7d", "Time for which an answer is fresh where nothing else says so"),
+    ("cache.longest-age", "duration", "365d", "Upper bound of the time for which an answer is kept"),
+    ("cache.max-entry-size", "count", "4194304", "Bytes above which an answer is not kept"),
+    ("cache.wait", "duration", "30s", "Time that a request waits for an equal one that is on its way"),
+    ("cache.store-timeout", "duration", "500ms", "Time that the store may take; then it is a miss"),
+    ("cache.store-pause", "duration", "5s", "Time for which a store that has failed is left alone"),
 )
 _LIMIT: Final = (
     ("rate-limit", "section", "", "How much a caller may ask for"),
@@ -148,6 +158,10 @@ _TABLE: Final = (
     ("rate-limit-store.type", "in-memory|redis", "", "The kind of store; redis comes with llmgate-redis"),
     ("rate-limit-store.host-url", "text", "redis://localhost:6379", "redis: its address, which holds no password"),
     ("rate-limit-store.connection-timeout", "duration", "1s", "redis: time to connect at the start"),
+    ("cache-store", "section", "", "Where answers are kept; without it, in the store memory"),
+    ("cache-store.type", "in-memory|redis", "", "The kind of store; redis comes with llmgate-redis"),
+    ("cache-store.max-size", "count", "268435456", "in-memory: bytes of answers, then the least used go"),
+    ("cache-store.host-url", "text", "redis://localhost:6379", "redis: its address, which holds no password"),
     ("unified-api", "section", "", "What holds for /ai and /v1"),
     ("unified-api.interceptors", "stages:interceptors", "", "Interceptors of the unified API, after the gateway's"),
     ("timeouts", "section", "", "How long to wait for providers"),
@@ -196,10 +210,6 @@ _TABLE: Final = (
 _NOT_YET: Final = (
     ("routers.<router>.load-balance.image", "section", "", "How image requests are spread"),
     ("routers.<router>.load-balance.audio", "section", "", "How audio requests are spread"),
-    ("cache-store", "section", "", "Where cached answers are kept"),
-    ("cache-store.type", "in-memory|redis", "", "The kind of store"),
-    ("cache-store.max-size", "count", "268435456", "in-memory: its size"),
-    ("cache-store.host-url", "text", "", "redis: its address"),
     ("control-plane", "section", "", "The connection to Helicone's control plane"),
     ("control-plane.retry", "section", "", "Its retries"),
 )
@@ -251,8 +261,7 @@ def _keys() -> Iterator[Key]:
     for scope in _SCOPES:
         yield from _below(scope, _RETRIES)
         yield from _below(scope, _RESILIENCE)
-        yield from _below(scope, _LIMIT)
-        yield from _below(scope, _CACHE, Status.NOT_YET)
+        yield from _below(scope, (*_CACHE, *_LIMIT))
     yield from _below("control-plane.retry", [(path[8:], *rest) for path, *rest in _RETRIES[1:]], Status.NOT_YET)
     yield from _below("routers.<router>.load-balance.chat", _BALANCE)
     for provider in ("providers.<provider>", "routers.<router>.providers.<provider>"):

@@ -14,8 +14,11 @@ from .tree import Entry, MapNode, ValueNode
 __all__ = ["read_store", "with_key"]
 
 _STAGES: Final[Mapping[str, str]] = {"in-memory": "memory", "redis": "redis"}
-_KEYS: Final[Mapping[str, str]] = {"host-url": "url", "connection-timeout": "open-timeout"}
-"""What the state store ``redis`` calls the keys of the dialect."""
+_KEYS: Final[Mapping[str, Mapping[str, str]]] = {
+    "in-memory": {"max-size": "max-size"},
+    "redis": {"host-url": "url", "connection-timeout": "open-timeout"},
+}
+"""What each state store calls the keys of the dialect."""
 
 
 def read_store(stages: StageReader, section: Section, key: str, label: str) -> str | None:
@@ -43,9 +46,9 @@ def read_store(stages: StageReader, section: Section, key: str, label: str) -> s
         stages.decoder.problems.add(written.place("type"), sentence)
         return None
     entries = {}
-    for name, wanted in _KEYS.items():
+    for name, wanted in _KEYS[kind].items():
         entry = node.find(name)
-        if entry is not None and name in written.nodes and kind == "redis":
+        if entry is not None and name in written.nodes:
             entries[wanted] = Entry(wanted, entry.node, entry.where)
     with contextlib.suppress(UnreadableError):
         found = stages.configured("state", _STAGES[kind], MapNode(entries, where), f"state.{label}", where)

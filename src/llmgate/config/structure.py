@@ -14,6 +14,7 @@ from llmgate.spec import Timeouts
 
 from .decoder import Decoder, UnreadableError
 from .dialect import (
+    CACHE_STORE,
     RATE_STORE,
     log_level,
     read_policies,
@@ -72,6 +73,7 @@ def structured(
     top = read_section(decoder, tree, "", "the configuration", raw=_RAW)
     scope = _scopes(decoder, top)
     read_store(stages, top, RATE_STORE, RATE_STORE)
+    read_store(stages, top, CACHE_STORE, CACHE_STORE)
     timeouts = _timeouts(decoder, top)
     secrets = stages.named("secrets", top.nodes.get("secrets"), "secrets", _SECRET_STORES)
     written = _entries(decoder, top, "providers")

@@ -28,6 +28,7 @@ JSON_HEADERS: Final = [
 
 OURS: Final = frozenset(
     {
+        "age",
         "cache-control",
         "connection",
         "content-encoding",
@@ -35,6 +36,8 @@ OURS: Final = frozenset(
         "content-security-policy",
         "content-type",
         "date",
+        "helicone-cache",
+        "helicone-cache-bucket-idx",
         "helicone-id",
         "helicone-provider",
         "helicone-provider-req-id",

@@ -18,6 +18,7 @@ from llmgate.spec import (
 
 from .auth.anonymous import Anonymous
 from .auth.static_keys import StaticKeys
+from .interceptors.cache import Cache
 from .interceptors.rate_limit import RateLimit
 from .interceptors.request_rules import RequestRules
 from .loggers.json_lines import JsonLines
@@ -71,8 +72,8 @@ def llmgate_register_provider_adapters() -> Sequence[type[ProviderAdapter[Any]]]
 
 @hookimpl
 def llmgate_register_interceptors() -> Sequence[type[Interceptor[Any]]]:
-    """``rate-limit`` and ``request-rules``."""
-    return (RateLimit, RequestRules)
+    """``cache``, ``rate-limit`` and ``request-rules``."""
+    return (Cache, RateLimit, RequestRules)
 
 
 @hookimpl

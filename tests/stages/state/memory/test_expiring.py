@@ -80,3 +80,26 @@ def test_the_oldest_is_the_one_used_longest_ago():
     table.get("a", 0)
     table.pop_oldest()
     assert [table.get(key, 0) for key in "abc"] == ["a", None, "c"]
+
+
+def test_the_weight_is_that_of_what_is_there():
+    table = ExpiringTable(lambda key, value: len(key) + value)
+    table.put("a", 10, 5.0)
+    table.put("bb", 20, 50.0)
+    assert table.weight == 33
+    table.put("a", 1, 5.0)
+    assert table.weight == 24
+    assert table.get("a", 6.0) is None
+    assert table.weight == 22
+    table.put("c", 5, 7.0)
+    table.sweep(8.0, most=None)
+    assert table.weight == 22
+    table.pop("bb")
+    table.pop("bb")
+    assert table.weight == 0
+    table.put("d", 5, 9.0)
+    table.pop_oldest()
+    assert table.weight == 0
+    table.put("d", 5, 9.0)
+    table.clear()
+    assert table.weight == 0

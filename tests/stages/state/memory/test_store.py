@@ -146,3 +146,32 @@ async def test_closing_forgets_everything_and_ends_subscriptions(clock):
 def test_bounds_are_positive(field):
     with pytest.raises(ValueError, match=f"{field.replace('_', '-')} must be above 0, not 0"):
         MemoryConfig(**{field: 0})
+
+
+async def test_values_are_bounded_by_their_bytes_and_the_one_used_longest_ago_goes(clock):
+    store = await opened(clock, max_size=30)
+    await store.put("a", b"1" * 9)
+    await store.put("b", b"2" * 9)
+    await store.put("c", b"3" * 9)
+    assert await store.get("a") == b"1" * 9
+    await store.put("d", b"4" * 9)
+    assert [await store.get(key) is not None for key in "abcd"] == [True, False, True, True]
+    await store.put("a", b"5" * 5)
+    assert await store.get("c") is not None
+
+
+async def test_a_value_larger_than_the_store_is_not_kept_and_drives_none_out(clock):
+    store = await opened(clock, max_size=30)
+    await store.put("a", b"1" * 9)
+    await store.put("b", b"2" * 30)
+    assert await store.get("b") is None
+    assert await store.get("a") == b"1" * 9
+
+
+async def test_bytes_whose_time_is_over_make_room_first(clock):
+    store = await opened(clock, max_size=30)
+    await store.put("lasting", b"1" * 9)
+    await store.put("a", b"2" * 9, ttl=5)
+    clock.advance(6)
+    await store.put("b", b"3" * 9)
+    assert await store.get("lasting") == b"1" * 9

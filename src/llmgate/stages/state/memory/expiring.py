@@ -6,7 +6,7 @@ import heapq
 import itertools
 import math
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Final, Generic, TypeVar
 
 import attrs
@@ -33,9 +33,15 @@ class ExpiringTable(Generic[ValueT]):
 
     Times are monotonic seconds; infinity is never. An entry's end may be moved later at no cost: the schedule is put
     right when the old end comes.
+
+    Args:
+        weigh: How much an entry counts; None for nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, weigh: Callable[[Hashable, ValueT], int] | None = None) -> None:
+        self._weigh = weigh
+        self.weight = 0
+        """What the entries count together."""
         self._entries: OrderedDict[Hashable, _Entry[ValueT]] = OrderedDict()
         self._schedule: list[tuple[float, int, Hashable]] = []
         self._order = itertools.count()
@@ -50,7 +56,7 @@ class ExpiringTable(Generic[ValueT]):
         if entry is None:
             return None
         if entry.expires <= now:
-            del self._entries[key]
+            self.pop(key)
             return None
         self._entries.move_to_end(key)
         return entry.value
@@ -61,18 +67,23 @@ class ExpiringTable(Generic[ValueT]):
         if entry is None:
             entry = self._entries[key] = _Entry(value, expires)
         else:
+            self._count(key, entry, -1)
             entry.value, entry.expires = value, expires
             self._entries.move_to_end(key)
+        self._count(key, entry, 1)
         if expires < entry.scheduled:
             self._plan(key, entry)
 
     def pop(self, key: Hashable) -> None:
         """Forget a key."""
-        self._entries.pop(key, None)
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._count(key, entry, -1)
 
     def pop_oldest(self) -> None:
         """Forget the key used longest ago."""
-        self._entries.popitem(last=False)
+        key, entry = self._entries.popitem(last=False)
+        self._count(key, entry, -1)
 
     def sweep(self, now: float, most: int | None = _SWEPT_AT_ONCE) -> None:
         """Forget entries whose time is over, at most ``most`` of them; all with None."""
@@ -85,7 +96,7 @@ class ExpiringTable(Generic[ValueT]):
                 continue
             entry.scheduled = math.inf
             if entry.expires <= now:
-                del self._entries[key]
+                self.pop(key)
             elif entry.expires < math.inf:
                 self._plan(key, entry)
 
@@ -93,6 +104,11 @@ class ExpiringTable(Generic[ValueT]):
         """Forget everything."""
         self._entries.clear()
         self._schedule.clear()
+        self.weight = 0
+
+    def _count(self, key: Hashable, entry: _Entry[ValueT], sign: int) -> None:
+        if self._weigh is not None:
+            self.weight += sign * self._weigh(key, entry.value)
 
     def _plan(self, key: Hashable, entry: _Entry[ValueT]) -> None:
         entry.scheduled = entry.expires

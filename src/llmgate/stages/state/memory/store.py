@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -36,11 +36,13 @@ class MemoryConfig:
 
     Args:
         max_entries: Upper bound of what is kept, all kinds together.
+        max_size: Bytes that values (``put``) and their keys may take; then those used longest ago go.
         once_ttl: Seconds for which a word given as ``once`` is remembered.
         subscriber_queue: Messages that may wait for one subscriber.
     """
 
     max_entries: int = attrs.field(default=1_000_000, validator=_positive)
+    max_size: int = attrs.field(default=256 * 1024 * 1024, validator=_positive)
     once_ttl: float = attrs.field(default=3600.0, validator=_positive)
     subscriber_queue: int = attrs.field(default=1024, validator=_positive)
 
@@ -64,7 +66,8 @@ class _Lease:
 class Memory(StateStore[MemoryConfig]):
     """Keeps state in this process, for as long as it is open.
 
-    When ``max-entries`` is reached, what has ended goes first, then the values (``put``) used longest ago. Counters,
+    When ``max-entries`` or ``max-size`` is reached, what has ended goes first, then the values (``put``) used longest
+    ago; a value above ``max-size`` is not kept. Counters,
     rates, leases and ``once`` words are never given up before their time, since that would grant what has been refused:
     a new one is refused with ``StateFullError`` instead. A rate that has come back in full has ended.
 
@@ -80,7 +83,7 @@ class Memory(StateStore[MemoryConfig]):
         self._counters: ExpiringTable[_Counter] = ExpiringTable()
         self._rates: ExpiringTable[Spent] = ExpiringTable()
         self._leases: ExpiringTable[_Lease] = ExpiringTable()
-        self._values: ExpiringTable[bytes] = ExpiringTable()
+        self._values: ExpiringTable[bytes] = ExpiringTable(_weight)
         self._once: ExpiringTable[Any] = ExpiringTable()
         self._channels = Channels(config.subscriber_queue)
 
@@ -183,8 +186,13 @@ class Memory(StateStore[MemoryConfig]):
         """Keep a value; where counters, rates and leases fill the store, it may be gone at once."""
         now = self._now()
         self._values.pop(key)
-        if ttl is not None and ttl <= 0:
+        weight = _weight(key, value)
+        if (ttl is not None and ttl <= 0) or weight > self.config.max_size:
             return
+        if self._values.weight + weight > self.config.max_size:
+            self._values.sweep(now, most=None)
+        while self._values.weight + weight > self.config.max_size:
+            self._values.pop_oldest()
         try:
             self._make_room(1)
         except StateFullError:
@@ -242,6 +250,10 @@ class Memory(StateStore[MemoryConfig]):
             self._rates.put(key, spent, spent.at + reset_after(spent, rate))
         else:
             self._rates.pop(key)
+
+
+def _weight(key: Hashable, value: bytes) -> int:
+    return len(str(key)) + len(value)
 
 
 def _left(known: Spent | None, now: float, rate: Rate) -> Spent:

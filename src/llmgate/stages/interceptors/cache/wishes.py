@@ -1,0 +1,143 @@
+"""What is wanted of the cache for one request: the configuration, and what the caller says in headers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+
+from llmgate.spec import ExchangeView, InvalidRequestError
+
+from .config import MOST_BUCKETS, CacheConfig
+from .directives import Directives, read_directives
+
+__all__ = ["Wishes", "read_wishes"]
+
+_PREFIXES: Final = ("llmgate-cache-", "helicone-cache-")
+_TRUE: Final = frozenset({"true", "1", "yes", "on"})
+_FALSE: Final = frozenset({"false", "0", "no", "off"})
+_MOST_KEYS: Final = 100
+
+
+@attrs.frozen
+class Wishes:
+    """What is wanted.
+
+    Args:
+        reads: Whether a kept answer may be given.
+        saves: Whether the new answer is kept.
+        only: Whether nothing but a kept answer is wanted.
+        lifetime: Seconds for which a new answer is fresh.
+        oldest: The age in seconds up to which a kept answer is given while it is fresh; None for any.
+        stale: Seconds past its freshness for which it is given all the same.
+        revalidate: Seconds past its freshness for which it is given while another request fetches it anew.
+        margin: Seconds for which it must still be fresh.
+        buckets: How many answers are kept.
+        seed: What keeps answers apart.
+        ignored: Fields of the body that do not count, sorted.
+    """
+
+    reads: bool
+    saves: bool
+    only: bool
+    lifetime: float
+    oldest: float | None
+    stale: float
+    revalidate: float
+    margin: float
+    buckets: int
+    seed: tuple[str, str]
+    ignored: Sequence[str]
+
+
+def read_wishes(config: CacheConfig, directive: Directives, exchange: ExchangeView) -> Wishes | None:
+    """What is wanted for one request; None where the cache is to be left out.
+
+    Args:
+        config: The configuration.
+        directive: Its ``directive``, read.
+        exchange: The exchange, whose caller's headers count.
+
+    Raises:
+        InvalidRequestError: a header cannot be understood.
+    """
+    if not _switch(exchange, "enabled", default=config.enabled):
+        return None
+    asked = _asked(exchange)
+    said = asked or directive
+    if said.no_store:
+        return None
+    age = None if asked is None else asked.age
+    longest = config.longest_age if directive.age is None else min(directive.age, config.longest_age)
+    lifetime = min(_first(age, directive.age, config.max_age), longest)
+    return Wishes(
+        reads=_switch(exchange, "read", default=True) and not said.no_cache,
+        saves=_switch(exchange, "save", default=True) and lifetime > 0,
+        only=said.only_if_cached,
+        lifetime=lifetime,
+        oldest=age,
+        stale=said.max_stale or 0.0,
+        revalidate=directive.revalidate or 0.0,
+        margin=said.min_fresh or 0.0,
+        buckets=_buckets(exchange, config.buckets),
+        seed=(config.seed, _header(exchange, "seed") or ""),
+        ignored=_ignored(exchange, config),
+    )
+
+
+def _asked(exchange: ExchangeView) -> Directives | None:
+    text = exchange.control("cache-control")
+    if not text:
+        return None
+    try:
+        return read_directives(text)
+    except ValueError as wrong:
+        raise InvalidRequestError(f"cache-control: {wrong}", code="invalid_cache_control") from None
+
+
+def _header(exchange: ExchangeView, name: str) -> str | None:
+    for prefix in _PREFIXES:
+        value = exchange.control(prefix + name)
+        if value is not None:
+            return value.strip()
+    return None
+
+
+def _switch(exchange: ExchangeView, name: str, *, default: bool) -> bool:
+    value = _header(exchange, name)
+    if value is None or value.lower() in _TRUE:
+        return default if value is None else True
+    if value.lower() in _FALSE:
+        return False
+    raise InvalidRequestError(
+        f"helicone-cache-{name} must be true or false, not {value[:40]!r}", code="invalid_cache_control"
+    )
+
+
+def _buckets(exchange: ExchangeView, default: int) -> int:
+    value = _header(exchange, "bucket-max-size")
+    if value is None:
+        return default
+    if value.isascii() and value.isdecimal() and 1 <= int(value[:4]) <= MOST_BUCKETS:
+        return int(value)
+    raise InvalidRequestError(
+        f"helicone-cache-bucket-max-size must be a whole number between 1 and {MOST_BUCKETS}, not {value[:40]!r}",
+        code="invalid_cache_control",
+    )
+
+
+def _ignored(exchange: ExchangeView, config: CacheConfig) -> Sequence[str]:
+    value = _header(exchange, "ignore-keys")
+    names = {*config.ignore_keys}
+    if value is not None:
+        names |= {name.strip() for name in value.split(",") if name.strip()}
+    if len(names) > _MOST_KEYS:
+        raise InvalidRequestError(
+            f"helicone-cache-ignore-keys names more than {_MOST_KEYS} fields", code="invalid_cache_control"
+        )
+    return tuple(sorted(names))
+
+
+def _first(*values: float | None) -> float:
+    return next(value for value in values if value is not None)
