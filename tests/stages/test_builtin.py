@@ -13,7 +13,7 @@ NAMES = {
     "secrets": {"env", "file"},
     "routing": {"latency", "least-busy", "priority", "random", "split", "weighted"},
     "providers": {"echo", "openai"},
-    "interceptors": {"rate-limit", "request-rules"},
+    "interceptors": {"cache", "rate-limit", "request-rules"},
     "state": {"memory"},
     "loggers": {"json-lines", "python-logging"},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llmgate.stages.interceptors.cache import Cache, CacheConfig
 from llmgate.stages.interceptors.rate_limit import LimitConfig, RateLimit, RateLimitConfig
 from llmgate.stages.interceptors.request_rules import RequestRules, RequestRulesConfig
 from llmgate.testing.conformance import InterceptorConformance
@@ -45,3 +46,12 @@ class TestALimitThatIsReached(InterceptorConformance):
     stage_class = RateLimit
     config = RateLimitConfig(limits=(LimitConfig(1, 10**6, by=()),))
     lets_through = False
+
+
+class TestCache(InterceptorConformance):
+    stage_class = Cache
+
+
+class TestCacheOfSeveralAnswers(InterceptorConformance):
+    stage_class = Cache
+    config = CacheConfig(directive="max-age=60, stale-while-revalidate=60", buckets=3, shared=True, wait=0)
