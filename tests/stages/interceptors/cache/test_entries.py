@@ -52,8 +52,8 @@ def test_an_entry_of_another_request_is_none() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("size", 1), ("stored-at", None), ("stored-at", -1), ("stored-at", True), ("lifetime", "1"), ("usage", 3),
-        ("usage", {"input_tokens": "x"}), ("finish-reason", "bored"), ("format", "no-such-format"), ("format", 1),
+        ("size", 1), ("digest", ""), ("stored-at", None), ("stored-at", -1), ("stored-at", True), ("lifetime", "1"),
+        ("usage", 3), ("usage", {"input_tokens": "x"}), ("finish-reason", "bored"), ("format", "no-such-format"), ("format", 1),
         ("media-type", None), ("served-by", []), ("key", 1), ("id", 5),
     ],
 )  # fmt: skip
@@ -67,6 +67,11 @@ def test_a_poisoned_head_is_none(name: str, value: Any) -> None:
 @given(st.binary(max_size=80) | st.binary(max_size=80).map(lambda data: b"llmgate-cache/1 " + data + b"\n"))
 def test_any_bytes_are_read_without_harm(data: bytes) -> None:
     assert Entry.load(data, "k") is None
+
+
+def test_a_changed_body_is_none() -> None:
+    data = entry().dump()
+    assert Entry.load(data.replace(b"hi", b"ho"), "k") is None
 
 
 @given(st.integers(0, 400))

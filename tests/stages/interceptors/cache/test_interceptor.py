@@ -14,7 +14,7 @@ from llmgate.formats import get_format, read_request
 from llmgate.spec import Credentials, Principal, hookimpl
 from llmgate.stages.interceptors.cache import NotCachedError
 from llmgate.stages.state.memory import Memory
-from llmgate.testing.transport import stream_answer
+from llmgate.testing.transport import json_answer, stream_answer
 from scripted import DONE, MESSAGES, ROLE, USAGE, OpenBench, completion, delta, failure, streamed
 
 ASK: dict[str, Any] = {"model": "alpha/m", "messages": MESSAGES}
@@ -288,6 +288,37 @@ class TestTogether:
                 await anext(aiter(chunks))
             (stage,) = [one.stage for one in b.pipeline.snapshot.placed if one.kind == "interceptors"]
             assert len(stage._flights) == 0
+
+
+class TestOtherOperations:
+    async def test_embeddings_are_kept(self, bench: OpenBench) -> None:
+        vectors = {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [1.0]}], "model": "m",
+                   "usage": {"prompt_tokens": 1, "total_tokens": 1}}  # fmt: skip
+        async with bench(json_answer(vectors), **cached()) as b:
+            answers = [await b.pipeline.embed(model="alpha/m", input="x") for _ in range(2)]
+            assert answers[0].vectors == answers[1].vectors
+            assert len(b.urls) == 1
+
+    async def test_responses_are_kept_and_those_that_build_on_others_are_not(self, bench: OpenBench) -> None:
+        def answer(text: str, status: str = "completed") -> Any:
+            output = [{"type": "message", "id": "m", "role": "assistant", "status": "completed",
+                       "content": [{"type": "output_text", "text": text, "annotations": []}]}]  # fmt: skip
+            return json_answer({"id": "resp_1", "object": "response", "created_at": 1, "status": status, "model": "m",
+                                "output": output if text else []})  # fmt: skip
+
+        config = {**cached(), "providers": {"openai": {"base-url": "https://alpha.test/v1"}}}
+        async with bench(*map(answer, "abcd"), environment={"OPENAI_API_KEY": "k"}, routers={}, **config) as b:
+            plain = [(await b.pipeline.respond(model="openai/m", input="x")).text for _ in range(2)]
+            bound = [
+                (await b.pipeline.respond(model="openai/m", input="x", previous_response_id="r")).text for _ in range(2)
+            ]
+        assert plain == ["a", "a"]
+        assert bound == ["b", "c"]
+        async with bench(
+            answer("", "queued"), answer("d"), environment={"OPENAI_API_KEY": "k"}, routers={}, **config
+        ) as b:
+            later = [await b.pipeline.respond(model="openai/m", input="x", background=True) for _ in range(2)]
+            assert later[1].text == "d"
 
 
 class Failing(Memory):

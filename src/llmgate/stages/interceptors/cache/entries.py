@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from typing import Any, Final
@@ -81,6 +82,7 @@ class Entry:
             "lifetime": self.lifetime,
             "served-by": self.served_by,
             "size": len(self.body),
+            "digest": _digest(self.body),
             "id": outcome.response_id,
             "model": outcome.model,
             "finish-reason": outcome.finish_reason,
@@ -97,7 +99,9 @@ class Entry:
         body = bytes(data[len(line) + 1 :])
         try:
             head = jsons.loads(line[len(_MAGIC) :])
-            return cls._checked(head, body) if head["key"] == key and head["size"] == len(body) else None
+            if head["key"] != key or head["size"] != len(body) or head["digest"] != _digest(body):
+                return None
+            return cls._checked(head, body)
         except (ValueError, KeyError, TypeError, LookupError):
             return None
 
@@ -145,6 +149,11 @@ def is_keepable(entry: Entry) -> bool:
     except GatewayError:
         return False
     return bool(entry.body)
+
+
+def _digest(body: bytes) -> str:
+    """What tells that nothing has changed a body on its way through a store."""
+    return hashlib.sha256(body).hexdigest()
 
 
 def _refuses(chat: ChatResponse) -> bool:
