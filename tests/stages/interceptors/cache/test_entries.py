@@ -53,8 +53,8 @@ def test_an_entry_of_another_request_is_none() -> None:
     ("name", "value"),
     [
         ("size", 1), ("digest", ""), ("stored-at", None), ("stored-at", -1), ("stored-at", True), ("lifetime", "1"),
-        ("usage", 3), ("usage", {"input_tokens": "x"}), ("finish-reason", "bored"), ("format", "no-such-format"), ("format", 1),
-        ("media-type", None), ("served-by", []), ("key", 1), ("id", 5),
+        ("usage", 3), ("usage", {"input_tokens": "x"}), ("finish-reason", "bored"), ("format", "no-such-format"),
+        ("format", 1), ("media-type", None), ("served-by", []), ("key", 1), ("id", 5),
     ],
 )  # fmt: skip
 def test_a_poisoned_head_is_none(name: str, value: Any) -> None:

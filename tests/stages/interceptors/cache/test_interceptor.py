@@ -10,13 +10,14 @@ import pytest
 
 from llmgate import GatewayError
 from llmgate.codecs.jsons import dumps
-from llmgate.formats import get_format, read_request
-from llmgate.spec import Credentials, Principal, hookimpl
+from llmgate.formats import FORMATS, get_format, read_request
+from llmgate.spec import ChatRequest, Credentials, Message, Operation, Principal, Role, Text, hookimpl
 from llmgate.stages.interceptors.cache import NotCachedError
 from llmgate.stages.state.memory import Memory
 from llmgate.testing.transport import json_answer, stream_answer
 from scripted import DONE, MESSAGES, ROLE, USAGE, OpenBench, completion, delta, failure, streamed
 
+CHAT_FORMATS = [name for name in FORMATS if get_format(name).operation is Operation.CHAT]
 ASK: dict[str, Any] = {"model": "alpha/m", "messages": MESSAGES}
 
 
@@ -290,7 +291,39 @@ class TestTogether:
             assert len(stage._flights) == 0
 
 
+@pytest.mark.parametrize("name", CHAT_FORMATS)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_every_format_of_chat_is_given_again_byte_for_byte(bench: OpenBench, name: str, stream: bool) -> None:
+    wire_format = get_format(name)
+    chat = ChatRequest("alpha/m", (Message(Role.USER, (Text("hello"),)),), max_output_tokens=50, stream=stream)
+    body = wire_format.encode_request(chat)
+    bodies = []
+    async with bench(streamed("a", "b") if stream else completion("ab"), **cached()) as b:
+        for _ in range(2):
+            async with b.pipeline.exchange() as exchange:
+                request = read_request(wire_format, body, model="alpha/m", stream=stream)
+                if stream:
+                    bodies.append(b"".join([data async for data in await exchange.stream(request)]))
+                else:
+                    bodies.append((await exchange.send(request)).body)
+        assert len(b.urls) == 1
+    assert bodies[0] == bodies[1]
+    assert bodies[0]
+
+
 class TestOtherOperations:
+    async def test_moderations_are_kept(self, bench: OpenBench) -> None:
+        result = {
+            "id": "modr-1",
+            "model": "m",
+            "results": [{"flagged": False, "categories": {}, "category_scores": {}}],
+        }
+        async with bench(json_answer(result), **cached()) as b:
+            answers = [await b.pipeline.moderate(model="alpha/m", input="x") for _ in range(2)]
+            assert len(b.urls) == 1
+            assert [record.metadata["cache.status"] for record in await b.records()] == ["miss", "hit"]
+            assert len(answers) == 2
+
     async def test_embeddings_are_kept(self, bench: OpenBench) -> None:
         vectors = {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [1.0]}], "model": "m",
                    "usage": {"prompt_tokens": 1, "total_tokens": 1}}  # fmt: skip
