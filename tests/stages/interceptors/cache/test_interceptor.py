@@ -374,6 +374,37 @@ class FailingPlugin:
         return Failing
 
 
+class Distant(Memory):
+    """A store whose answers take turns of the loop, each another number of them."""
+
+    name = "distant"
+    asked = 0
+
+    async def get(self, key: str) -> Any:
+        self.asked += 1
+        turns = self.asked * 7 % 23
+        found = await super().get(key)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return found
+
+
+class DistantPlugin:
+    """Registers the distant store."""
+
+    @hookimpl
+    def llmgate_register_state_stores(self) -> type[Distant]:
+        return Distant
+
+
+async def test_one_who_looked_too_early_looks_again(bench: OpenBench) -> None:
+    config = {**cached(state="far"), "state": {"far": {"use": "distant"}}}
+    async with bench(completion("a"), plugins=(DistantPlugin(),), **config) as b:
+        answers = await asyncio.gather(*(b.pipeline.complete(**ASK) for _ in range(100)))
+        assert {answer.text for answer in answers} == {"a"}
+        assert len(b.urls) == 1
+
+
 async def test_without_its_store_requests_are_answered_all_the_same(bench: OpenBench) -> None:
     config = {**cached(state="lost"), "state": {"lost": {"use": "failing"}}}
     async with bench(completion("a"), completion("b"), plugins=(FailingPlugin(),), **config) as b:
