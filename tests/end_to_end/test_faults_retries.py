@@ -191,7 +191,12 @@ async def dies_after(gateway: Loopback, one: FakeUpstream, words: int, end: Any)
 @pytest.mark.parametrize("end", ["eof", "cut", "reset"])
 async def test_a_provider_that_dies_after_any_number_of_words(end: str) -> None:
     """Before the first word another one answers; after it the text is a beginning of its own, and no end is shown."""
-    async with FakeUpstream() as one, FakeUpstream() as two, loopback(settings_for(one, two)) as gateway:
+    never_left_out = {"discover": {"monitor": {"health": {"type": "error-ratio", "ratio": 1}}}}
+    async with (
+        FakeUpstream() as one,
+        FakeUpstream() as two,
+        loopback(settings_for(one, two, **never_left_out)) as gateway,
+    ):
         for words in range(len(WORDS) + 1):
             text, last = await dies_after(gateway, one, words, end)
             if words == 0:
