@@ -88,14 +88,13 @@ def structured(
     unified = _interceptors(
         stages, scope["unified-api"], "unified-api", scope["unified-api"], "unified-api.interceptors"
     )
-    written_stores = stages.named("state", top.nodes.get("state"), "state", _STATE_STORES)
     return GatewayConfig(
         providers=providers,
         routers=routers,
         models=read_mapping_of_models(stages, top, "models", providers) or {},
         auth=stages.listed("auth", top.nodes.get("auth"), "auth"),
         secrets=secrets,
-        state={**stages.stores, **written_stores},
+        state={**stages.stores, **stages.named("state", top.nodes.get("state"), "state", _STATE_STORES)},
         interceptors=shared,
         unified_interceptors=unified,
         loggers=stages.listed("loggers", top.nodes.get("loggers"), "loggers"),
