@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llmgate.cli.program import build_parser
 from llmgate.config import load
 from llmgate.config.explain import explain
 from llmgate.config.model import GatewayConfig
@@ -91,3 +93,12 @@ def test_the_examples_use_every_kind_that_a_file_can_name() -> None:
     text = "".join((EXAMPLES / name).read_text() for name in listed("*.yaml"))
     used = {kind.id for kind in KINDS if any(f"use: {name}" in text or f"{name}:" in text for name in names(kind.id))}
     assert {"auth", "routing", "providers", "interceptors", "loggers"} <= used
+
+
+def test_the_commands_that_the_page_gives_are_ones_that_the_program_takes() -> None:
+    text = " ".join((EXAMPLES / "README.md").read_text().split())
+    commands = re.findall(r"`llmgate ([a-z]+ [^`]+)`", text)
+    assert len(commands) >= 2
+    for command in commands:
+        taken = vars(build_parser().parse_args(command.split()))
+        assert Path("FILE") in (taken.get("file"), taken.get("config"))
