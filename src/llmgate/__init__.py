@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Completion as Completion,
         CompletionStream as CompletionStream,
         Embeddings as Embeddings,
+        ResponseStream as ResponseStream,
     )
     from .pipeline.pipeline import Pipeline as Pipeline
     from .spec import (
@@ -70,6 +71,7 @@ __all__ = [
     "ProviderError",
     "RateLimitError",
     "Record",
+    "ResponseStream",
     "Role",
     "Text",
     "ToolCall",
@@ -87,6 +89,7 @@ _HOMES = {
     "CompletionStream": "llmgate.pipeline.completion",
     "Embeddings": "llmgate.pipeline.completion",
     "Pipeline": "llmgate.pipeline.pipeline",
+    "ResponseStream": "llmgate.pipeline.completion",
 }
 
 

@@ -415,6 +415,34 @@ async def test_in_process():
                 await pipeline.respond(model="m", input="hi", stream=True)
 
 
+@pytest.mark.parametrize("model", MODELS)
+async def test_a_stream_in_process_has_the_events_of_responses(model):
+    async with FakeUpstream() as native, FakeUpstream() as chat, FakeUpstream() as claude:
+        native.stream(numbered([*start(), *text(0, "Hello"), *end(output=ANSWER["output"])]), end="eof")
+        chat.stream(chat_events("Hello there"))
+        claude.stream(message_events(CLAUDES_TEXT), end="eof")
+        settings = {
+            "providers": {
+                "openai": {"base-url": native.base_url},
+                "groqlike": {"base-url": chat.base_url, "format": "openai-chat"},
+                "anthropic": {"base-url": claude.base_url},
+            }
+        }
+        keys = {"OPENAI_API_KEY": "k", "GROQLIKE_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}
+        async with Pipeline.from_config(settings, environment=keys) as pipeline:
+            async with pipeline.stream_response(model=model, input="hi", instructions="Be brief.") as stream:
+                events = [EVENTS.validate_python(event) async for event in stream]
+            assert (events[0].type, events[-1].type) == ("response.created", "response.completed")
+            assert stream.text == events[-1].response.output_text != ""
+            assert (stream.exchange.outcome, stream.usage) == ("ok", stream.exchange.usage)
+            with pytest.raises(TypeError, match="model="):
+                async with pipeline.stream_response(input="hi"):
+                    pass
+            with pytest.raises(TypeError, match="respond"):
+                async with pipeline.stream_response(model=model, input="hi", stream=False):
+                    pass
+
+
 def test_the_synchronous_client(tmp_path):
     async def serve() -> str:
         async with FakeUpstream() as native:

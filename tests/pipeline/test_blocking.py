@@ -20,6 +20,10 @@ def test_the_same_methods_work_without_an_event_loop() -> None:
         assert chunks.usage is not None
         assert chunks.finish_reason == "stop"
         assert chunks.exchange.outcome == "ok"
+        with pipeline.stream_response(model="echo", input="one two three") as events:
+            kinds = [event["type"] for event in events]
+        assert (kinds[0], kinds[-1]) == ("response.created", "response.completed")
+        assert events.text == pipeline.respond(model="echo", input="one two three").text
         assert pipeline.models()
 
 

@@ -7,11 +7,11 @@ import concurrent.futures
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from llmgate.spec import ChatRequest, FinishReason, GatewayChunk, GatewayClosedError, Record, Usage
 
-from .completion import Completion, CompletionStream, Embeddings
+from .completion import AnswerStream, Completion, Embeddings
 from .models import ModelEntry
 from .operations import Carried
 from .pipeline import Pipeline
@@ -118,13 +118,17 @@ class BlockingPipeline:
         """Ask for a whole chat answer; see ``Pipeline.complete``."""
         return self._run(self._pipeline.complete(request, **fields))
 
-    def stream(self, request: ChatRequest | None = None, /, **fields: Any) -> BlockingStream:
+    def stream(self, request: ChatRequest | None = None, /, **fields: Any) -> BlockingStream[GatewayChunk]:
         """Ask for a streamed chat answer: ``with p.stream(...) as chunks``; see ``Pipeline.stream``."""
         return BlockingStream(self, self._pipeline.stream(request, **fields))
 
     def respond(self, **fields: Any) -> Completion:
         """Ask for an answer as OpenAI's Responses have it; see ``Pipeline.respond``."""
         return self._run(self._pipeline.respond(**fields))
+
+    def stream_response(self, **fields: Any) -> BlockingStream[dict[str, Any]]:
+        """Ask for a streamed answer as OpenAI's Responses have it; see ``Pipeline.stream_response``."""
+        return BlockingStream(self, self._pipeline.stream_response(**fields))
 
     def embed(self, **fields: Any) -> Embeddings:
         """Ask for embeddings; see ``Pipeline.embed``."""
@@ -237,7 +241,7 @@ class BlockingPipeline:
             loop.close()
 
 
-class BlockingStream:
+class BlockingStream(Generic[T]):
     """A streamed answer for synchronous code; iterate it inside its ``with`` block.
 
     Args:
@@ -245,7 +249,7 @@ class BlockingStream:
         stream: The stream.
     """
 
-    def __init__(self, owner: BlockingPipeline, stream: CompletionStream) -> None:
+    def __init__(self, owner: BlockingPipeline, stream: AnswerStream[T]) -> None:
         self._owner = owner
         self._stream = stream
 
@@ -258,10 +262,10 @@ class BlockingStream:
     ) -> None:
         self._owner._run(self._stream.__aexit__(kind, failure, traceback))  # noqa: SLF001 - one class in two halves
 
-    def __iter__(self) -> Iterator[GatewayChunk]:
+    def __iter__(self) -> Iterator[T]:
         return self
 
-    def __next__(self) -> GatewayChunk:
+    def __next__(self) -> T:
         try:
             return self._owner._run(self._stream.__anext__())  # noqa: SLF001 - one class in two halves
         except StopAsyncIteration:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
 import attrs
 
 from llmgate.codecs import jsons
+from llmgate.codecs.sse import EventSplitter, event_data
 from llmgate.formats.openai_embeddings import vectors_in
 from llmgate.spec import (
     ChatResponse,
@@ -28,7 +30,11 @@ from .frame import ExchangeFrame
 from .settling import make_record
 from .streaming import GatewayStream
 
-__all__ = ["Completion", "CompletionStream", "Embeddings"]
+__all__ = ["AnswerStream", "Completion", "CompletionStream", "Embeddings", "ResponseStream"]
+
+T = TypeVar("T")
+
+UNOPENED: Final = "open the stream first: async with pipeline.stream(...) as chunks, or stream_response(...)"
 
 
 @attrs.frozen(eq=False)
@@ -130,8 +136,8 @@ class Embeddings:
         return self.response.outcome.usage
 
 
-class CompletionStream:
-    """A streamed answer: ``async with pipeline.stream(...) as chunks``, then ``async for chunk in chunks``.
+class AnswerStream(ABC, Generic[T]):
+    """What a streamed answer is in process, whatever its events are.
 
     Leaving the block early cancels the answer at the provider. ``text``, ``usage`` and ``finish_reason`` grow while it
     is read; ``exchange`` is complete after the block.
@@ -141,23 +147,34 @@ class CompletionStream:
         request: What is asked.
     """
 
+    decode: ClassVar[bool]
+    """Whether events are read in canonical form rather than as bytes of the wire format."""
+
     def __init__(self, open_frame: Callable[[], ExchangeFrame], request: Callable[[], GatewayRequest]) -> None:
         self._open_frame = open_frame
         self._make_request = request
         self._frame: ExchangeFrame | None = None
         self._stream: GatewayStream | None = None
-        self._chunks: AsyncIterator[GatewayChunk] | None = None
+        self._events: AsyncIterator[T] | None = None
         self._text: list[str] = []
+
+    @abstractmethod
+    def _read(self, stream: GatewayStream) -> AsyncIterator[T]:
+        """The events of an open stream."""
+
+    @abstractmethod
+    def _text_of(self, event: T) -> str:
+        """What an event adds to the text of the first answer."""
 
     async def __aenter__(self) -> Self:
         frame = self._frame = self._open_frame()
         await frame.__aenter__()
         try:
-            self._stream = await frame.stream(self._make_request(), decode=True)
+            self._stream = await frame.stream(self._make_request(), decode=self.decode)
         except BaseException as failure:
             await frame.__aexit__(type(failure), failure, failure.__traceback__)
             raise
-        self._chunks = self._stream.chunks()
+        self._events = self._read(self._stream)
         return self
 
     async def __aexit__(
@@ -166,19 +183,19 @@ class CompletionStream:
         if self._frame is not None:
             await self._frame.__aexit__(kind, failure, traceback)
 
-    def __aiter__(self) -> CompletionStream:
+    def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> GatewayChunk:
-        if self._chunks is None or self._stream is None:
-            raise RuntimeError("open the stream first: async with pipeline.stream(...) as chunks")
+    async def __anext__(self) -> T:
+        if self._events is None or self._stream is None:
+            raise RuntimeError(UNOPENED)
         try:
-            chunk = await anext(self._chunks)
+            event = await anext(self._events)
         except StopAsyncIteration:
             await self._stream.finish()
             raise
-        self._text.append(chunk.text)
-        return chunk
+        self._text.append(self._text_of(event))
+        return event
 
     @property
     def text(self) -> str:
@@ -199,5 +216,37 @@ class CompletionStream:
     def exchange(self) -> Record:
         """The account of the exchange; complete after the block."""
         if self._frame is None:
-            raise RuntimeError("open the stream first: async with pipeline.stream(...) as chunks")
+            raise RuntimeError(UNOPENED)
         return self._frame.record
+
+
+class CompletionStream(AnswerStream[GatewayChunk]):
+    """A streamed chat answer: ``async with pipeline.stream(...) as chunks``, then ``async for chunk in chunks``."""
+
+    decode = True
+
+    def _read(self, stream: GatewayStream) -> AsyncIterator[GatewayChunk]:
+        return stream.chunks()
+
+    def _text_of(self, event: GatewayChunk) -> str:
+        return event.text
+
+
+class ResponseStream(AnswerStream[dict[str, Any]]):
+    """A streamed answer of OpenAI's Responses: ``async with pipeline.stream_response(...) as events``.
+
+    Each event is one of theirs as parsed JSON, whatever format the provider speaks: ``event["type"]`` says which.
+    """
+
+    decode = False
+
+    async def _read(self, stream: GatewayStream) -> AsyncIterator[dict[str, Any]]:
+        splitter = EventSplitter()
+        async for piece in stream:
+            for raw in splitter.feed(piece):
+                data = event_data(raw)
+                if data and data != b"[DONE]":
+                    yield jsons.loads(data)
+
+    def _text_of(self, event: dict[str, Any]) -> str:
+        return str(event["delta"]) if event.get("type") == "response.output_text.delta" else ""

@@ -32,7 +32,7 @@ from llmgate.spec import (
     Usage,
 )
 
-from .completion import Completion, Embeddings
+from .completion import Completion, Embeddings, ResponseStream
 from .frame import ExchangeFrame
 
 __all__ = ["Carried", "FileInput", "Operations", "as_body", "presented", "read_file"]
@@ -133,22 +133,33 @@ class Operations(ABC):
         Raises:
             GatewayError: why there is no answer.
         """
-        if "model" not in fields:
-            raise TypeError("a response needs model=, and input= or what stands for it")
-        if fields.get("stream"):
-            raise TypeError("use pipeline.stream(...) for a stream")
         frame = self.exchange(credentials=presented(credentials, api_key), principal=principal)
         async with frame:
-            request = read_request(
-                get_format("openai-responses"),
-                as_body(fields),
-                router=router,
-                metadata=metadata,
-                deadline=None if timeout is None else self.clock.monotonic() + timeout,
-                max_retries=max_retries,
-            )
+            request = self._response_request(fields, router, timeout, metadata, max_retries, stream=False)
             response = await frame.send(request)
         return Completion(response, frame.exchange)
+
+    def stream_response(
+        self,
+        *,
+        router: str | None = None,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        credentials: Credentials | None = None,
+        api_key: str | None = None,
+        principal: Principal | None = None,
+        **fields: Any,
+    ) -> ResponseStream:
+        """Ask for a streamed answer of OpenAI's Responses: ``async with pipeline.stream_response(...) as events``.
+
+        The arguments are those of ``respond``. What is iterated are OpenAI's own events as parsed JSON, whatever format
+        the provider speaks; the rest is as for ``stream``.
+        """
+        return ResponseStream(
+            lambda: self.exchange(credentials=presented(credentials, api_key), principal=principal),
+            lambda: self._response_request(fields, router, timeout, metadata, max_retries, stream=True),
+        )
 
     async def embed(
         self,
@@ -256,6 +267,31 @@ class Operations(ABC):
             GatewayError: why there is no answer.
         """
         return await self._carry("rerank", fields)
+
+    def _response_request(
+        self,
+        fields: Mapping[str, Any],
+        router: str | None,
+        timeout: float | None,
+        metadata: Mapping[str, str] | None,
+        max_retries: int | None,
+        *,
+        stream: bool,
+    ) -> GatewayRequest:
+        if "model" not in fields:
+            raise TypeError("a response needs model=, and input= or what stands for it")
+        if fields.get("stream", stream) is not stream:
+            raise TypeError(
+                "use pipeline.stream_response(...) for a stream and pipeline.respond(...) for a whole answer"
+            )
+        return read_request(
+            get_format("openai-responses"),
+            as_body({**fields, "stream": True} if stream else fields),
+            router=router,
+            metadata=metadata,
+            deadline=None if timeout is None else self.clock.monotonic() + timeout,
+            max_retries=max_retries,
+        )
 
     async def _carry(
         self, name: str, given: Mapping[str, Any], files: Mapping[str, FileInput | None] | None = None

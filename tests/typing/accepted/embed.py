@@ -29,6 +29,9 @@ async def watch(pipeline: Pipeline) -> Usage | None:
         async for chunk in chunks:
             assert_type(chunk, GatewayChunk)
             print(chunk.text)
+    async with pipeline.stream_response(model="echo", input="Hello!") as events:
+        async for event in events:
+            assert_type(event, dict[str, Any])
     return chunks.usage
 
 
