@@ -100,6 +100,11 @@ def test_all_mistakes_are_found_in_one_pass() -> None:
     ]  # fmt: skip
 
 
+def test_what_a_validator_refuses_is_found_in_the_same_pass() -> None:
+    _, problems = read("small: 10\nchecked: 3\n")
+    assert [problem.split(": ")[0] for problem in problems] == ["f:1:8", "f:2:10"]
+
+
 def test_a_wrong_secret_is_not_shown() -> None:
     _, problems = read("secret: sk-verysecret\ninner: {name: x, secret: 'env:sk-verysecret'}")
     assert len(problems) == 2

@@ -101,7 +101,8 @@ class Decoder:
             field = fields.get(key)
             if field is not None and key not in skipped and not _is_null(entry.node):
                 with contextlib.suppress(UnreadableError):
-                    values[field.alias or field.name] = self._field(entry.node, cls, field, key)
+                    value = values[field.alias or field.name] = self._field(entry.node, cls, field, key)
+                    self._validate(entry.node, field, value, within)
         for key, field in fields.items():
             given = node.find(key)
             if field.default is attrs.NOTHING and (given is None or _is_null(given.node)):
@@ -172,16 +173,24 @@ class Decoder:
         if not bounds.allow(value):
             raise self.refuse(where, f"{label!r} must be {bounds}, not {value:g}")
 
+    def _validate(self, node: Node, field: attrs.Attribute[Any], value: Any, within: str) -> None:
+        """Let a field's own validator judge alone, so that what it refuses is noted beside what is wrong elsewhere."""
+        if field.validator is None or field.converter is not None:
+            return
+        try:
+            field.validator(None, field, value)
+        except ValueError as error:
+            raise self.refuse(node.where, _said(error, within)) from None
+        except Exception:  # noqa: BLE001 - one that looks at the whole, which is not made yet, is asked again with it
+            return
+
     def _made(self, node: MapNode, cls: type[T], values: Mapping[str, Any], within: str) -> T:
         try:
             return cls(**values)
         except Exception as error:  # noqa: BLE001 - validators of a stage's config class are anybody's code
             field = next((arg for arg in error.args[1:] if isinstance(arg, attrs.Attribute)), None)
             entry = node.find(key_of(field)) if field is not None else None
-            said = redacted(str(error.args[0] if error.args else type(error).__name__))
-            raise self.refuse(
-                entry.node.where if entry else node.where, f"{within}: {' '.join(said.split())[:300]}"
-            ) from None
+            raise self.refuse(entry.node.where if entry else node.where, _said(error, within)) from None
 
     def _hooks(self) -> cattrs.Converter:
         converter = cattrs.Converter(detailed_validation=False)
@@ -331,6 +340,12 @@ class Decoder:
         if not isinstance(node, MapNode):
             raise self._mismatch(node, "a mapping")
         return self.read_class(node, cast("type[Any]", cls), within=self._label)
+
+
+def _said(error: Exception, within: str) -> str:
+    """What a config class refused a value with, on one line."""
+    said = redacted(str(error.args[0] if error.args else type(error).__name__))
+    return f"{within}: {' '.join(said.split())[:300]}"
 
 
 def _hints(cls: type[Any]) -> Mapping[str, Any]:

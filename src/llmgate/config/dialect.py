@@ -7,6 +7,7 @@ its position is fixed: in each scope the limit first, then the cache, both befor
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -95,9 +96,14 @@ def _rate_limit(stages: StageReader, node: Node, path: str, label: str) -> MapNo
     store = read_store(stages, written, "store", f"{label}.store") or (
         RATE_STORE if RATE_STORE in stages.stores else None
     )
-    if len(problems) > before or not isinstance(node, MapNode):
+    if not isinstance(node, MapNode):
         return None
     own = MapNode({key: entry for key, entry in node.entries.items() if canonical(key) != "store"}, node.where)
+    if len(problems) > before:
+        known = MapNode({key: one for key, one in own.entries.items() if canonical(key) in written.nodes}, node.where)
+        with contextlib.suppress(UnreadableError):  # what else is wrong is said at once, not at the next start
+            stages.configured("interceptors", "rate-limit", known, label, node.where)
+        return None
     return own if store is None else with_key(own, "state", store)
 
 
