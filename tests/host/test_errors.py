@@ -27,8 +27,15 @@ def test_an_upstreams_own_word_on_repeating_wins():
     assert error_headers(error) == [(b"x-should-retry", b"true")]
 
 
-def test_a_callers_own_deadline_says_nothing_about_repeating():
-    assert error_headers(GatewayTimeoutError("x")) == []
+def test_a_deadline_that_has_passed_is_not_to_be_repeated_since_ours_have_used_it_up():
+    assert error_headers(GatewayTimeoutError("x")) == [(b"x-should-retry", b"false")]
+
+
+@pytest.mark.parametrize(("seconds", "both"), [(59, False), (60, False), (61, True), (3600, True)])
+def test_a_wait_that_client_libraries_do_not_heed_forbids_the_repeat_as_well(seconds, both):
+    headers = dict(error_headers(ProviderError("x", retryable=True, retry_after=seconds)))
+    assert headers[b"retry-after"] == str(seconds).encode()
+    assert (headers.get(b"x-should-retry") == b"false") is both
 
 
 def test_only_our_own_401_asks_for_a_bearer():

@@ -276,5 +276,12 @@ async def test_the_record_names_the_credential_and_never_shows_it(bench: OpenBen
 
 async def test_an_unknown_router_is_not_found(bench: OpenBench) -> None:
     async with bench() as b:
-        with pytest.raises(ModelNotFoundError, match="router 'other' is not configured"):
+        with pytest.raises(ModelNotFoundError, match=r"^router 'other' is not configured: .* or use one of main$"):
             await b.pipeline.complete(router="other", model="m", messages=MESSAGES)
+
+
+async def test_where_there_is_no_router_none_is_proposed(bench: OpenBench) -> None:
+    async with bench(routers={}) as b:
+        with pytest.raises(ModelNotFoundError) as caught:
+            await b.pipeline.complete(router="other", model="m", messages=MESSAGES)
+        assert caught.value.message == "router 'other' is not configured: there is none, write it under routers"

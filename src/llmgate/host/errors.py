@@ -10,6 +10,7 @@ from llmgate.spec import (
     AuthenticationError,
     Format,
     GatewayError,
+    GatewayTimeoutError,
     InvalidRequestError,
     NoDeploymentError,
     ProviderError,
@@ -22,6 +23,9 @@ __all__ = ["INTERNAL_ERROR", "ClientLeftError", "RefusedError", "error_body", "e
 
 INTERNAL_ERROR: Final = "internal error: the gateway's log has the details under this request's id"
 """All that a caller learns of an error that nobody expected."""
+
+LONGEST_HEEDED: Final = 60
+"""Seconds up to which the openai and anthropic SDKs wait as ``retry-after`` says."""
 
 
 class ClientLeftError(Exception):
@@ -70,7 +74,8 @@ def error_headers(error: GatewayError) -> Headers:
     """The headers that an error adds to its answer.
 
     A client library repeats 408, 409, 429 and 5xx by itself; where the gateway has spent its own repeats already it
-    says ``x-should-retry: false`` (read by the openai and anthropic SDKs), or ``retry-after`` where a time is known.
+    says ``x-should-retry: false`` (read by the openai and anthropic SDKs), or ``retry-after`` where a time is known;
+    both where the time is longer than they wait, since some releases of theirs take no notice of it then.
     """
     headers: Headers = []
     if isinstance(error, ProviderError):
@@ -81,9 +86,11 @@ def error_headers(error: GatewayError) -> Headers:
             headers.append((b"connection", b"close"))
     elif isinstance(error, AuthenticationError):
         headers.append((b"www-authenticate", b"Bearer"))
+    repeat_later = False
     if error.retry_after is not None and math.isfinite(error.retry_after):
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
-    elif _spent(error) and not any(name == b"x-should-retry" for name, _ in headers):
+        repeat_later = error.retry_after <= LONGEST_HEEDED
+    if not repeat_later and _spent(error) and not any(name == b"x-should-retry" for name, _ in headers):
         headers.append((b"x-should-retry", b"false"))
     return headers
 
@@ -92,4 +99,4 @@ def _spent(error: GatewayError) -> bool:
     """Whether a repeat by the client would only multiply the gateway's own."""
     if isinstance(error, ProviderError):
         return error.retryable or isinstance(error, ProviderProtocolError)  # both have been tried elsewhere, too
-    return isinstance(error, NoDeploymentError)
+    return isinstance(error, NoDeploymentError | GatewayTimeoutError)

@@ -109,11 +109,11 @@ def find_candidates(snapshot: Snapshot, router: str | None, model: str, operatio
         router, model = named
     route = snapshot.routers.get(router)
     if route is None:
-        raise ModelNotFoundError(
-            f"router {router!r} is not configured: write it under routers, or use one of "
-            f"{', '.join(sorted(snapshot.routers)) or 'none, since there is no router'}",
-            code="router_not_found",
+        listed = ", ".join(sorted(snapshot.routers))
+        remedy = (
+            f"write it under routers, or use one of {listed}" if listed else "there is none, write it under routers"
         )
+        raise ModelNotFoundError(f"router {router!r} is not configured: {remedy}", code="router_not_found")
     return _chained(route, model, operation, _on_router)
 
 

@@ -45,6 +45,7 @@ from .ids import new_id
 from .kept import KeptStream
 from .live import CannedStream, LiveStream, StreamSource
 from .models import ModelEntry, list_models
+from .patience import patience_of
 from .relaying import RelayAnswer, open_relay
 from .sessions import Session, no_canned_session, opening
 from .settling import CLIENT_CLOSED_REQUEST, judge, make_record
@@ -106,7 +107,7 @@ class ExchangeFrame(Attempts):
             client_headers=credentials.headers if credentials is not None else {},
         )
         self.view = ExchangeView(self.exchange)
-        self._deadline = self.exchange.started + self.snapshot.config.timeouts.total
+        self._deadline = self._last_word = self.exchange.started + self.snapshot.config.timeouts.total
         self._entered = [0]
         self._stream: GatewayStream | RelayAnswer | Session | None = None
         self._reads_on = False
@@ -360,8 +361,9 @@ class ExchangeFrame(Attempts):
                 await self.end_attempt(attempt, None)
 
     def remaining(self) -> float:
-        """Seconds until the exchange must be over."""
-        return self._deadline - self.clock.monotonic()
+        """Seconds until the exchange must be over; while there is no content, until there must be some."""
+        until = self._deadline if self.exchange.first_content is None else self._last_word
+        return until - self.clock.monotonic()
 
     def sent(self, data: bytes) -> None:
         """Show interceptors that watch them the bytes of a stream that go down now."""
@@ -386,9 +388,22 @@ class ExchangeFrame(Attempts):
             self._deadline = self.exchange.started + route.total
         if request.deadline is not None:
             self._deadline = min(self._deadline, request.deadline)
+        self._last_word = self._deadline
+        if self.exchange.client_headers:
+            self._heed(request)
         self.exchange.router = route.id if route is not None else request.router
         self.chain = route.chain if route is not None else self.snapshot.unified.chain
         self._reads_on = route.drains if route is not None else self.snapshot.unified.drains
+
+    def _heed(self, request: GatewayRequest) -> None:
+        """Be done before the caller gives up; a stream has given a sign of life by ``commit-after`` at the latest."""
+        patience = patience_of(self.exchange.client_headers)
+        if patience is None:
+            return
+        now = self.clock.monotonic()
+        self._last_word = self._deadline = min(self._deadline, now + patience.whole)
+        if not request.stream or patience.silence <= self.snapshot.config.stream.commit_after:
+            self._deadline = min(self._deadline, now + patience.silence)
 
     async def _held(self, work: Coroutine[Any, Any, T]) -> T:
         """Do the work; where answers are read to their end, in a task of its own that the caller's leaving spares."""
