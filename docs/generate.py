@@ -140,8 +140,8 @@ environment.
 * `llmgate schema` prints the JSON Schema, installed plugins included.
 
 Each example on this page is a whole configuration that loads as it stands; together they show every key. In the tables
-`<router>`, `<provider>`, `<name>`, `<model>` and `<header>` stand for names of your own. Where *without it* is empty
-there is nothing: no stage, no limit, no text.
+`<router>`, `<provider>`, `<name>`, `<model>`, `<parameter>` and `<header>` stand for names of your own. Where
+*without it* is empty there is nothing: no stage, no limit, no text.
 
 | what a key takes | written as |
 |---|---|

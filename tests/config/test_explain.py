@@ -21,6 +21,8 @@ routers:
       chat: {strategy: weighted, providers: [{provider: openai, weight: 0.9}, {provider: mine, weight: 0.1}]}
     interceptors: [request-rules]
     providers: {openai: {base-url: 'https://eu.example/v1'}}
+    unsupported-parameters: {parameters: {seed: refuse}}
+unsupported-parameters: {policy: report, parameters: {n: refuse}}
 """
 
 
@@ -35,6 +37,8 @@ def test_the_effective_chain_providers_and_strategies(loader: Loader) -> None:
         "  interceptors: request-rules (interceptors[0]) > request-rules (routers.main.interceptors[0])",
         "  retries: 3, after 1s, growing 2-fold up to 30s",
         "  retries: 2, after 2s",
+        "  unsupported parameters: report, n refuse, seed refuse",
+        "  unsupported parameters: report, n refuse",
         "  its own openai: https://eu.example/v1, key env:MY_KEY, adapter openai",
         "timeouts: connect 5s, first-byte 2m, idle 2m, total 15m, first-content 10m",
     ):

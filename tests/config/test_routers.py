@@ -88,13 +88,3 @@ def test_mistakes(loader: Loader) -> None:
         "c.yaml:6:87: unknown key 'retires' in routers.e (did you mean 'retries'?)",
     ]
     assert loader.one("routers: [a]") == "c.yaml:1:10: 'routers' must be a mapping of names"
-
-
-def test_what_becomes_of_what_cannot_be_said(loader: Loader) -> None:
-    config = loader.text(
-        f"unsupported-parameters: refuse\nrouters:\n  a: {{{CHAT}, unsupported-parameters: report}}\n  b: {{{CHAT}}}\n"
-    )
-    assert config.unsupported == "refuse"
-    assert [config.routers[name].unsupported for name in "ab"] == ["report", None]
-    assert loader.text("routers: {}").unsupported == "default"
-    assert "report" in loader.one("unsupported-parameters: ignore")

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from llmgate.codecs import jsons
+from llmgate.formats import get_format, read_request
 from llmgate.spec import (
     Interceptor,
     InvalidRequestError,
@@ -379,6 +381,7 @@ MESSAGE = json_answer(
     }
 )
 AUDIO = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
+HEARD = [{"role": "user", "content": [{"type": "text", "text": "listen"}, AUDIO]}]
 
 
 def spread(*names: str, **more: Any) -> dict[str, Any]:
@@ -427,6 +430,46 @@ async def test_an_operator_may_have_everything_left_out_and_named(bench: OpenBen
         assert not sent.keys() & {"logprobs", "seed"}
         (record,) = await b.records()
         assert set(record.metadata["llmgate.dropped-params"].split(", ")) == {"logprobs", "seed", "messages[0]"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "fields", "refused", "dropped"),
+    [
+        ({"seed": "refuse"}, {"seed": 1}, "seed", None),
+        ({"logprobs": "report"}, {"logprobs": True, "seed": 1}, None, {"logprobs", "seed"}),
+        ({"seed": "adjust"}, {"seed": 1}, "seed", None),
+        ({"temperature": "adjust"}, {"temperature": 1.5}, None, {"temperature"}),
+        ({"temperature": "refuse"}, {"temperature": 1.5}, "temperature", None),
+        ({"n": "report"}, {"n": 2}, None, {"n"}),
+        ({"messages": "report"}, {"messages": HEARD}, None, {"messages[0]"}),
+    ],
+)
+async def test_an_operator_may_judge_single_parameters(
+    bench: OpenBench, parameters: dict[str, str], fields: dict[str, Any], refused: str | None, dropped: set[str] | None
+) -> None:
+    asked = {"messages": MESSAGES, **fields}
+    routers = spread("alpha", **{"unsupported-parameters": {"parameters": parameters}})
+    async with bench(MESSAGE, providers=BOTH, routers=routers) as b:
+        if refused is not None:
+            with pytest.raises(InvalidRequestError) as failure:
+                await b.pipeline.complete(router="main", model="m", **asked)
+            assert (failure.value.param, failure.value.code) == (refused, "unsupported_parameter")
+            assert b.urls == []
+            return
+        await b.pipeline.complete(router="main", model="m", **asked)
+        (record,) = await b.records()
+        assert set(record.metadata["llmgate.dropped-params"].split(", ")) == dropped
+
+
+async def test_a_parameter_is_known_by_openais_name_whatever_the_caller_speaks(bench: OpenBench) -> None:
+    providers = {"alpha": {"base-url": "http://alpha.test/v1", "format": "openai-chat"}}
+    routers = spread("alpha", **{"unsupported-parameters": {"parameters": {"stop": "refuse"}}})
+    body = {"model": "gpt-4o", "max_tokens": 9, "messages": MESSAGES, "stop_sequences": ["a", "b", "c", "d", "e"]}
+    async with bench(providers=providers, routers=routers) as b, b.pipeline.exchange() as frame:
+        request = read_request(get_format("anthropic-messages"), jsons.dumps(body), router="main")
+        with pytest.raises(InvalidRequestError) as failure:
+            await frame.send(request)
+        assert failure.value.param == "stop_sequences"
 
 
 async def test_a_request_of_which_nothing_would_be_left_is_refused_even_then(bench: OpenBench) -> None:

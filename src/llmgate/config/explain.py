@@ -10,7 +10,16 @@ import attrs
 from llmgate.catalogue import resolve_base_url
 
 from .durations import written
-from .model import BalanceConfig, GatewayConfig, MemberConfig, ProviderConfig, RetryConfig, StageConfig, row_of
+from .model import (
+    BalanceConfig,
+    GatewayConfig,
+    MemberConfig,
+    ProviderConfig,
+    RetryConfig,
+    StageConfig,
+    UnsupportedConfig,
+    row_of,
+)
 
 __all__ = ["effective", "explain"]
 
@@ -29,6 +38,7 @@ def effective(config: GatewayConfig) -> Mapping[str, Any]:
                 "balances": {operation: _balance(balance) for operation, balance in router.balances.items()},
                 "interceptors": _chain(config.interceptors, router.interceptors),
                 "retries": _retries(router.retries or config.retries),
+                "unsupported-parameters": _unsupported(config.unsupported.under(router.unsupported)),
                 "model-mapping": _mapping(
                     config.model_mapping if router.model_mappings is None else router.model_mappings
                 ),
@@ -39,6 +49,7 @@ def effective(config: GatewayConfig) -> Mapping[str, Any]:
         "unified-api": {
             "interceptors": _chain(config.interceptors, config.unified_interceptors),
             "retries": _retries(config.unified_retries or config.retries),
+            "unsupported-parameters": _unsupported(config.unsupported),
         },
         "loggers": [stage.use for stage in config.loggers],
         "timeouts": {key.replace("_", "-"): written(value) for key, value in attrs.asdict(config.timeouts).items()},
@@ -66,6 +77,7 @@ def explain(config: GatewayConfig) -> str:
             lines.append(f"  {operation}: {balance['strategy']} over {', '.join(balance['members'])}")
         lines.append(f"  interceptors: {_arrow(router['interceptors'])}")
         lines.append(f"  retries: {router['retries']}")
+        lines.append(f"  unsupported parameters: {_policies(router['unsupported-parameters'])}")
         lines.append(f"  model mapping: {router['model-mapping']}")
         lines.extend(_provider_line("  its own ", inner, provider) for inner, provider in router["providers"].items())
     unified = found["unified-api"]
@@ -73,6 +85,7 @@ def explain(config: GatewayConfig) -> str:
         "unified API:",
         f"  interceptors: {_arrow(unified['interceptors'])}",
         f"  retries: {unified['retries']}",
+        f"  unsupported parameters: {_policies(unified['unsupported-parameters'])}",
         f"loggers: {', '.join(found['loggers']) or 'none'}",
         "timeouts: " + ", ".join(f"{key} {value}" for key, value in found["timeouts"].items()),
         f"log level: {found['log-level']}",
@@ -133,6 +146,16 @@ def _mapping(mapping: Mapping[str, Sequence[str]] | None) -> str:
     if mapping is None:
         return "the catalogue's"
     return f"{len(mapping)} of its own" if mapping else "none"
+
+
+def _unsupported(unsupported: UnsupportedConfig) -> Mapping[str, Any]:
+    return {"policy": unsupported.of(), "parameters": dict(unsupported.parameters)}
+
+
+def _policies(unsupported: Mapping[str, Any]) -> str:
+    return ", ".join(
+        [unsupported["policy"], *(f"{name} {policy}" for name, policy in unsupported["parameters"].items())]
+    )
 
 
 def _named(stages: Mapping[str, str]) -> str:

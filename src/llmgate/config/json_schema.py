@@ -104,6 +104,9 @@ class _Writer:
             return {"type": ["string", "boolean", "object", "null"]}
         if key.path == "deployment-target":
             return {"anyOf": [{"type": "string"}, self.section(key.path)]}
+        if key.path.endswith("unsupported-parameters"):
+            word = children(key.path)["policy"].type
+            return {"anyOf": [{"enum": word.split("|")}, self.section(key.path)]}
         if key.path.endswith((".image", ".audio")):
             return self.section(f"{key.path.rpartition('.')[0]}.chat")
         if key.type == "section":

@@ -1,8 +1,8 @@
 """Every key of the configuration as data: the one list that reading, the JSON Schema and the documentation rest on.
 
-A path names a key below its section (``server.port``); ``<router>``, ``<provider>``, ``<name>``, ``<model>`` and
-``<header>`` stand for names of the operator's own. Where a section is an attrs class, its fields are the keys and its
-docstring says what they mean.
+A path names a key below its section (``server.port``); ``<router>``, ``<provider>``, ``<name>``, ``<model>``,
+``<parameter>`` and ``<header>`` stand for names of the operator's own. Where a section is an attrs class, its fields
+are the keys and its docstring says what they mean.
 """
 
 from __future__ import annotations
@@ -95,6 +95,16 @@ _RESILIENCE: Final = (
     ("resend-unknown", "switch", "true", "Whether a request that was lost after it was sent may be sent again"),
     ("on-disconnect", "cancel|drain", "cancel", "What becomes of the provider's answer when the caller leaves"),
 )
+_POLICIES: Final = "default|report|adjust|refuse"
+_UNSUPPORTED: Final = (
+    ("unsupported-parameters", "section", "",
+     "What becomes of what a provider's wire format cannot say; one word is short for its policy"),
+    ("unsupported-parameters.policy", _POLICIES, "default",
+     "As the format judges; all let go, and named; what can be brought into range, and nothing else; or all refused"),
+    ("unsupported-parameters.parameters", "names", "", "Parameters with a policy of their own, by name"),
+    ("unsupported-parameters.parameters.<parameter>", _POLICIES, "",
+     "The policy of one, by OpenAI's name for it or by the caller's"),
+)  # fmt: skip
 _PROVIDER: Final = (
     ("use", "text", "", "The adapter, or the row of the catalogue, that serves it; not needed for a known name"),
     ("base-url", "text", "", "Its address, with or without version path and trailing slash"),
@@ -140,13 +150,9 @@ _TABLE: Final = (
     ("routers.<router>.model-mappings", "names", "", "The router's own model mapping, in place of the default one"),
     ("routers.<router>.model-mappings.<model>", "list", "", "What to ask for instead, as provider/model"),
     ("routers.<router>.interceptors", "stages:interceptors", "", "The router's own interceptors, after the gateway's"),
-    ("routers.<router>.unsupported-parameters", "default|report|refuse", "the gateway's",
-     "What becomes of what a provider's wire format cannot say"),
     ("routers.<router>.timeouts", "section", "", "How long its requests wait; what is left out is the gateway's"),
     ("routers.<router>.providers", "names", "", "Providers as this router sees them"),
     ("routers.<router>.providers.<provider>", "section", "", "Settings that win over the gateway's for this provider"),
-    ("unsupported-parameters", "default|report|refuse", "default",
-     "What becomes of what a provider's wire format cannot say: as the format judges, all left out, or all refused"),
     ("models", "names", "", "Names of your own that callers may ask for; one * in a name stands for any text"),
     ("models.<model>", "list", "", "What serves it, as provider/model, in order of trial; * is what * stood for"),
     ("default-model-mapping", "names", "the catalogue's", "What routers ask each provider for; {} turns it off"),
@@ -262,6 +268,9 @@ def _keys() -> Iterator[Key]:
         yield from _below(scope, _RETRIES)
         yield from _below(scope, _RESILIENCE)
         yield from _below(scope, (*_CACHE, *_LIMIT))
+    yield from (Key(*row) for row in _UNSUPPORTED)
+    for path, kind, default, meaning in _UNSUPPORTED:
+        yield Key(f"routers.<router>.{path}", kind, default and "the gateway's", meaning)
     yield from _below("control-plane.retry", [(path[8:], *rest) for path, *rest in _RETRIES[1:]], Status.NOT_YET)
     yield from _below("routers.<router>.load-balance.chat", _BALANCE)
     for provider in ("providers.<provider>", "routers.<router>.providers.<provider>"):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -26,11 +27,14 @@ __all__ = [
     "SessionConfig",
     "StageConfig",
     "StreamConfig",
+    "UnsupportedConfig",
     "UnsupportedPolicy",
     "row_of",
 ]
 
-UnsupportedPolicy: TypeAlias = Literal["default", "report", "refuse"]
+UnsupportedPolicy: TypeAlias = Literal["default", "report", "adjust", "refuse"]
+
+_PART: Final = re.compile(r"[.\[]")
 
 
 @attrs.frozen
@@ -188,6 +192,37 @@ class BalanceConfig:
 
 
 @attrs.frozen
+class UnsupportedConfig:
+    """What becomes of what a provider's wire format cannot say.
+
+    Args:
+        policy: What holds for every parameter that has none of its own; None where this scope does not say.
+        parameters: The policy of single parameters, by name.
+    """
+
+    policy: UnsupportedPolicy | None = None
+    parameters: Mapping[str, UnsupportedPolicy] = attrs.field(factory=dict)
+
+    def under(self, own: UnsupportedConfig) -> UnsupportedConfig:
+        """The policy of a scope below this one, which says ``own``."""
+        if not own.parameters and own.policy is None:
+            return self
+        return UnsupportedConfig(own.policy or self.policy, {**self.parameters, **own.parameters})
+
+    def of(self, *names: str) -> UnsupportedPolicy:
+        """The policy of a parameter.
+
+        Args:
+            *names: What it is called; a part of one (``tools.strict``, ``messages[0]``) falls under the whole.
+        """
+        if self.parameters:
+            for name in (*names, *(_PART.split(name, 1)[0] for name in names)):
+                if name in self.parameters:
+                    return self.parameters[name]
+        return self.policy or "default"
+
+
+@attrs.frozen
 class RouterConfig:
     """A router: what ``/router/{id}`` leads to.
 
@@ -200,7 +235,7 @@ class RouterConfig:
         timeouts: How long its requests wait, for providers that say nothing themselves; None for the gateway's.
         interceptors: Its own interceptors, after the gateway's.
         resilience: What it says of extra attempts and of callers who leave.
-        unsupported: What becomes of what a provider's wire format cannot say; None for the gateway's.
+        unsupported: What becomes of what a provider's wire format cannot say; what is left out is the gateway's.
     """
 
     id: str
@@ -211,7 +246,7 @@ class RouterConfig:
     timeouts: Timeouts | None = None
     interceptors: Sequence[StageConfig] = ()
     resilience: ResilienceConfig = ResilienceConfig()
-    unsupported: UnsupportedPolicy | None = None
+    unsupported: UnsupportedConfig = UnsupportedConfig()
 
 
 @attrs.frozen
@@ -372,7 +407,7 @@ class GatewayConfig:
     unified_resilience: ResilienceConfig = ResilienceConfig()
     credential_cool_down: float = 60.0
     health: HealthConfig = HealthConfig()
-    unsupported: UnsupportedPolicy = "default"
+    unsupported: UnsupportedConfig = UnsupportedConfig()
     model_mapping: Mapping[str, Sequence[str]] | None = None
     timeouts: Timeouts = Timeouts()
     stream: StreamConfig = StreamConfig()

@@ -24,6 +24,7 @@ from .sections import Section, is_null, read_section
 from .stages import StageReader
 from .suggest import did_you_mean
 from .tree import Entry, ListNode, MapNode, Node, ValueNode
+from .unsupported import UNSUPPORTED, read_unsupported
 
 __all__ = ["RouterReader", "read_mapping_of_models"]
 
@@ -74,7 +75,10 @@ class RouterReader:
             entry.node,
             _PATH,
             label,
-            raw=("load-balance", "model-mappings", "providers", "cache", "rate-limit", "interceptors", "timeouts"),
+            raw=(
+                *("load-balance", "model-mappings", "providers", "cache", "rate-limit", "interceptors", "timeouts"),
+                UNSUPPORTED,
+            ),
         )
         providers = self.reader.overridden(section.nodes.get("providers"), f"{label}.providers")
         written = section.nodes.get("providers")
@@ -89,7 +93,7 @@ class RouterReader:
             retries=read_retries(self.stages, section),
             timeouts=self.reader.read_timeouts(section),
             resilience=read_resilience(self.stages, section),
-            unsupported=section.get("unsupported-parameters"),
+            unsupported=read_unsupported(self.stages.decoder, section),
             interceptors=(
                 *read_policies(self.stages, section, _PATH, label),
                 *self.stages.listed("interceptors", section.nodes.get("interceptors"), f"{label}.interceptors"),

@@ -35,6 +35,7 @@ from .sections import Section, is_null, read_section
 from .stages import Find, Names, StageReader
 from .stores import read_store
 from .tree import Entry, MapNode, Node
+from .unsupported import UNSUPPORTED, read_unsupported
 
 __all__ = ["structured"]
 
@@ -43,7 +44,8 @@ T = TypeVar("T")
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9:_.-]{1,253}")
 _SECRET_STORES: Final = ("env", "file")
 _STATE_STORES: Final = ("memory",)
-_RAW: Final = ("deployment-target", "global", "timeouts", "stream", "sessions", "model-lists", "server", "unified-api")
+_RAW: Final = ("deployment-target", "global", "timeouts", "stream", "sessions", "model-lists", "server", "unified-api",
+               UNSUPPORTED)  # fmt: skip
 
 
 def structured(
@@ -100,7 +102,7 @@ def structured(
         loggers=stages.listed("loggers", top.nodes.get("loggers"), "loggers"),
         health=read_health(stages, top),
         **_extra_attempts(stages, scope),
-        unsupported=top.get("unsupported-parameters", "default"),
+        unsupported=read_unsupported(decoder, top),
         model_mapping=read_mapping_of_models(stages, top, "default-model-mapping", providers),
         timeouts=timeouts,
         stream=_class(decoder, top, "stream", StreamConfig) or StreamConfig(),

@@ -194,7 +194,7 @@ class Assembly:
             providers=seen,
             total=entry.timeouts.total if entry.timeouts is not None else None,
             **self._resilience(f"routers.{entry.id}", entry.resilience),
-            unsupported=entry.unsupported or self._config.unsupported,
+            unsupported=self._config.unsupported.under(entry.unsupported),
         )
 
     def _resilience(self, scope: str, own: ResilienceConfig) -> dict[str, Any]:

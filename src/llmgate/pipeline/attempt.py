@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
 
-from llmgate.config.model import UnsupportedPolicy
+from llmgate.config.model import UnsupportedConfig
 from llmgate.formats import get_format
 from llmgate.formats.carried import CarriedFormat
 from llmgate.formats.rate_limits import time_to_refill, translated_limits
@@ -37,6 +37,15 @@ __all__ = ["UNSAID", "Said", "Try", "answer", "build_try", "note_head", "read_er
 
 UNSAID: Final = frozenset({"unsupported_content", "unsupported_parameter", "unsupported_tool"})
 """Codes of refusals that another deployment, of another wire format, may not have to make."""
+
+_DEFAULT: Final = UnsupportedConfig()
+_ALLOWED: Final[Mapping[str, Collection[str]]] = {
+    "default": ("report", "adjust"),
+    "report": ("report", "adjust", "refuse"),
+    "adjust": ("adjust",),
+    "refuse": (),
+}
+"""What a policy lets go, by what the wire format makes of it."""
 
 _INSTRUCTIONS: Final = frozenset({Role.SYSTEM, Role.DEVELOPER})
 
@@ -191,7 +200,7 @@ def note_head(tried: Try, status: int, headers: Mapping[str, str]) -> None:
 
 
 def say(
-    runtime: ProviderRuntime, request: GatewayRequest, deployment: Deployment, policy: UnsupportedPolicy = "default"
+    runtime: ProviderRuntime, request: GatewayRequest, deployment: Deployment, policy: UnsupportedConfig = _DEFAULT
 ) -> Said:
     """The request in the wire format of a deployment: its own bytes where that is the caller's, else a translation.
 
@@ -245,7 +254,7 @@ def _call(said: Said, request: GatewayRequest, attempt: Attempt, secret: Secret 
 
 
 def _fitted(
-    wire_format: Format, chat: ChatRequest, facts: ModelFacts, inbound: Format, policy: UnsupportedPolicy
+    wire_format: Format, chat: ChatRequest, facts: ModelFacts, inbound: Format, policy: UnsupportedConfig
 ) -> tuple[ChatRequest, Sequence[str]]:
     """The request as the policy lets it be translated, and what is lost by it, as the caller writes it.
 
@@ -254,8 +263,9 @@ def _fitted(
     """
     found = wire_format.unsupported(chat, facts)
     lost = tuple(inbound.fields.get(one.param, one.param) for one in found)
+    well_known = get_format("openai-chat").fields if policy.parameters else {}
     for one, name in zip(found, lost, strict=True):
-        if policy == "refuse" or (policy == "default" and one.kind == "refuse"):
+        if one.kind not in _ALLOWED[policy.of(name, well_known.get(one.param, name))]:
             reason = one.reason or f"{name} has no counterpart at the provider, and the gateway is told to say so"
             raise InvalidRequestError(reason, param=name, code="unsupported_parameter")
     refused = next(((one, name) for one, name in zip(found, lost, strict=True) if one.kind == "refuse"), None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from llmgate.config.model import GatewayConfig, RetryConfig, StageConfig, UnsupportedPolicy
+from llmgate.config.model import GatewayConfig, RetryConfig, StageConfig, UnsupportedConfig
 from llmgate.spec import (
     AuthProvider,
     Logger,
@@ -121,7 +121,7 @@ class Route:
     aliases: ModelMapping = ModelMapping()
     resend_unknown: bool = True
     drains: bool = False
-    unsupported: UnsupportedPolicy = "default"
+    unsupported: UnsupportedConfig = UnsupportedConfig()
 
 
 @attrs.frozen(eq=False)
