@@ -330,6 +330,15 @@ async def test_models(both):
         assert "anthropic/claude-sonnet-5" in [model.id for model in models]
         assert all(model.type == "model" and model.display_name and model.created_at for model in models)
         assert (await client.models.retrieve("anthropic/claude-sonnet-5")).display_name == "claude-sonnet-5"
+        first = await client.models.list(limit=2)
+        assert (len(first.data), first.has_more, first.first_id) == (2, True, models[0].id)
+        assert [model.id async for model in client.models.list(limit=2)] == [model.id for model in models]
+        back = await client.models.list(limit=2, before_id=models[3].id)
+        assert ([model.id for model in back.data], back.has_more) == ([models[1].id, models[2].id], True)
+        with pytest.raises(anthropic.BadRequestError, match="limit must be 1 to 1000"):
+            await client.models.list(limit=1001)
+        with pytest.raises(anthropic.BadRequestError, match="is no model of this list"):
+            await client.models.list(after_id="nobody")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
+
 from llmgate.host.surfaces.model_lists import model_list, model_value
 from llmgate.pipeline import ModelEntry
-from llmgate.spec import ListedModel
+from llmgate.spec import InvalidRequestError, ListedModel
 
 ENTRIES = [ModelEntry("anthropic/claude-opus-5", "anthropic"), ModelEntry("fast", "llmgate")]
 
@@ -27,6 +29,71 @@ def test_anthropics_shape():
 
 def test_an_empty_list_has_no_ends():
     assert model_list([], "anthropic-messages") == {"data": [], "has_more": False, "first_id": None, "last_id": None}
+
+
+MANY = [ModelEntry(f"a/m{number}", "a") for number in range(45)]
+
+
+def page(query: str) -> tuple[list[str], bool]:
+    value = model_list(MANY, "anthropic-messages", query)
+    found = [one["id"] for one in value["data"]]
+    assert (value["first_id"], value["last_id"]) == ((found[0], found[-1]) if found else (None, None))
+    return [one.removeprefix("a/m") for one in found], value["has_more"]
+
+
+@pytest.mark.parametrize(
+    ("query", "first", "last", "more"),
+    [
+        ("", "0", "19", True),
+        ("beta=true", "0", "19", True),
+        ("limit=45", "0", "44", False),
+        ("limit=44", "0", "43", True),
+        ("limit=1000", "0", "44", False),
+        ("after_id=a/m19", "20", "39", True),
+        ("after_id=a%2Fm39", "40", "44", False),
+        ("limit=5&after_id=a/m39", "40", "44", False),
+        ("limit=4&after_id=a/m39", "40", "43", True),
+        ("before_id=a/m20", "0", "19", False),
+        ("before_id=a/m21", "1", "20", True),
+        ("before_id=a/m3&limit=2", "1", "2", True),
+        ("lifecycle=active&lifecycle=retired", "0", "19", True),
+    ],
+)
+def test_anthropics_list_has_pages(query, first, last, more):
+    found, said = page(query)
+    assert (found[0], found[-1], said) == (first, last, more)
+
+
+@pytest.mark.parametrize("query", ["after_id=a/m44", "before_id=a/m0", "lifecycle=retired", "lifecycle[]=deprecated"])
+def test_pages_beyond_the_ends_are_empty(query):
+    assert page(query) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=-1", "limit"),
+        ("limit=x", "limit"),
+        ("limit=", "limit"),
+        ("limit=\u0663", "limit"),
+        ("limit=" + "9" * 5000, "limit"),
+        ("after_id=nobody", "after_id"),
+        ("before_id=", "before_id"),
+        ("after_id=a/m1&before_id=a/m9", "before_id"),
+        ("lifecycle=young", "lifecycle"),
+    ],
+)
+def test_pages_that_there_are_not(query, param):
+    with pytest.raises(InvalidRequestError) as refused:
+        page(query)
+    assert refused.value.param == param
+
+
+def test_the_other_lists_have_one_page():
+    assert len(model_list(MANY, "openai-chat", "limit=1&after_id=x")["data"]) == 45
+    assert len(model_list(MANY, "gemini-generate-content", "limit=1")["models"]) == 45
 
 
 def test_googles_clients_get_names_that_they_can_ask_for():

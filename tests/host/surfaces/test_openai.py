@@ -160,6 +160,8 @@ async def test_models_are_listed_and_described_at_every_address(prefix):
         for written in ("openai/gpt-4o", "openai%2Fgpt-4o"):
             one = await served.ask(f"{prefix}/models/{written}")
             assert one.json["id"] == "openai/gpt-4o"
+        bare = await served.ask(f"{prefix}/models/gpt-4o")
+        assert bare.status == (200 if "router" in prefix else 404)
         missing = await served.ask(f"{prefix}/models/gpt-99")
         assert (missing.status, missing.error["code"]) == (404, "model_not_found")
         head = await served.ask(f"{prefix}/models", method="HEAD")

@@ -128,18 +128,20 @@ async def answer(
 async def models(call: Call) -> None:
     """List what the caller may call."""
     entries = await _entries(call)
-    body = dumps(model_list(entries, call.wire_format.name))
+    body = dumps(model_list(entries, call.wire_format.name, call.query))
     await call.reply.whole(200, call.answer_headers(), body)
 
 
 async def model(call: Call) -> None:
     """Describe one model that the caller may call."""
     wanted = call.params["model"]
-    for entry in await _entries(call):
-        if entry.id == wanted:
-            await call.reply.whole(200, call.answer_headers(), dumps(model_value(entry, call.wire_format.name)))
-            return
-    raise ModelNotFoundError(f"the model {wanted[:200]!r} does not exist: see the list of models", param="model")
+    entries = await _entries(call)
+    found = next((entry for entry in entries if entry.id == wanted), None)
+    if found is None and "router" in call.params:  # which is asked by the vendor's own names as well
+        found = next((entry for entry in entries if entry.id.partition("/")[2] == wanted), None)
+    if found is None:
+        raise ModelNotFoundError(f"the model {wanted[:200]!r} does not exist: see the list of models", param="model")
+    await call.reply.whole(200, call.answer_headers(), dumps(model_value(found, call.wire_format.name)))
 
 
 def _request(call: Call, body: bytes, model: str | None, stream: bool | None) -> GatewayRequest:
