@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from contextlib import asynccontextmanager
 
 import h11
@@ -229,6 +230,32 @@ async def test_a_half_closing_client_still_gets_the_answer_of_an_application_tha
         writer.write_eof()
         assert (await asyncio.wait_for(reader.read(-1), 2)).endswith(b"ok")
         await until(lambda: not listener.connections)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="this system's kernel cannot be told")
+async def test_a_client_that_reads_nothing_has_little_of_an_endless_answer_held_for_it():
+    taken, over = 0, False
+
+    async def endless(scope, receive, send):
+        nonlocal taken
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not over:
+            await send({"type": "http.response.body", "body": b"x" * 10_000, "more_body": True})
+            taken += 10_000
+
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        reader.setblocking(False)
+        async with listening(endless) as (_, port):
+            await asyncio.get_running_loop().sock_connect(reader, ("127.0.0.1", port))
+            reader.send(HEALTH + b"\r\n")
+            await until(lambda: taken)
+            before = -1
+            while taken != before:
+                before = taken
+                await asyncio.sleep(0.3)
+            assert taken <= connection.KERNEL_AHEAD + 2 * connection.WRITE_AHEAD + 128 * 1024
+            over = True
 
 
 async def test_a_peer_that_never_reads_is_cut_after_the_answer():

@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 import re
+import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from itertools import chain
 from typing import Any, Final, cast
@@ -33,8 +34,10 @@ __all__ = ["Connection", "Listener"]
 
 log = logging.getLogger("llmgate.host")
 
-WRITE_AHEAD: Final = 64 * 1024
+WRITE_AHEAD: Final = 32 * 1024
 """Bytes of an answer that are held for a client that does not take them yet."""
+KERNEL_AHEAD: Final = 128 * 1024
+"""The same in the kernel, which would take megabytes for each client that reads slowly."""
 ONE_WRITE: Final = 64 * 1024
 """From this many bytes on, an answer's pieces are written at once rather than gathered."""
 HEAD_SECONDS: Final = 10.0
@@ -121,6 +124,7 @@ class Connection(asyncio.Protocol):
         """Set up the HTTP side."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=WRITE_AHEAD)
+        _bound_kernel(transport)
         peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self._http = _Http(
             cast("Any", self._listener.app),
@@ -417,6 +421,14 @@ class _Http(H11Protocol):
         )
         await self._send_h11_event(h11.Data(data=body))
         await self._send_h11_event(h11.EndOfMessage())
+
+
+def _bound_kernel(transport: asyncio.BaseTransport) -> None:
+    """Let the kernel hold only so much that has not left, where it can be told."""
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    connection = transport.get_extra_info("socket")
+    if option is not None and connection is not None and connection.family != getattr(socket, "AF_UNIX", None):
+        connection.setsockopt(socket.IPPROTO_TCP, option, KERNEL_AHEAD)
 
 
 def _are_plain(headers: Sequence[tuple[bytes, bytes]]) -> bool:

@@ -217,9 +217,8 @@ class GatewayStream:
 
     async def _relayed(self) -> AsyncIterator[bytes]:
         source = self._source
-        held = b"".join(source.held_bytes)
-        if held:
-            yield held
+        if any(source.held_bytes):
+            yield _taken(source.held_bytes)  # no name for it here: it must not lie beside what follows it
         while not source.outcome.complete:
             try:
                 data = await self._deadline.read(source.read_bytes)
@@ -275,3 +274,10 @@ class GatewayStream:
     async def _seal(self) -> None:
         await self._frame.seal()
         self.finished = True
+
+
+def _taken(pieces: list[bytes]) -> bytes:
+    """The pieces as one; the list lets go of them."""
+    data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    pieces.clear()
+    return data

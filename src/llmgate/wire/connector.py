@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RECEIVED_AT_ONCE", "GuardedConnector"]
 
-RECEIVED_AT_ONCE: Final = 64 * 1024
+RECEIVED_AT_ONCE: Final = 32 * 1024
 """Upper bound of the bytes that are read from a socket at once."""
 
 

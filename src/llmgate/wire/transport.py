@@ -36,7 +36,7 @@ from .uploading import UploadPayload
 
 __all__ = ["AiohttpTransport"]
 
-_READ_BUFFER: Final = 16 * 1024  # reading stops at twice as much, so a slow reader slows the provider down
+_READ_BUFFER: Final = 8 * 1024  # reading stops at twice as much, so a slow reader slows the provider down
 _MAX_HEADER_BYTES: Final = 32 * 1024  # of one header: content security policies outgrow aiohttp's 8 KiB
 _LARGE_BODY: Final = 1024 * 1024  # aiohttp wants more than this as a file, to write it piece by piece
 _SLOWEST_UPLOAD: Final = 64 * 1024  # bytes a second that a provider must take a request body at
