@@ -19,7 +19,7 @@ LITELLM_VENV := $(VENV)-litellm
 # The clients of `make test-clients`, kept there until their pins change.
 CLIENTS := build/clients
 
-.PHONY: help serve test fuzz test-clients litellm check lint types bench docs generated lock format clean
+.PHONY: help serve test fuzz test-clients litellm check lint types bench docs generated prices lock format clean
 
 help: ## show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -105,6 +105,9 @@ docs: $(STAMP) ## build the documentation into docs/_build
 generated: $(STAMP) ## write the generated pages and plugins/_template anew
 	$(BIN)/python docs/generate.py
 	$(BIN)/python plugins/generate.py
+
+prices: $(STAMP) ## write the price catalogue anew from the installed genai-prices
+	$(BIN)/python tools/compile_prices.py
 
 lock: $(STAMP) ## pin every dependency anew
 	@$(PIP) install uv

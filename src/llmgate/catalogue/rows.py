@@ -20,6 +20,7 @@ __all__ = [
     "provider_row",
     "provider_rows",
     "read_data",
+    "read_text",
 ]
 
 RESERVED_NAMES: Final = frozenset({"v1", "v1beta", "v2", "ai", "api", "as", "audio", "batches", "chat", "engines",
@@ -86,11 +87,18 @@ def load_catalogue() -> Catalogue:
 
 def read_data(name: str) -> dict[str, Any]:
     """A TOML file of the package's data."""
-    # Late: both cost several milliseconds that an import of the catalogue should not.
+    # Late: costs several milliseconds that an import of the catalogue should not.
     import tomllib
+
+    return tomllib.loads(read_text(name))
+
+
+def read_text(name: str) -> str:
+    """The text of a file of the package's data, by its path below ``data``."""
+    # Late: as above.
     from importlib.resources import files
 
-    return tomllib.loads(files("llmgate.catalogue").joinpath("data", name).read_text(encoding="utf-8"))
+    return files("llmgate.catalogue").joinpath("data", name).read_text(encoding="utf-8")
 
 
 def _row(name: str, fields: Mapping[str, Any]) -> ProviderRow:

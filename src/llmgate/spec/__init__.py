@@ -51,7 +51,9 @@ from .messages import (
     Uri,
 )
 from .models import UNKNOWN_MODEL, ListedModel, ModelFacts
+from .money import nano_usd, usd
 from .operations import Operation
+from .prices import Price, PriceList, PriceRow, Rates
 from .providers import AttemptCall, ProviderAdapter, RelayBody
 from .requests import EDITABLE_FIELDS, ChatRequest, GatewayRequest, OutputFormat, RelayTarget
 from .responses import (
@@ -125,6 +127,9 @@ __all__ = [
     "Part",
     "PermissionDeniedError",
     "PluginError",
+    "Price",
+    "PriceList",
+    "PriceRow",
     "Principal",
     "Provider",
     "ProviderAdapter",
@@ -142,6 +147,7 @@ __all__ = [
     "Rate",
     "RateDecision",
     "RateLimitError",
+    "Rates",
     "Reasoning",
     "Record",
     "Refusal",
@@ -182,4 +188,6 @@ __all__ = [
     "Usage",
     "hookimpl",
     "kind_named",
+    "nano_usd",
+    "usd",
 ]

@@ -23,6 +23,11 @@ class Usage:
         images: How many images were made.
         audio_seconds: How much audio was transcribed or translated, in seconds, where that is what is billed.
         search_units: How many searches a reranking counts as, as Cohere bills them.
+        image_input: The part of the input that is pictures.
+        image_output: The part of the output that is pictures.
+        cache_read_audio: The part of ``cache_read`` that is audio.
+        cache_read_image: The part of ``cache_read`` that is pictures.
+        web_searches: How many searches of the web the model made at its provider.
         estimated: True where the gateway had to estimate because the provider did not say.
     """
 
@@ -38,6 +43,11 @@ class Usage:
     images: int | None = None
     audio_seconds: float | None = None
     search_units: int | None = None
+    image_input: int | None = None
+    image_output: int | None = None
+    cache_read_audio: int | None = None
+    cache_read_image: int | None = None
+    web_searches: int | None = None
 
     @property
     def total_tokens(self) -> int | None:
