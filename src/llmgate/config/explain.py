@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from llmgate.catalogue import resolve_base_url
+from llmgate.spec import SecretRef
 
 from .durations import written
 from .model import (
@@ -104,10 +105,15 @@ def _provider(provider: ProviderConfig) -> Mapping[str, Any]:
         "adapter": provider.adapter.use,
         "row": row.name if row is not None else None,
         "address": address,
-        "secret": str(provider.secret) if provider.secret is not None else None,
+        "secret": ", ".join(str(one) for one in _references(provider)) or None,
         "models": list(provider.models),
         "headers": sorted(provider.headers),
     }
+
+
+def _references(provider: ProviderConfig) -> Sequence[SecretRef]:
+    """Where its keys are kept."""
+    return [key.secret for key in provider.keys] or ([] if provider.secret is None else [provider.secret])
 
 
 def _provider_line(indent: str, name: str, provider: Mapping[str, Any]) -> str:

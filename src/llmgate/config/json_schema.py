@@ -87,6 +87,7 @@ class _Writer:
             properties[name.replace("-", "_")] = properties[name]
         if path.endswith("<provider>"):
             properties = {**_fields_of(self.stages["providers"]), **properties}
+            properties["secrets"] = {**_members("secret"), "description": properties["secrets"]["description"]}
         if path.endswith("load-balance.chat"):
             words = sorted({*_DIALECT, *self.stages["routing"]})
             properties = {**_fields_of(self.stages["routing"]), **properties}

@@ -117,6 +117,7 @@ _PROVIDER: Final = (
         "The wire format of a provider without a row; of another, the one that requests are translated into",
     ),
     ("secret", "reference", "", "Where its key is kept; without it, the vendor's own environment variable"),
+    ("secrets", "list", "", "Several keys in place of secret, as references or {secret, weight}"),
     ("keyless", "switch", "", "Whether it is used without a key"),
     ("models", "list", "", "The models it may be asked for; without it, any"),
     ("headers", "names", "", "More headers that are sent to it"),

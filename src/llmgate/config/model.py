@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from llmgate.catalogue import provider_row
-from llmgate.spec import ProviderRow, SecretRef, Timeouts
+from llmgate.spec import ProviderKey, ProviderRow, SecretRef, Timeouts
 
 __all__ = [
     "BalanceConfig",
@@ -132,6 +132,7 @@ class ProviderConfig:
         base_url: The operator's address for it; None for the row's own.
         format: The wire format of a provider that no row knows.
         secret: Where its credential is kept; None for the row's own variable.
+        keys: Its keys where it has several, of which ``secret`` is the first.
         models: Models that the operator lists; empty for any.
         headers: Headers that the operator wants sent to it.
         timeouts: How long to wait for it; None for the gateway's.
@@ -156,6 +157,7 @@ class ProviderConfig:
     keyless: bool | None = None
     passthrough: bool = False
     brought: ProviderRow | None = attrs.field(default=None, repr=False)
+    keys: Sequence[ProviderKey] = ()
 
 
 def row_of(provider: ProviderConfig) -> ProviderRow | None:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import attrs
 
 from llmgate.catalogue import RESERVED_NAMES, provider_row, provider_rows, resolve_base_url
 from llmgate.formats import FORMATS, get_format
-from llmgate.spec import Operation, ProviderAdapter, ProviderRow, SecretRef, Timeouts
+from llmgate.spec import Operation, ProviderAdapter, ProviderKey, ProviderRow, SecretRef, Timeouts
 
 from .decoder import Decoder, UnreadableError
 from .keys import children
 from .meanings import key_of, settable
 from .model import ProviderConfig, StageConfig
 from .problems import Where
+from .provider_keys import read_keys
 from .quoting import looks_secret, quoted
 from .retries import read_retries
 from .sections import Section, is_null, read_section
@@ -142,11 +143,12 @@ class ProviderReader:
         row = brought or row or (provider_row(own_row) if isinstance(own_row, str) else None)
         own = children(_PATH)
         extra = [key_of(field) for field in settable(adapter.config_class) if key_of(field) not in own]
-        section = read_section(self.decoder, node, _PATH, label, raw=("timeouts",), extra=extra)
+        section = read_section(self.decoder, node, _PATH, label, raw=("timeouts", "secrets"), extra=extra)
         rest = MapNode({entry.key: entry for entry in node if entry.key.replace("_", "-") in extra}, node.where)
         config = self.decoder.read_class(rest, adapter.config_class, within=label)
         base_url = self._address(name, row, section, adapter_name, where)
-        secret, keyless = self._secret(name, row, section, where)
+        keys = read_keys(self.decoder, section)
+        secret, keyless = self._secret(name, row, section, where, keys)
         provider = ProviderConfig(
             name=name,
             row=row.name if row is not None and brought is None else None,
@@ -154,6 +156,7 @@ class ProviderReader:
             base_url=base_url,
             format=self._format(row, section),
             secret=secret,
+            keys=keys if len(keys) > 1 else (),
             models=section.get("models", ()),
             headers=self._headers(row, section),
             timeouts=self.read_timeouts(section),
@@ -236,19 +239,21 @@ class ProviderReader:
         return given
 
     def _secret(
-        self, name: str, row: ProviderRow | None, section: Section, where: Where
+        self, name: str, row: ProviderRow | None, section: Section, where: Where, keys: Sequence[ProviderKey]
     ) -> tuple[SecretRef | None, bool | None]:
         """Where a provider's key is kept, and whether it goes without one."""
         keyless: bool | None = section.get("keyless")
         secret: SecretRef | None = section.get("secret")
-        if secret is not None:
+        given = [key.secret for key in keys] or ([] if secret is None else [secret])
+        if given:
             if keyless:
                 self.decoder.problems.add(
                     section.place("keyless"), "'keyless' and 'secret' exclude each other: keep one"
                 )
-            self._warn(name, secret, (), where)
-            return secret, False
-        if "secret" in section.nodes:
+            for one in given:
+                self._warn(name, one, (), where)
+            return given[0], False
+        if "secret" in section.nodes or "secrets" in section.nodes:
             return None, keyless  # already noted
         if keyless or (keyless is None and row is not None and row.keyless):
             return None, keyless

@@ -30,6 +30,7 @@ from llmgate.spec import (
     PluginError,
     Provider,
     ProviderAdapter,
+    ProviderKey,
     ProviderRow,
     Stage,
     StageContext,
@@ -38,6 +39,7 @@ from llmgate.spec import (
 
 from .chain import Chain
 from .inheritance import Inheritance
+from .key_pool import PooledKey
 from .links import StageLink
 from .naming import ModelMapping
 from .retry_budget import RetryBudget
@@ -81,6 +83,7 @@ class Assembly:
         self._placed: list[PlacedStage] = []
         self._runtimes: dict[Provider, ProviderRuntime] = {}
         self._budgets: dict[str, RetryBudget] = {}
+        self._pools: dict[Provider, Sequence[PooledKey]] = {}
 
     def snapshot(self) -> Snapshot:
         """The stages and routes of the configuration; stages stand in the order in which they are to be opened.
@@ -112,6 +115,7 @@ class Assembly:
             budgets=self._budgets,
             failing=self._inheritance.failing,
             health=self._inheritance.health,
+            pools=self._pools,
         )
 
     def _stage(self, kind_id: str, entry: StageConfig) -> Any:
@@ -144,6 +148,7 @@ class Assembly:
             row=_with_list(_row_as_configured(entry, row, base_url), self._listed.get(entry.name, ())),
             base_url=base_url,
             secret=entry.secret,
+            keys=entry.keys,
             models=entry.models,
             headers=entry.headers,
             timeouts=entry.timeouts or self._config.timeouts,
@@ -155,10 +160,19 @@ class Assembly:
         transport = self._inheritance.transport(adapter)
         if transport is None:
             transport = adapter.make_transport(placed.context) or self._context.transport
-        made = ProviderRuntime(provider, adapter, transport, origin_of(base_url), entry.retries)
+        return self._running(ProviderRuntime(provider, adapter, transport, origin_of(base_url), entry.retries))
+
+    def _running(self, made: ProviderRuntime) -> Provider:
+        """Keep the runtime of a provider, and one for each of its keys where it has several."""
         runtime = self._inheritance.runtime(made)
         self._runtimes[runtime.provider] = runtime
+        if runtime.provider.keys:
+            self._pools[runtime.provider] = [self._with_key(made, key) for key in made.provider.keys]
         return runtime.provider
+
+    def _with_key(self, made: ProviderRuntime, key: ProviderKey) -> PooledKey:
+        provider = attrs.evolve(made.provider, secret=key.secret, keys=())
+        return PooledKey(self._running(attrs.evolve(made, provider=provider)), key.weight)
 
     def _unified(self, providers: Mapping[str, Provider], shared: Sequence[Interceptor[Any]]) -> Route:
         config = self._config
@@ -214,10 +228,7 @@ class Assembly:
         written = router.providers.get(name) or self._config.providers[name]
         if written.timeouts is not None:
             return provider
-        made = attrs.evolve(self._runtimes[provider], provider=attrs.evolve(provider, timeouts=timeouts))
-        runtime = self._inheritance.runtime(made)
-        self._runtimes[runtime.provider] = runtime
-        return runtime.provider
+        return self._running(attrs.evolve(self._runtimes[provider], provider=attrs.evolve(provider, timeouts=timeouts)))
 
     def _balance(self, router: RouterConfig, entry: BalanceConfig, providers: Mapping[str, Provider]) -> Balance:
         missing = [one.provider for one in entry.members if one.provider not in providers]

@@ -135,17 +135,22 @@ class SecretBroker:
         self._cooled[use] = _Refused(self._clock.monotonic() + self._cool_down, refused.fingerprint)
 
     async def usable(self, deployments: Sequence[Deployment]) -> Sequence[Deployment]:
-        """The deployments less those whose credential is missing or refused; all of them when none is left."""
+        """The deployments less those whose credential is missing or refused; all of them when none is left.
+
+        One that may be asked with any of several keys is kept: each key is judged once they are told apart.
+        """
         if not (self._missing or self._cooled):
             return deployments
         now = self._clock.monotonic()
-        kept = [one for one in deployments if not self._is_missing(one.provider.secret, now)]
+        kept = [one for one in deployments if one.provider.keys or not self._is_missing(one.provider.secret, now)]
         if self._cooled:
             kept = [one for one in kept if not await self._is_cooled(one, now)] or kept
         return kept or deployments
 
     def lacks(self, provider: Provider) -> bool:
         """Whether the provider's credential was missing when it was last looked for."""
+        if provider.keys:
+            return all(key.secret in self._missing for key in provider.keys)
         return provider.secret in self._missing
 
     def _store(self, ref: SecretRef) -> SecretStore[Any]:
@@ -173,7 +178,7 @@ class SecretBroker:
     async def _is_cooled(self, deployment: Deployment, now: float) -> bool:
         """Whether a deployment's credential is left out; one that has been exchanged meanwhile is not."""
         ref = deployment.provider.secret
-        if ref is None:
+        if ref is None or deployment.provider.keys:
             return False
         for use in ((ref, None), (ref, deployment.id)):
             refused = self._cooled.get(use)

@@ -26,6 +26,7 @@ from llmgate.spec import (
 from .attempt import UNSAID, Said, Try, build_try, say
 from .candidates import Candidates, candidates_for, permitted
 from .failing import is_its_own_fault
+from .key_pool import is_about_the_key, spread
 from .snapshot import ProviderRuntime
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class _Walk:
         self._candidates = candidates
         self._missing: list[SecretNotFoundError] = []
         self._tried: set[Deployment] = set()
+        self._beyond_keys: set[str] = set()
         self._paid = False
         self._unsaid: InvalidRequestError | None = None
         self.last_error: ProviderError | None = None
@@ -129,7 +131,10 @@ class _Walk:
             GatewayError: a failure that no other deployment would spare the caller.
         """
         self.waits = {}
+        self._beyond_keys.clear()
         for deployment in ranked:
+            if deployment.key is not None and deployment.id in self._beyond_keys:
+                continue  # it fails whatever key it is asked with
             runtime = self._frame.snapshot.runtimes[deployment.provider]
             try:
                 said = self._say(runtime, deployment)
@@ -245,6 +250,8 @@ class _Walk:
     def _failed(self, deployment: Deployment, error: ProviderError) -> None:
         log.info("%s: %s failed: %s", self._frame.id, deployment.id, error.message)
         self.last_error = error
+        if deployment.key is not None and not is_about_the_key(error):
+            self._beyond_keys.add(deployment.id)
         if not isinstance(error, ProviderAuthenticationError) and error.code not in NO_BETTER_LATER:
             self.waits[deployment] = error.retry_after or 0.0
 
@@ -269,7 +276,10 @@ async def _rank(frame: ExchangeFrame, candidates: Candidates, request: GatewayRe
     if not deployments:
         raise NoDeploymentError(f"no deployment is left for model {request.model!r} after the interceptors")
     context = RoutingContext(now=frame.clock.monotonic(), random=frame.clock.random)
-    return frame.snapshot.health.arranged(candidates.strategy.rank(frame.view, deployments, context), context.now)
+    ranked = candidates.strategy.rank(frame.view, deployments, context)
+    if frame.snapshot.pools:
+        ranked = await frame.secrets.usable(spread(frame.snapshot.pools, ranked, context.random))
+    return frame.snapshot.health.arranged(ranked, context.now)
 
 
 def _backoff(retries: RetryConfig, round_number: int, chance: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from llmgate.spec import Deployment, GatewayError, ProviderError, ProviderProtocolError
+from llmgate.spec import Deployment, GatewayError, ProviderError, ProviderProtocolError, SecretRef
 
 __all__ = ["Failing", "is_its_own_fault"]
 
@@ -19,7 +19,7 @@ class Failing:
     """Remembers for a moment who has failed; it decides nothing, the retry budget asks it what an attempt costs."""
 
     def __init__(self) -> None:
-        self._until: dict[tuple[str, str], float] = {}
+        self._until: dict[tuple[str, str, SecretRef | None], float] = {}
 
     def answered(self, deployment: Deployment) -> None:
         """A deployment has given content."""
@@ -57,6 +57,6 @@ def is_its_own_fault(error: GatewayError) -> bool:
     return isinstance(error, ProviderError) and (error.retryable or isinstance(error, ProviderProtocolError))
 
 
-def _key(deployment: Deployment) -> tuple[str, str]:
+def _key(deployment: Deployment) -> tuple[str, str, SecretRef | None]:
     """A router may see another server under a provider's name, so the address belongs to it."""
-    return deployment.id, deployment.provider.base_url
+    return deployment.id, deployment.provider.base_url, deployment.key

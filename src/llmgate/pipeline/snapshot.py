@@ -25,6 +25,7 @@ from llmgate.spec import (
 from .chain import Chain
 from .failing import Failing
 from .health import Health
+from .key_pool import PooledKey
 from .links import StageLink
 from .naming import ModelMapping
 from .retry_budget import RetryBudget
@@ -129,7 +130,7 @@ class Snapshot:
     """Everything assembled from one configuration; stages are placed in the order in which they open.
 
     ``budgets`` are those of the scopes that say something of it, and of the gateway; ``failing`` is the same object in
-    every snapshot of a Pipeline, ``health`` in those that judge it alike.
+    every snapshot of a Pipeline, ``health`` in those that judge it alike; ``pools`` are those with several keys.
     """
 
     config: GatewayConfig
@@ -145,6 +146,7 @@ class Snapshot:
     budgets: Mapping[str, RetryBudget]
     failing: Failing
     health: Health
+    pools: Mapping[Provider, Sequence[PooledKey]]
 
     @property
     def stages(self) -> Sequence[tuple[str, Stage[Any]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .auth import AuthProvider
 from .clock import Clock, SystemClock
-from .deployments import AT_HOST, CredentialHeader, Deployment, Provider, ProviderRow, Timeouts
+from .deployments import AT_HOST, CredentialHeader, Deployment, Provider, ProviderKey, ProviderRow, Timeouts
 from .errors import (
     AuthenticationError,
     BudgetExceededError,
@@ -136,6 +136,7 @@ __all__ = [
     "ProviderAuthenticationError",
     "ProviderConnectionError",
     "ProviderError",
+    "ProviderKey",
     "ProviderProtocolError",
     "ProviderRateLimitError",
     "ProviderRequest",

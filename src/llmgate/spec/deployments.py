@@ -11,7 +11,7 @@ import attrs
 from .identity import SecretRef
 from .models import UNKNOWN_MODEL, ListedModel, ModelFacts
 
-__all__ = ["AT_HOST", "CredentialHeader", "Deployment", "Provider", "ProviderRow", "Timeouts"]
+__all__ = ["AT_HOST", "CredentialHeader", "Deployment", "Provider", "ProviderKey", "ProviderRow", "Timeouts"]
 
 
 AT_HOST: Final = "host:"
@@ -114,6 +114,19 @@ class ProviderRow:
     address: str | None = None
 
 
+@attrs.frozen
+class ProviderKey:
+    """One of several keys that a provider is used with.
+
+    Args:
+        secret: Where it is kept.
+        weight: Its share of the requests.
+    """
+
+    secret: SecretRef
+    weight: float = 1.0
+
+
 @attrs.frozen(eq=False)
 class Provider:
     """A provider as this gateway is configured to use it.
@@ -122,12 +135,13 @@ class Provider:
         name: Its name in the configuration.
         row: What is known of the vendor.
         base_url: Where requests go, version path included, no trailing slash.
-        secret: Where its credential is kept; None for a keyless provider.
+        secret: Where its credential is kept; None for a keyless provider, the first of them where it has several.
         models: Models that the operator lists; empty for any.
         headers: More headers that the operator wants sent.
         timeouts: How long to wait for it.
         passthrough: Whether the direct relay may call every path of the provider, not only those for inference.
         mount: Where the vendor's own paths begin at the host: ``""`` at the vendor itself, a path behind a proxy.
+        keys: All of its keys where it has several; empty else. An attempt is made with a provider that has one.
     """
 
     name: str
@@ -139,6 +153,7 @@ class Provider:
     timeouts: Timeouts = Timeouts()
     passthrough: bool = False
     mount: str = ""
+    keys: Sequence[ProviderKey] = ()
 
     def path_of(self, wire_format: str) -> str | None:
         """The path at the provider's host where it speaks a wire format; None where it does not."""
@@ -154,7 +169,7 @@ class Provider:
 class Deployment:
     """One place that can serve a request: a provider and the model to ask it for.
 
-    Two deployments are the same where their ``id`` is; health and latency are kept by it.
+    Two deployments are the same where their ``id`` and ``key`` are; latency is kept by the id.
 
     Args:
         id: ``provider/model``.
@@ -162,6 +177,7 @@ class Deployment:
         model: The model's name at that provider.
         weight: Its share, for strategies that weigh.
         facts: What is known of the model.
+        key: Which of the provider's keys it is asked with, where there are several; None else.
     """
 
     id: str
@@ -169,6 +185,7 @@ class Deployment:
     model: str = attrs.field(eq=False)
     weight: float = attrs.field(default=1.0, eq=False)
     facts: ModelFacts = attrs.field(default=UNKNOWN_MODEL, eq=False, repr=False)
+    key: SecretRef | None = attrs.field(default=None, repr=False)
 
     @property
     def provider_name(self) -> str:
