@@ -21,16 +21,19 @@ from llmgate.spec import Rate, RateDecision
         (Rate(1, 1), math.nan),
         (Rate(1, 1), math.inf),
         (Rate(1, 1), -1),
+        (Rate(1, 1, ends_in=0), 1),
+        (Rate(1, 1, ends_in=math.inf), 1),
     ],
     ids=str,
 )
 def test_numbers_that_mean_nothing_are_refused(rate: Rate, cost: float) -> None:
-    with pytest.raises(ValueError, match=r"a rate needs|finite|refund"):
+    with pytest.raises(ValueError, match=r"a rate needs|a window needs|finite|refund"):
         rate_arguments(rate, cost)
 
 
 def test_a_refund_may_be_negative() -> None:
-    assert rate_arguments(Rate(10, 2), -3, negative=True) == (10.0, 2.0, -3.0)
+    assert rate_arguments(Rate(10, 2), -3, negative=True) == (10.0, 2.0, -3.0, "")
+    assert rate_arguments(Rate(10, 2, ends_in=5), 1) == (10.0, 2.0, 1.0, 5.0)
 
 
 def test_decisions_are_read() -> None:

@@ -71,7 +71,7 @@ from .routing import RoutingContext, RoutingStrategy
 from .secrets import SecretStore
 from .sockets import NO_STATUS, ProviderSocket, SocketClose, SocketMessage, SocketOptions, SocketTransport
 from .stage import NoConfig, Stage, StageContext
-from .state import Rate, RateDecision, StateStore
+from .state import Claim, Place, Rate, RateDecision, StateStore, Units
 from .transport import ProviderRequest, ProviderResponse, ProviderStream, Transport
 from .uploads import HeldUpload, Upload
 from .usage import Usage
@@ -94,6 +94,7 @@ __all__ = [
     "ChatRequest",
     "ChatResponse",
     "ChoiceDelta",
+    "Claim",
     "Clock",
     "ConfigError",
     "CredentialHeader",
@@ -126,6 +127,7 @@ __all__ = [
     "OutputFormat",
     "Part",
     "PermissionDeniedError",
+    "Place",
     "PluginError",
     "Price",
     "PriceList",
@@ -182,6 +184,7 @@ __all__ = [
     "ToolChoice",
     "ToolDefinition",
     "Transport",
+    "Units",
     "Unknown",
     "Unsupported",
     "Upload",

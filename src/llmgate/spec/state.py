@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
 
 import attrs
 
 from .stage import ConfigT, Stage
 
-__all__ = ["Rate", "RateDecision", "StateStore"]
+__all__ = ["Claim", "Place", "Rate", "RateDecision", "StateStore", "Units"]
 
 
 @attrs.frozen
 class Rate:
-    """A rate limit for the generic cell rate algorithm.
+    """A rate limit for the generic cell rate algorithm, or for a window that ends at a given time.
 
     Args:
         capacity: How many units may be spent at once.
         period: Seconds in which the whole capacity comes back.
+        ends_in: Seconds from now after which all of it is there again at once, and until which nothing comes back: a
+            window of the calendar, which has a key of its own. None where units come back evenly.
     """
 
     capacity: float
     period: float
+    ends_in: float | None = None
 
 
 @attrs.frozen
@@ -41,6 +45,45 @@ class RateDecision:
     remaining: int
     retry_after: float
     reset_after: float
+
+
+@attrs.frozen
+class Units:
+    """Units of a rate that are asked for, as ``acquire`` does, or given back, as ``refund`` does.
+
+    Args:
+        key: The rate's key.
+        rate: The rate.
+        cost: How many.
+    """
+
+    key: str
+    rate: Rate
+    cost: float = 1
+
+
+@attrs.frozen
+class Place:
+    """A place that is asked for, as ``lease`` does, or given back, as ``release`` does.
+
+    A decision on it is refused while all places are taken; ``retry_after`` is then a second, as one may come free at
+    any time.
+
+    Args:
+        key: The key of the places.
+        holder: Who holds it.
+        limit: How many there are.
+        ttl: Seconds for which it is held at most.
+    """
+
+    key: str
+    holder: str
+    limit: int
+    ttl: float
+
+
+Claim: TypeAlias = Units | Place
+"""What ``StateStore.claim`` can be asked for."""
 
 
 class StateStore(Stage[ConfigT]):
@@ -83,6 +126,43 @@ class StateStore(Stage[ConfigT]):
     @abstractmethod
     async def release(self, key: str, holder: str) -> None:
         """Give a place back; nothing happens when the holder has none."""
+
+    async def claim(self, claims: Sequence[Claim], *, once: str | None = None) -> Sequence[RateDecision]:
+        """Take all of several claims, each under a key of its own, or nothing where one of them is refused.
+
+        A store does it in one step. What stands here does it in several, for stores that cannot: others may then see
+        for a moment what is given back at the end.
+
+        Args:
+            claims: What is asked for.
+            once: An id under which it is decided at most once; a repeat gets the first decisions.
+
+        Returns:
+            A decision for each claim. Where one is refused it is the last of them, and those before it say what there
+            is, as nothing has been taken.
+        """
+        decisions: list[RateDecision] = []
+        for index, one in enumerate(claims):
+            decision = await self._claim_one(one, once)
+            decisions.append(decision)
+            if not decision.allowed:
+                await self.give_back(claims[:index])
+                break
+        return decisions
+
+    async def _claim_one(self, claim: Claim, once: str | None) -> RateDecision:
+        if isinstance(claim, Units):
+            return await self.acquire(claim.key, claim.rate, claim.cost, once=once)
+        taken = await self.lease(claim.key, claim.holder, limit=claim.limit, ttl=claim.ttl)
+        return RateDecision(taken, 0, 0.0 if taken else 1.0, 1.0)
+
+    async def give_back(self, claims: Sequence[Claim]) -> None:
+        """Give back what has been claimed; a negative cost takes more, as in ``refund``. One step, as ``claim``."""
+        for one in claims:
+            if isinstance(one, Units):
+                await self.refund(one.key, one.rate, one.cost)
+            else:
+                await self.release(one.key, one.holder)
 
     @abstractmethod
     async def put(self, key: str, value: bytes, *, ttl: float | None = None) -> None:

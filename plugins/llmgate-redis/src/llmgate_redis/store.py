@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from redis.exceptions import AuthenticationError, RedisError
 
-from llmgate.spec import GatewayClosedError, PluginError, Rate, RateDecision, StageContext, StateStore
+from llmgate.spec import Claim, GatewayClosedError, PluginError, Rate, RateDecision, StageContext, StateStore, Units
 
 from .address import maker
 from .breaker import Breaker
@@ -17,7 +17,7 @@ from .channels import Listener
 from .config import RedisConfig
 from .connections import Command, Connections, reason_of
 from .keys import Keys, milliseconds
-from .rates import decision_of, rate_arguments
+from .rates import claim_arguments, decision_of, decisions_of, rate_arguments
 from .scripts import Script, Scripts
 
 __all__ = ["Redis"]
@@ -61,7 +61,7 @@ class Redis(StateStore[RedisConfig]):
         )
         connections = Connections(name, where, make, breaker, size=config.max_connections, timeout=config.timeout)
         self._connections = connections
-        command, instead = _script(self._scripts.peek, (self._keys.of("rate", ""),), 1.0, 1.0, 0.0)
+        command, instead = _script(self._scripts.peek, (self._keys.of("rate", ""),), 1.0, 1.0, 0.0, "")
         try:
             await connections.first(command, instead, config.open_timeout)
         except AuthenticationError as refused:
@@ -109,6 +109,24 @@ class Redis(StateStore[RedisConfig]):
         """Give units back, or spend more than there are."""
         keys = self._keys.with_once("rate", key, None)
         await self._run(self._scripts.refund, keys, *rate_arguments(rate, cost, negative=True))
+
+    async def claim(self, claims: Sequence[Claim], *, once: str | None = None) -> Sequence[RateDecision]:
+        """Take all of several claims, or nothing."""
+        arguments = claim_arguments(claims, self._once)
+        answer = await self._run(
+            self._scripts.claim, self._keys_of(claims, once), *arguments, repeatable=once is not None
+        )
+        return decisions_of(answer)
+
+    async def give_back(self, claims: Sequence[Claim]) -> None:
+        """Give back what has been claimed."""
+        await self._run(
+            self._scripts.give_back, self._keys_of(claims), *claim_arguments(claims, self._once, negative=True)
+        )
+
+    def _keys_of(self, claims: Sequence[Claim], once: str | None = None) -> tuple[bytes, ...]:
+        names = [self._keys.of("rate" if isinstance(one, Units) else "lease", one.key) for one in claims]
+        return (*names, *self._keys.with_once("claim", claims[0].key, once)[1:])
 
     async def lease(self, key: str, holder: str, *, limit: int, ttl: float) -> bool:
         """Take or renew a place."""

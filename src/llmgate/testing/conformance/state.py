@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 import pytest
 
-from llmgate.spec import Rate, StageContext
+from llmgate.spec import Place, Rate, StageContext, Units
 from llmgate.testing.clock import FakeClock
 
 from .base import StageConformance
@@ -190,6 +190,65 @@ class StateConformance(StageConformance):
             await self.pass_time(clock, 3)
             assert await store.lease("a", "new", limit=2, ttl=10)
             assert not await store.lease("a", "too-many", limit=2, ttl=10)
+
+    @pytest.mark.asyncio
+    async def test_a_window_comes_back_at_its_end(self, context: StageContext, clock: FakeClock) -> None:
+        """Of a window nothing comes back before its end, and then all; whole units are counted exactly."""
+
+        def window(ends_in: float) -> Rate:
+            return Rate(capacity=10**15, period=10, ends_in=ends_in)
+
+        async with self.opened(context) as store:
+            assert (await store.acquire("a", window(10), 10**15 - 1)).remaining == 1
+            await self.pass_time(clock, 4)
+            refused = await store.acquire("a", window(6), 2)
+            assert not refused.allowed
+            assert refused.retry_after == refused.reset_after == 6
+            assert (await store.acquire("a", window(6), 1)).remaining == 0
+            await store.refund("a", window(6), 5)
+            assert (await store.peek("a", window(6), 5)).allowed
+            assert not (await store.peek("a", window(6), 6)).allowed
+            await self.pass_time(clock, 7)
+            assert (await store.acquire("a", window(10), 10**15)).allowed
+
+    @pytest.mark.asyncio
+    async def test_claims_are_granted_together_or_not_at_all(self, context: StageContext) -> None:
+        """Where one of several is refused nothing is taken of any, whichever it is and however many ask at once."""
+        async with self.opened(context) as store:
+            await store.acquire("few", _TEN, 6)
+
+            async def ask(number: int) -> bool:
+                claims = (Units("many", Rate(100, 1e6), 7), Units("few", _TEN), Place("place", f"h{number}", 3, 60))
+                return all(one.allowed for one in await store.claim(claims))
+
+            assert sum(await asyncio.gather(*(ask(number) for number in range(20)))) == 3
+            assert (await store.peek("many", Rate(100, 1e6), 0)).remaining == 79
+            assert (await store.peek("few", _TEN, 0)).remaining == 1
+            refused = await store.claim((Units("many", Rate(100, 1e6), 7), Units("few", _TEN, 2), Units("c", _TEN)))
+            assert [one.allowed for one in refused] == [True, False]
+            assert refused[0].remaining == 79
+
+    @pytest.mark.asyncio
+    async def test_claims_are_given_back_together(self, context: StageContext) -> None:
+        """Units and places come back; giving back a place twice gives nobody else's."""
+        async with self.opened(context) as store:
+            claims = (Units("a", _TEN, 4), Place("p", "one", 2, 60))
+            assert [one.remaining for one in await store.claim(claims)] == [6, 1]
+            await store.claim((Place("p", "two", 2, 60),))
+            await store.give_back((Units("a", _TEN, 3), Place("p", "one", 2, 60)))
+            await store.give_back((Units("a", _TEN, -2), Place("p", "one", 2, 60)))
+            assert (await store.peek("a", _TEN, 0)).remaining == 7
+            assert await store.lease("p", "three", limit=2, ttl=60)
+            assert not await store.lease("p", "four", limit=2, ttl=60)
+
+    @pytest.mark.asyncio
+    async def test_claims_are_decided_once(self, context: StageContext) -> None:
+        """A repeat under the same word gets the first decisions and takes nothing."""
+        async with self.opened(context) as store:
+            claims = (Units("a", _TEN, 4), Units("b", _TEN, 5))
+            first = await store.claim(claims, once="x")
+            assert await store.claim(claims, once="x") == first
+            assert (await store.peek("a", _TEN, 0)).remaining == 6
 
     @pytest.mark.asyncio
     async def test_values_are_kept_for_their_time(self, context: StageContext, clock: FakeClock) -> None:

@@ -2,6 +2,9 @@
 
 It is ITU-T I.371's algorithm seen as a leaking bucket: what has been spent comes back evenly, ``capacity`` units in
 each ``period``. Kept in units rather than as a theoretical arrival time, so that whole units stay whole numbers.
+
+Of a window that ends at a given time (``Rate.ends_in``) nothing comes back before its end; that is plain counting, and
+exact for whole units.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ class Spent:
 
     def left_at(self, now: float, rate: Rate) -> Spent:
         """The same at a later moment."""
+        if rate.ends_in is not None:
+            return self
         back = max(0.0, now - self.at) * rate.capacity / rate.period
         return Spent(max(0.0, self.units - back), max(now, self.at))
 
@@ -42,10 +47,13 @@ def check_rate(rate: Rate, cost: float) -> None:
     """Refuse numbers that mean nothing.
 
     Raises:
-        ValueError: the capacity, the period or the cost is not a finite number, or not positive where it must be.
+        ValueError: the capacity, the period, the end or the cost is not a finite number, or not positive where it must
+            be.
     """
     if not (math.isfinite(rate.capacity) and math.isfinite(rate.period) and rate.capacity >= 0 and rate.period > 0):
         raise ValueError(f"a rate needs a capacity of at least 0 and a period above 0, not {rate}")
+    if rate.ends_in is not None and not 0 < rate.ends_in < math.inf:
+        raise ValueError(f"a window needs an end that is still to come, not {rate.ends_in} s from now")
     if not math.isfinite(cost):
         raise ValueError(f"a cost must be a finite number, not {cost}")
 
@@ -61,13 +69,15 @@ def decide(spent: Spent, rate: Rate, cost: float) -> tuple[RateDecision, Spent]:
     Returns:
         The decision, and what will have been spent if it is carried out.
     """
-    slack = rate.capacity * _TOLERANCE
+    slack = rate.capacity * _TOLERANCE if rate.ends_in is None else 0.0
     allowed = spent.units + cost <= rate.capacity + slack
     after = Spent(spent.units + cost, spent.at) if allowed else spent
     if allowed:
         retry_after = 0.0
     elif cost > rate.capacity:
         retry_after = math.inf
+    elif rate.ends_in is not None:
+        retry_after = rate.ends_in
     else:
         retry_after = (spent.units + cost - rate.capacity) * rate.period / rate.capacity
     decision = RateDecision(
@@ -83,4 +93,6 @@ def reset_after(spent: Spent, rate: Rate) -> float:
     """Seconds until everything spent is back; infinity when nothing ever comes back."""
     if spent.units <= 0:
         return 0.0
+    if rate.ends_in is not None:
+        return rate.ends_in
     return spent.units * rate.period / rate.capacity if rate.capacity > 0 else math.inf

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import attrs
 
-from llmgate.spec import Clock, GatewayError, Rate, RateDecision, StageContext, StateStore, SystemClock
+from llmgate.spec import (
+    Claim,
+    Clock,
+    GatewayError,
+    Place,
+    Rate,
+    RateDecision,
+    StageContext,
+    StateStore,
+    SystemClock,
+    Units,
+)
 
 from .channels import Channels
 from .expiring import ExpiringTable
 from .gcra import Spent, check_rate, decide, reset_after
+from .leases import Lease, judge_place
 
 __all__ = ["Memory", "MemoryConfig", "StateFullError"]
 
@@ -55,14 +67,6 @@ class _Counter:
     ends: float
 
 
-@attrs.define(eq=False)
-class _Lease:
-    """Who holds a place until when, and when the last of them is gone."""
-
-    holders: dict[str, float]
-    ends: float
-
-
 class Memory(StateStore[MemoryConfig]):
     """Keeps state in this process, for as long as it is open.
 
@@ -82,7 +86,7 @@ class Memory(StateStore[MemoryConfig]):
         self._clock: Clock = SystemClock()
         self._counters: ExpiringTable[_Counter] = ExpiringTable()
         self._rates: ExpiringTable[Spent] = ExpiringTable()
-        self._leases: ExpiringTable[_Lease] = ExpiringTable()
+        self._leases: ExpiringTable[Lease] = ExpiringTable()
         self._values: ExpiringTable[bytes] = ExpiringTable(_weight)
         self._once: ExpiringTable[Any] = ExpiringTable()
         self._channels = Channels(config.subscriber_queue)
@@ -125,21 +129,7 @@ class Memory(StateStore[MemoryConfig]):
 
     async def acquire(self, key: str, rate: Rate, cost: float = 1, *, once: str | None = None) -> RateDecision:
         """Spend units of a rate if they are there."""
-        _check_cost(rate, cost)
-        now = self._now()
-        mark = ("acquire", key, once)
-        if once is not None:
-            first: RateDecision | None = self._once.get(mark, now)
-            if first is not None:
-                return first
-        known = self._rates.get(key, now)
-        self._make_room((known is None) + (once is not None))
-        decision, after = decide(_left(known, now, rate), rate, cost)
-        if decision.allowed:
-            self._keep_rate(key, after, rate)
-        if once is not None:
-            self._once.put(mark, decision, now + self.config.once_ttl)
-        return decision
+        return (await self.claim((Units(key, rate, cost),), once=once))[0]
 
     async def peek(self, key: str, rate: Rate, cost: float = 1) -> RateDecision:
         """What ``acquire`` would say."""
@@ -154,33 +144,52 @@ class Memory(StateStore[MemoryConfig]):
         known = self._rates.get(key, now)
         spent = _left(known, now, rate)
         self._make_room(known is None and cost < 0)
-        self._keep_rate(key, Spent(max(0.0, spent.units - cost), now), rate)
+        self._keep_rate(key, Spent(max(0.0, spent.units - cost), now), rate, now)
 
     async def lease(self, key: str, holder: str, *, limit: int, ttl: float) -> bool:
         """Take or renew a place."""
-        if not ttl > 0:
-            raise ValueError(f"a lease needs a positive number of seconds, not {ttl}")
-        now = self._now()
-        lease = self._leases.get(key, now)
-        if lease is None:
-            if limit < 1:
-                return False
-            self._make_room(1)
-            lease = _Lease({}, now)
-        elif lease.holders.get(holder, now) <= now and len(lease.holders) >= limit:
-            lease.holders = {name: until for name, until in lease.holders.items() if until > now}
-            if len(lease.holders) >= limit:
-                return False
-        lease.holders[holder] = now + ttl
-        lease.ends = max(lease.ends, now + ttl)
-        self._leases.put(key, lease, lease.ends)
-        return True
+        return (await self.claim((Place(key, holder, limit, ttl),)))[0].allowed
 
     async def release(self, key: str, holder: str) -> None:
         """Give a place back."""
         lease = self._leases.get(key, self._now())
         if lease is not None and lease.holders.pop(holder, None) is not None and not lease.holders:
             self._leases.pop(key)
+
+    async def claim(self, claims: Sequence[Claim], *, once: str | None = None) -> Sequence[RateDecision]:
+        """Take all of several claims, or nothing."""
+        now = self._now()
+        mark = ("claim", *(one.key for one in claims), once) if once is not None else None
+        if mark is not None:
+            first: Sequence[RateDecision] | None = self._once.get(mark, now)
+            if first is not None:
+                return first
+        decisions: list[RateDecision] = []
+        spent: list[Spent | None] = []
+        new = 0
+        for one in claims:
+            decision, after, is_new = self._judged(one, now)
+            decisions.append(decision)
+            if not decision.allowed:
+                decisions[:-1] = [self._judged(earlier, now, taken=False)[0] for earlier in claims[: len(spent)]]
+                spent, new = [], 0
+                break
+            spent.append(after)
+            new += is_new
+        self._make_room(new + (mark is not None))
+        for one, after in zip(claims, spent, strict=False):
+            self._take(one, after, now)
+        if mark is not None:
+            self._once.put(mark, decisions, now + self.config.once_ttl)
+        return decisions
+
+    async def give_back(self, claims: Sequence[Claim]) -> None:
+        """Give back what has been claimed."""
+        for one in claims:
+            if isinstance(one, Units):
+                await self.refund(one.key, one.rate, one.cost)
+            else:
+                await self.release(one.key, one.holder)
 
     async def put(self, key: str, value: bytes, *, ttl: float | None = None) -> None:
         """Keep a value; where counters, rates and leases fill the store, it may be gone at once."""
@@ -245,9 +254,29 @@ class Memory(StateStore[MemoryConfig]):
                 "raise max-entries, or use a shared store"
             )
 
-    def _keep_rate(self, key: str, spent: Spent, rate: Rate) -> None:
+    def _judged(self, claim: Claim, now: float, *, taken: bool = True) -> tuple[RateDecision, Spent | None, bool]:
+        """The decision on a claim, what is then spent of a rate, and whether its key is new."""
+        if isinstance(claim, Units):
+            _check_cost(claim.rate, claim.cost)
+            known = self._rates.get(claim.key, now)
+            left = _left(known, now, claim.rate)
+            return (*decide(left, claim.rate, claim.cost if taken else 0.0), known is None)
+        lease = self._leases.get(claim.key, now)
+        return judge_place(lease, claim, now, taken=taken), None, lease is None
+
+    def _take(self, claim: Claim, spent: Spent | None, now: float) -> None:
+        """Write down what has been granted."""
+        if isinstance(claim, Units):
+            assert spent is not None, "what is judged of a rate is what is spent of it"
+            self._keep_rate(claim.key, spent, claim.rate, now)
+            return
+        lease = self._leases.get(claim.key, now) or Lease({}, now)
+        lease.take(claim, now)
+        self._leases.put(claim.key, lease, lease.ends)
+
+    def _keep_rate(self, key: str, spent: Spent, rate: Rate, now: float) -> None:
         if spent.units > 0:
-            self._rates.put(key, spent, spent.at + reset_after(spent, rate))
+            self._rates.put(key, spent, now + reset_after(spent, rate))
         else:
             self._rates.pop(key)
 
