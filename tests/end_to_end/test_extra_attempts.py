@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from end_to_end.loopback import MESSAGES, Reply, loopback, settings_for
+from end_to_end.loopback import MESSAGES, Loopback, Reply, loopback, settings_for
 from llmgate.testing.upstream import FakeUpstream
 from llmgate.testing.upstream_faults import Phase
 
@@ -21,7 +21,8 @@ THREE = {"retries": {"strategy": "constant", "delay": "1ms", "max-retries": 3}}
 async def test_two_hundred_requests_do_not_storm_a_dead_provider(at_once: bool) -> None:
     async with FakeUpstream() as one:
         one.fault("status-503", times=1000)
-        async with loopback(settings_for(one, **{"global": THREE})) as gateway:
+        nobody_out = {"monitor": {"health": {"ratio": 1}}}
+        async with loopback(settings_for(one, **{"global": THREE}, discover=nobody_out)) as gateway:
             if at_once:
                 replies = await asyncio.gather(*(gateway.post(CHAT) for _ in range(200)))
             else:
@@ -31,6 +32,59 @@ async def test_two_hundred_requests_do_not_storm_a_dead_provider(at_once: bool) 
     assert {reply.headers.get("x-should-retry") for reply in replies} == {"false"}, "nor do the client's own repeats"
     # The window may turn once in the middle of it on a slow machine, and give the floor a second time.
     assert len(one.requests) == sum(len(record.attempts) for record in records) <= 1.2 * 200 + 2 * 10
+
+
+async def like_an_sdk(gateway: Loopback, calls: int) -> list[Reply]:
+    """A client that repeats a call twice, as the vendors' own do, and comes back sooner than it is told to."""
+    replies = []
+    for _ in range(calls):
+        for _ in range(3):
+            replies.append(await gateway.post(CHAT))
+            if replies[-1].status == 200 or replies[-1].headers.get("x-should-retry") == "false":
+                break
+            await asyncio.sleep(0.001)
+    return replies
+
+
+@pytest.mark.parametrize("providers", [1, 2])
+async def test_two_hundred_clients_of_dead_providers_call_them_hardly_more_often_than_they_are_called(
+    providers: int,
+) -> None:
+    async with FakeUpstream() as one, FakeUpstream() as two:
+        one.fault("status-503", times=10_000)
+        two.fault("rst", times=10_000)
+        dead = [one, two][:providers]
+        async with loopback(settings_for(*dead, **{"global": THREE})) as gateway:
+            clients = await asyncio.gather(*(like_an_sdk(gateway, 3) for _ in range(200)))
+            replies = [reply for client in clients for reply in client]
+            calls = sum(len(upstream.requests) for upstream in dead)
+            assert calls <= 1.2 * len(replies)
+            later = [await gateway.post(CHAT) for _ in range(50)]
+    told = [{"x-should-retry", "retry-after"} & set(reply.headers) for reply in replies]
+    assert all(told), "every client is told whether and when to come back"
+    assert {reply.status for reply in replies} <= {502, 503}
+    refused = [reply for reply in later if reply.error["code"] == "all_deployments_out"]
+    assert len(refused) >= 45, "and nobody is asked but for a trial"
+    assert all(1 <= int(reply.headers["retry-after"]) <= 5 for reply in refused)
+
+
+async def test_what_was_dead_is_back_within_two_intervals() -> None:
+    async with FakeUpstream() as one:
+        one.fault("status-503", times=21)
+        judged = {"monitor": {"health": {"interval": "200ms"}}}
+        async with loopback(settings_for(one, discover=judged)) as gateway:
+            for _ in range(20):
+                assert (await gateway.post(CHAT)).status == 503
+            assert (await gateway.post(CHAT)).error["code"] == "all_deployments_out"
+            asked = len(one.requests)
+            statuses: list[int] = []
+            deadline = asyncio.get_running_loop().time() + 20
+            while 200 not in statuses and asyncio.get_running_loop().time() < deadline:
+                burst = await asyncio.gather(*(gateway.post(CHAT) for _ in range(10)))
+                statuses += [reply.status for reply in burst]
+                await asyncio.sleep(0.02)
+    assert 200 in statuses
+    assert len(one.requests) - asked <= 2 + statuses.count(200), "one trial that failed, one that was answered"
 
 
 async def test_a_provider_that_says_when_to_come_back_is_quoted() -> None:

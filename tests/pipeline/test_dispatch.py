@@ -208,15 +208,19 @@ async def fail_often(b: Bench, times: int, **call: Any) -> None:
             await b.pipeline.complete(messages=MESSAGES, **call)
 
 
+ASKED_ANYWAY: dict[str, Any] = {"discover": {"monitor": {"health": {"ratio": 1}}}}
+"""Nobody is left out, however much he fails."""
+
+
 async def test_a_dead_provider_is_not_stormed(bench: OpenBench) -> None:
-    async with bench(*[failure(503)] * 800, **repeating(3)) as b:
+    async with bench(*[failure(503)] * 800, **repeating(3), **ASKED_ANYWAY) as b:
         await fail_often(b, 200, model="alpha/m")
         assert 200 < len(b.urls) <= 1.2 * 200 + 10
 
 
 async def test_two_dead_providers_are_not_stormed_either(bench: OpenBench) -> None:
     """Once both are known to fail, asking the other one is no way out any more."""
-    async with bench(*[failure(503)] * 1600, **repeating(3)) as b:
+    async with bench(*[failure(503)] * 1600, **repeating(3), **ASKED_ANYWAY) as b:
         await fail_often(b, 200, router="main", model="m")
         assert len(b.urls) <= 1.2 * 200 + 10 + 1, "the first failover was free"
 
@@ -232,8 +236,7 @@ async def test_the_budget_comes_back_with_time(bench: OpenBench) -> None:
 
 async def test_failover_to_a_deployment_that_does_well_is_free(bench: OpenBench) -> None:
     answers = [failure(503), completion()] * 50
-    asked_anyway = {"discover": {"monitor": {"health": {"ratio": 1}}}}
-    async with bench(*answers, **repeating(0, floor=0, ratio=0), **asked_anyway) as b:
+    async with bench(*answers, **repeating(0, floor=0, ratio=0), **ASKED_ANYWAY) as b:
         for _ in range(50):
             assert (await b.pipeline.complete(router="main", model="m", messages=MESSAGES)).text == "hi"
 

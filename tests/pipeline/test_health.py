@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from typing import Any
@@ -19,6 +20,7 @@ from llmgate.spec import (
     GatewayError,
     GatewayTimeoutError,
     InvalidRequestError,
+    NoDeploymentError,
     ProviderAuthenticationError,
     ProviderConnectionError,
     ProviderError,
@@ -92,22 +94,119 @@ def test_a_ratio_of_one_leaves_nobody_out() -> None:
     assert not health.leaves_out(A, 1000.0)
 
 
-def test_never_all(health: Health) -> None:
+def some_failing(health: Health, one: Deployment, now: float, share: float) -> None:
+    """Attempts of which a share fails, the failures last."""
+    for _ in range(round(100 * (1 - share))):
+        attempted(health, one, now)
+    failing(health, one, now, round(100 * share))
+
+
+def test_when_every_one_fails_nobody_is_asked_until_a_trial_is_due(health: Health) -> None:
     failing(health, A, 1000.0)
-    failing(health, B, 1000.0)
-    assert health.arranged([A, B], 1001.0) == [A, B]
+    failing(health, B, 1002.0)
+    with pytest.raises(NoDeploymentError) as refused:
+        health.arranged([B, A], 1002.5)
+    assert (refused.value.code, refused.value.retry_after) == ("all_deployments_out", 2.5)
+    assert list(health.arranged([B, A], 1005.0)) == [A], "the one that may be tried, wherever it stands"
+    with pytest.raises(NoDeploymentError, match="in 2 s"):
+        health.arranged([A, B], 1005.5)
+    assert list(health.arranged([A, C, B], 1005.5)) == [C, A, B]
+
+
+def test_the_only_one_is_not_stormed_either(health: Health) -> None:
+    failing(health, A, 1000.0)
+    with pytest.raises(NoDeploymentError):
+        health.arranged([A], 1004.0)
+    assert list(health.arranged([A], 1005.0)) == [A]
+    for later in (1005.0, 1010.0, 1100.0):
+        with pytest.raises(NoDeploymentError):
+            health.arranged([A], later)
+    assert list(health.arranged([A], 1130.1)) == [A], "nothing was heard of the trial for longer than it may take"
+
+
+def test_a_trial_alone_brings_back_who_failed_most_of_the_time(health: Health) -> None:
+    failing(health, A, 1000.0)
+    assert list(health.arranged([A], 5000.0)) == [A]
+    with pytest.raises(NoDeploymentError):
+        health.arranged([A], 5000.0)
+    attempted(health, A, 5000.5)
+    assert health.arranged([A], 5000.5) == [A]
+    assert health.arranged([A], 5000.5) == [A]
+
+
+def test_who_fails_now_and_then_is_asked_where_there_is_no_other(health: Health) -> None:
+    some_failing(health, A, 1000.0, 0.2)
+    assert list(health.arranged([A, B], 1001.0)) == [B, A]
     assert health.arranged([A], 1001.0) == [A]
-    assert list(health.arranged([A, C, B], 1001.0)) == [C, A, B]
+    failing(health, A, 1002.0, 10)
+    with pytest.raises(NoDeploymentError):
+        health.arranged([A], 1003.0)
+
+
+def test_who_dies_after_a_good_minute_is_found_out_soon(health: Health) -> None:
+    """Half of the window would be half a minute of failures, where there is no other to ask."""
+    some_failing(health, A, 1000.0, 0.0)
+    some_failing(health, A, 1000.0, 0.0)
+    failing(health, A, 1010.0, 30)
+    assert health.arranged([A], 1010.0) == [A], "above the tenth"
+    failing(health, A, 1011.0, 13)
+    with pytest.raises(NoDeploymentError):
+        health.arranged([A], 1011.0)
+
+
+def test_who_limits_the_gateway_is_asked_where_there_is_no_other(health: Health) -> None:
+    attempted(health, A, 1000.0, LIMITED)
+    failing(health, B, 1000.0)
+    assert health.arranged([B, A], 1001.0) == [A]
+    attempted(health, A, 1001.0, DOWN)
+    assert health.arranged([A], 1001.5) == [A], "one failure is no majority"
+
+
+@pytest.mark.parametrize(
+    ("rule", "limited", "down"), [("refuse-failing", True, False), ("refuse", False, False), ("ask", True, True)]
+)
+def test_the_operator_decides_what_becomes_of_requests_when_all_are_out(rule: str, limited: bool, down: bool) -> None:
+    for error, asked in ((LIMITED, limited), (DOWN, down)):
+        health = Health(HealthConfig(when_all_out=rule, min_requests=1))
+        attempted(health, A, 1000.0, error)
+        if asked:
+            assert health.arranged([A], 1001.0) == [A]
+        else:
+            with pytest.raises(NoDeploymentError):
+                health.arranged([A], 1001.0)
+        assert health.refuses(A, 1001.0) is not asked
+
+
+def test_a_limit_ends_with_its_time_whatever_the_rule() -> None:
+    health = Health(HealthConfig(when_all_out="refuse"))
+    attempted(health, A, 1000.0, LIMITED)
+    assert not health.leaves_out(A, 1005.0)
+
+
+def test_a_trial_that_was_not_made_is_given_to_another(health: Health) -> None:
+    failing(health, A, 1000.0)
+    assert list(health.arranged([A], 1006.0)) == [A]
+    assert health.refuses(A, 1006.0)
+    health.spared(sample_attempt(A, started=1006.0), 1006.0)
+    assert not health.refuses(A, 1006.0)
+
+
+@pytest.mark.parametrize("end", [{"abandoned": True}, {"error": ProviderError("bad request", upstream_status=400)}])
+def test_a_trial_that_proves_nothing_is_given_to_another(health: Health, end: Any) -> None:
+    failing(health, A, 1000.0)
+    assert list(health.arranged([A], 1006.0)) == [A]
+    attempted(health, A, 1006.5, **end)
+    assert list(health.arranged([A], 1006.5)) == [A]
 
 
 def test_it_comes_back_a_window_after_its_last_failure(health: Health, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "llmgate.health")
-    failing(health, A, 1000.0)
+    some_failing(health, A, 1000.0, 0.11)
     attempted(health, A, 1030.0, DOWN)
     assert health.leaves_out(A, 1089.9)
     assert not health.leaves_out(A, 1090.0)
     assert [one.message for one in caplog.records] == [
-        "a/m is left out while another can be asked: 20 of its last 20 requests failed",
+        "a/m is left out while another can be asked: 10 of its last 99 requests failed",
         "a/m is back: its time has passed",
     ]
 
@@ -118,7 +217,8 @@ def test_one_request_in_an_interval_tries_it(health: Health) -> None:
     assert list(health.arranged([B, A], 1005.0)) == [B, A], "not first, no trial"
     assert list(health.arranged([A, B], 1005.0)) == [A, B]
     assert list(health.arranged([A, B], 1005.0)) == [B, A], "the trial is given out"
-    assert list(health.arranged([A, B], 1010.0)) == [A, B], "and the next one, should the first hang"
+    assert list(health.arranged([A, B], 1129.9)) == [B, A], "and there is no other while it lasts"
+    assert list(health.arranged([A, B], 1130.0)) == [A, B], "longer than which it cannot be silent"
 
 
 def test_a_trial_that_is_answered_brings_it_back_with_a_clean_slate(health: Health) -> None:
@@ -135,8 +235,8 @@ def test_a_trial_that_fails_leaves_it_out_for_longer(health: Health) -> None:
     assert next(iter(health.arranged([A, B], 1030.0))) is A
     attempted(health, A, 1031.0, DOWN)
     assert list(health.arranged([A, B], 1035.9)) == [B, A]
-    assert health.leaves_out(A, 1090.9)
-    assert not health.leaves_out(A, 1091.0)
+    assert list(health.arranged([B, A, C], 1090.9)) == [B, C, A]
+    assert list(health.arranged([B, A, C], 1091.0)) == [B, A, C], "in its place again, for one trial at a time"
 
 
 def test_an_answer_from_before_proves_nothing(health: Health) -> None:
@@ -320,7 +420,8 @@ async def test_a_stream_that_breaks_after_its_first_content_counts(bench: OpenBe
 async def test_who_is_left_out_is_the_last_resort_and_paid_for(bench: OpenBench) -> None:
     answers = [failure(500), completion()] * 3 + [failure(500), completion("after all")] + [failure(503, "end")]
     budget = {"global": {"retry-budget": {"floor": 1, "ratio": 0}}}
-    async with bench(*answers, **FEW, **budget) as b:
+    rule = judged(**FEW["discover"]["monitor"]["health"], **{"when-all-out": "ask"})
+    async with bench(*answers, **rule, **budget) as b:
         await ask(b, 3)
         await b.clock.advance(1)
         answer = await b.pipeline.complete(router="main", model="m", messages=MESSAGES)
@@ -338,47 +439,49 @@ async def test_what_is_known_is_kept_over_reloads_while_it_is_judged_alike(bench
         assert b.pipeline.snapshot.health.config.ratio == 0.5
 
 
-STEPS = st.lists(
-    st.tuples(
-        st.floats(0.0, 8.0, allow_nan=False),
-        st.sampled_from([A, B, C]),
-        st.sampled_from(["ok", "ok", "down", "down", "limited", "left", "wrong"]),
-    ),
-    max_size=120,
-)
-QUICK = HealthConfig(ratio=0.5, window=10.0, buckets=5, interval=2.0, min_requests=3, max_rest=20.0)
-ENDS: dict[str, GatewayError | None] = {
-    "ok": None,
-    "down": DOWN,
-    "limited": ProviderRateLimitError("slow down", upstream_status=429, retry_after=4.0),
-    "left": None,
-    "wrong": ProviderError("bad request", upstream_status=400),
-}
+async def test_a_dead_one_is_the_last_resort_only_for_its_trial(bench: OpenBench) -> None:
+    answers = [failure(500), completion()] * 3 + [failure(503, "end")] * 2 + [failure(500), failure(503, "end")]
+    async with bench(*answers, **FEW) as b:
+        await ask(b, 3)
+        with pytest.raises(ProviderError, match="end"):
+            await ask(b)
+        assert hosts(b)[6:] == ["beta"]
+        await b.clock.advance(5)
+        with pytest.raises(ProviderError):
+            await b.pipeline.complete(router="main", model="m", messages=MESSAGES)
+        assert len(hosts(b)) == 9
 
 
-@settings(max_examples=150, deadline=None)
-@given(STEPS)
-def test_whatever_happens_all_are_ranked_and_trials_are_rare(steps: Any) -> None:
-    health, now, trials = Health(QUICK), 1000.0, dict.fromkeys("abc", -math.inf)
-    for wait, asked, end in steps:
-        now += wait
-        ranked = [asked, *(one for one in (A, B, C) if one is not asked)]
-        out = [one for one in ranked if health.leaves_out(one, now)]
-        arranged = list(health.arranged(ranked, now))
-        assert sorted(one.id for one in arranged) == ["a/m", "b/m", "c/m"], "nobody is lost, nobody comes twice"
-        if out and len(out) < 3:
-            behind = [one for one in arranged if one in out]
-            if arranged[0] in out:
-                assert arranged[0] is asked
-                assert now - trials[asked.provider_name] >= QUICK.interval, "one trial in an interval"
-                trials[asked.provider_name] = now
-                behind = behind[1:]
-            assert arranged[3 - len(behind) :] == behind, "those left out are the last"
-        else:
-            assert arranged == ranked
-        attempted(health, arranged[0], now + 0.1, ENDS[end], abandoned=end == "left")
-    for one in (A, B, C):
-        assert not health.leaves_out(one, now + QUICK.window + QUICK.max_rest + 1), "nobody is out for ever"
+async def test_a_dead_only_one_is_refused_at_once_and_found_to_be_back(bench: OpenBench) -> None:
+    answers = [failure(500)] * 3 + [failure(500), completion()]
+    async with bench(*answers, **FEW) as b:
+        for _ in range(3):
+            with pytest.raises(ProviderError):
+                await b.pipeline.complete(model="alpha/m", messages=MESSAGES)
+        for _ in range(5):
+            with pytest.raises(NoDeploymentError) as refused:
+                await b.pipeline.complete(model="alpha/m", messages=MESSAGES)
+            assert refused.value.retry_after == 5.0
+        await b.clock.advance(5)
+        with pytest.raises(ProviderError):
+            await b.pipeline.complete(model="alpha/m", messages=MESSAGES)
+        with pytest.raises(NoDeploymentError):
+            await b.pipeline.complete(model="alpha/m", messages=MESSAGES)
+        await b.clock.advance(5)
+        assert (await b.pipeline.complete(model="alpha/m", messages=MESSAGES)).text == "hi"
+        assert len(b.urls) == 5
+        assert [record.error_code for record in await b.records()][3:8] == ["all_deployments_out"] * 5
+
+
+async def test_a_repeat_is_not_made_at_one_that_has_just_been_found_dead(bench: OpenBench) -> None:
+    retries = {"global": {"retries": {"strategy": "constant", "delay": "1s", "max-retries": 9}}}
+    async with bench(*[failure(500)] * 20, **FEW, **retries) as b:
+        asking = asyncio.ensure_future(b.pipeline.complete(model="alpha/m", messages=MESSAGES))
+        for _ in range(4):
+            await b.clock.advance(1)
+        with pytest.raises(ProviderError):
+            await asking
+        assert len(b.urls) == 3
 
 
 @settings(max_examples=150, deadline=None)

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import random
 
+from hypothesis import settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
 from llmgate.config.model import RetryBudgetConfig
 from llmgate.pipeline.retry_budget import RetryBudget
 
@@ -70,3 +73,43 @@ def test_within_no_window_is_more_spent_than_the_rule_allows() -> None:
             spent = sum(one > now - config.window * 0.9 for one in extras)
             assert spent <= config.floor + config.ratio * recent
     assert extras
+
+
+class Budget(RuleBasedStateMachine):
+    """Requests and repeats come in any order and at any time; a model keeps every one of them, by slots."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = RetryBudgetConfig(ratio=0.5, floor=2, window=10.0)
+        self.budget = RetryBudget(self.config)
+        self.now = 1000.0
+        self.requests: list[int] = []
+        self.extras: list[int] = []
+        self.refused = 0
+
+    @rule(seconds=st.sampled_from([0.0, 0.3, 1.0, 4.0, 9.9, 10.0, 100.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(count=st.integers(1, 5))
+    def requests_come(self, count: int) -> None:
+        for _ in range(count):
+            self.budget.request(self.now)
+            self.requests.append(int(self.now))
+
+    @rule()
+    def a_repeat_is_wanted(self) -> None:
+        slot = int(self.now)
+        recent = sum(at > slot - 10 for at in self.requests)
+        spent = sum(at > slot - 10 for at in self.extras)
+        allowed = spent + 1 <= 2 + 0.5 * recent
+        assert self.budget.withdraw(self.now) is allowed
+        if allowed:
+            self.extras.append(slot)
+        else:
+            self.refused += 1
+        assert self.budget.refused == self.refused
+
+
+TestBudget = Budget.TestCase
+TestBudget.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

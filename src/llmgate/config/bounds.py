@@ -72,6 +72,7 @@ _TABLE: Final[Mapping[type[Any], Mapping[str, Bounds]]] = {
         "interval": Bounds(above=0, maximum=3600),
         "min_requests": Bounds(minimum=1, maximum=100_000),
         "max_rest": Bounds(minimum=0, maximum=86400),
+        "refuse_ratio": Bounds(minimum=0, maximum=1),
     },
     RetryBudgetConfig: {
         "ratio": Bounds(minimum=0, maximum=100),

@@ -111,6 +111,10 @@ class HealthConfig:
             limits the gateway without saying how long.
         min_requests: Requests within the window below which nothing is judged.
         max_rest: Longest time in seconds for which one is left alone that limits the gateway; 0 for never.
+        refuse_ratio: Share of errors above which it is asked for nothing but a trial, even where no other can be; 1 for
+            never.
+        when_all_out: What becomes of a request when every deployment is left out: ``refuse-failing`` asks those that
+            only limit the gateway or fail less often than ``refuse_ratio``, ``refuse`` none, ``ask`` all.
     """
 
     ratio: float = 0.1
@@ -119,6 +123,8 @@ class HealthConfig:
     interval: float = 5.0
     min_requests: int = 20
     max_rest: float = 300.0
+    refuse_ratio: float = 0.5
+    when_all_out: str = "refuse-failing"
 
 
 @attrs.frozen

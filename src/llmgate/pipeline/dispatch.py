@@ -75,7 +75,10 @@ async def dispatch(
         if answer is not None:
             return answer
         plans = {one: _retries(frame, candidates, request, one) for one in walk.waits}
-        ranked = [one for one, plan in plans.items() if round_number < plan.max_retries]
+        now, health = frame.clock.monotonic(), frame.snapshot.health
+        ranked = [
+            one for one, plan in plans.items() if round_number < plan.max_retries and not health.refuses(one, now)
+        ]
         if not ranked:
             raise walk.verdict()
         soonest = min(walk.waits[one] for one in ranked)
@@ -178,11 +181,11 @@ class _Walk:
     ) -> tuple[T | None, ProviderError | None]:
         """One attempt: its answer, or the error that another attempt may not meet; neither when it was left out."""
         costs = self._costs(deployment)
-        if costs and not self.pay():
-            log.info("%s: the retry budget is spent, %s is left out", self._frame.id, deployment.id)
+        if costs and not self._affords(deployment):
             return None, None
         attempt = self._frame.new_attempt(deployment, self._candidates.strategy)
         if not await self._frame.start_attempt(attempt):
+            self._frame.snapshot.health.spared(attempt, self._frame.clock.monotonic())
             return None, None
         self._tried.add(deployment)
         self._paid = self._paid and not costs
@@ -219,6 +222,18 @@ class _Walk:
             or snapshot.failing.fails(deployment, now)
             or snapshot.health.leaves_out(deployment, now)
         )
+
+    def _affords(self, deployment: Deployment) -> bool:
+        """Whether an attempt may be made that costs something: not at one that only fails, nor beyond the budget."""
+        health, now = self._frame.snapshot.health, self._frame.clock.monotonic()
+        if health.refuses(deployment, now):
+            log.info("%s: %s fails, and is left out", self._frame.id, deployment.id)
+            return False
+        if not self.pay():
+            log.info("%s: the retry budget is spent, %s is left out", self._frame.id, deployment.id)
+            return False
+        health.take_trial(deployment, now)
+        return True
 
     def _may_go_on(self, deployment: Deployment, error: ProviderError) -> bool:
         """Whether the request may be sent once more: somebody waits, and it was not lost where that must not happen."""

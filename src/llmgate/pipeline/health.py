@@ -1,8 +1,8 @@
 """Which deployments are left out for a while: those that fail too often, and those that limit the gateway now.
 
-The rule is that of a circuit breaker with a sliding window (Nygard, "Release It!", 2007): out by the share of errors,
-back by a trial request that is answered or by a window without a further failure. No timer runs and nothing is held:
-what has passed is found out when somebody looks.
+The rule is that of a circuit breaker with a sliding window: out by the share of errors, back by a trial request that is
+answered. Who fails most of the time is not asked at all before its trial, even where no other can be; who fails more
+often than is right, or limits the gateway, is then asked all the same: bad is better than none.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ import math
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-import attrs
-
 from llmgate.config.model import HealthConfig
 from llmgate.spec import (
     Attempt,
     Deployment,
     GatewayError,
+    NoDeploymentError,
     ProviderAuthenticationError,
     ProviderError,
     ProviderProtocolError,
     ProviderRateLimitError,
     SecretRef,
 )
+
+from .outage import Outage
 
 __all__ = ["Health", "is_a_failure"]
 
@@ -76,23 +77,6 @@ class _Window:
         self.errors += failed
 
 
-@attrs.define
-class _Out:
-    """A deployment that is left out; times are monotonic seconds.
-
-    Args:
-        since: From when on.
-        until: When it is back without any proof.
-        trial: When one request may try it.
-        seen: The latest word of the provider that it rests on: what began before says nothing against it.
-    """
-
-    since: float
-    until: float
-    trial: float
-    seen: float
-
-
 class Health:
     """Counts what becomes of attempts and puts in the last place those deployments that are not to be asked now.
 
@@ -103,26 +87,36 @@ class Health:
     def __init__(self, config: HealthConfig) -> None:
         self.config = config
         self._windows: dict[_Key, _Window] = {}
-        self._out: dict[_Key, _Out] = {}
+        self._out: dict[_Key, Outage] = {}
 
     def arranged(self, ranked: Sequence[Deployment], now: float) -> Sequence[Deployment]:
-        """Ranked deployments with those that are left out behind the others, as a last resort.
+        """Ranked deployments with those that are left out behind the others.
 
-        The first of them all, where it is due for a trial, stays first: that is its trial, and for the length of the
-        interval there is no other. Where every one is left out, they stay as they are: bad is better than none.
+        The first of them all, where it is due for a trial, stays first: that is its trial, and while it lasts there is
+        no other. Where every one is left out, those that may be asked all the same stay as they are.
 
         Args:
             ranked: Deployments in order of trial.
             now: Monotonic seconds.
+
+        Raises:
+            NoDeploymentError: every one fails, and none is due for a trial.
         """
-        if not self._out or len(ranked) < 2:
+        if not self._out:
             return ranked
-        out = [one for one in ranked if self.leaves_out(one, now)]
-        if not out or len(out) == len(ranked):
-            return ranked
-        if out[0] is ranked[0] and self._takes_trial(out[0], now):
-            del out[0]
-        return (*(one for one in ranked if one not in out), *out)
+        front: list[Deployment] = []
+        behind: list[Deployment] = []
+        for one in ranked:
+            outage = self._outage(one, now)
+            first = one is ranked[0]
+            if outage is None or ((first or now >= outage.until) and outage.is_due(now)):
+                front.append(one)
+            else:
+                behind.append(one)
+        if not front:
+            front, behind = self._last_resort(behind, now), []
+        self.take_trial(front[0], now)
+        return (*front, *behind) if behind else front
 
     def leaves_out(self, deployment: Deployment, now: float) -> bool:
         """Whether a deployment is not to be asked while another can be.
@@ -131,16 +125,42 @@ class Health:
             deployment: The deployment.
             now: Monotonic seconds.
         """
+        return bool(self._out) and self._outage(deployment, now) is not None
+
+    def refuses(self, deployment: Deployment, now: float) -> bool:
+        """Whether a deployment is not to be asked now, not even for lack of another.
+
+        Args:
+            deployment: The deployment.
+            now: Monotonic seconds.
+        """
         if not self._out:
             return False
-        key = _key(deployment)
-        entry = self._out.get(key)
-        if entry is None:
-            return False
-        if now < entry.until:
-            return True
-        self._take_back(key, deployment, "its time has passed")
-        return False
+        outage = self._outage(deployment, now)
+        return outage is not None and self._is_firm(outage) and not outage.is_due(now)
+
+    def take_trial(self, deployment: Deployment, now: float) -> None:
+        """The next attempt at a deployment is its trial, where one is due.
+
+        Args:
+            deployment: The deployment.
+            now: Monotonic seconds.
+        """
+        outage = self._out.get(_key(deployment)) if self._out else None
+        if outage is not None:
+            timeouts = deployment.provider.timeouts
+            outage.take_trial(now, timeouts.connect + timeouts.first_byte)
+
+    def spared(self, attempt: Attempt, now: float) -> None:
+        """An attempt was not made after all; where it was to be a trial, another one is.
+
+        Args:
+            attempt: The attempt.
+            now: Monotonic seconds.
+        """
+        outage = self._out.get(_key(attempt.deployment)) if self._out else None
+        if outage is not None:
+            outage.end_trial(attempt.started, now)
 
     def answered(self, attempt: Attempt, now: float) -> None:
         """An attempt has given content: what it proves, and what its head said of limits that are used up.
@@ -151,8 +171,8 @@ class Health:
         """
         if self._out:
             key = _key(attempt.deployment)
-            entry = self._out.get(key)
-            if entry is not None and attempt.started > entry.seen and not _is_bad(attempt.status):
+            outage = self._out.get(key)
+            if outage is not None and attempt.started > outage.seen and not _is_bad(attempt.status):
                 self._take_back(key, attempt.deployment, "it has answered")
         if attempt.quota_reset is not None:
             self._rest(attempt.deployment, attempt.quota_reset, now)
@@ -172,6 +192,10 @@ class Health:
             wait = self._wish(error, attempt)
             if wait is not None:
                 self._rest(attempt.deployment, wait, now)
+        if self._out:
+            outage = self._out.get(_key(attempt.deployment))
+            if outage is not None:
+                outage.end_trial(attempt.started, now + self.config.interval if failed else now)
 
     def _wish(self, error: ProviderError, attempt: Attempt) -> float | None:
         """Seconds for which a provider wants to be left alone; None when it says nothing of the kind."""
@@ -186,16 +210,23 @@ class Health:
 
     def _count(self, attempt: Attempt, now: float, *, failed: bool) -> None:
         config, key = self.config, _key(attempt.deployment)
+        outage = self._outage(attempt.deployment, now) if self._out else None
         window = self._windows.pop(key, None) or _Window(config.buckets)
         window.add(int(now * config.buckets / config.window), failed=failed)
         _remember(self._windows, key, window)
+        if outage is not None:
+            outage.count(failed=failed)
         if not failed:
             return
-        entry = self._out.get(key)
-        enough = window.requests >= config.min_requests and window.errors > config.ratio * window.requests
-        if enough or (entry is not None and now < entry.until and attempt.started > entry.seen):
+        judged = window.requests >= config.min_requests
+        enough = judged and window.errors > config.ratio * window.requests
+        if enough or (outage is not None and attempt.started > outage.seen):
             why = f"{window.errors} of its last {window.requests} requests failed"
-            self._leave_out(attempt.deployment, now, now + config.window, now + config.interval, why)
+            outage = self._leave_out(attempt.deployment, now, now + config.window, now + config.interval, why)
+            if judged:
+                outage.share = window.errors / window.requests
+            if outage.requests >= config.min_requests:
+                outage.share = max(outage.share, outage.errors / outage.requests)
 
     def _rest(self, deployment: Deployment, seconds: float, now: float) -> None:
         """Leave a deployment alone for as long as it asks for, within the bound."""
@@ -204,16 +235,26 @@ class Health:
             why = f"it limits the gateway for {seconds:.3g} s"
             self._leave_out(deployment, now, now + seconds, now + seconds, why)
 
-    def _leave_out(self, deployment: Deployment, now: float, until: float, trial: float, why: str) -> None:
+    def _leave_out(self, deployment: Deployment, now: float, until: float, trial: float, why: str) -> Outage:
         key = _key(deployment)
-        entry = self._out.pop(key, None)
-        if entry is None or entry.until <= now:
+        outage = self._outage(deployment, now)
+        if outage is None:
             log.warning("%s is left out while another can be asked: %s", deployment.id, why)
-            entry = _Out(now, until, trial, now)
+            outage = Outage(now, until, trial, now, why)
         else:
-            entry.until, entry.trial = max(entry.until, until), max(entry.trial, trial)
-            entry.seen = now
-        _remember(self._out, key, entry)
+            outage.extend(now, until, trial, why)
+            del self._out[key]
+        _remember(self._out, key, outage)
+        return outage
+
+    def _outage(self, deployment: Deployment, now: float) -> Outage | None:
+        """The outage of a deployment; one whose time has passed is forgotten, unless its trial is still to come."""
+        key = _key(deployment)
+        outage = self._out.get(key)
+        if outage is None or now < outage.until or (outage.share > 0 and self._is_firm(outage)):
+            return outage
+        self._take_back(key, deployment, "its time has passed")
+        return None
 
     def _take_back(self, key: _Key, deployment: Deployment, why: str) -> None:
         """Begin anew with a deployment: what it did before is not held against it."""
@@ -221,12 +262,23 @@ class Health:
         self._windows.pop(key, None)
         log.info("%s is back: %s", deployment.id, why)
 
-    def _takes_trial(self, deployment: Deployment, now: float) -> bool:
-        entry = self._out[_key(deployment)]
-        if now < entry.trial:
-            return False
-        entry.trial = now + self.config.interval
-        return True
+    def _is_firm(self, outage: Outage) -> bool:
+        """Whether a deployment is asked for nothing but a trial, even where no other can be."""
+        rule = self.config.when_all_out
+        return rule == "refuse" or (rule == "refuse-failing" and outage.share > self.config.refuse_ratio)
+
+    def _last_resort(self, ranked: Sequence[Deployment], now: float) -> list[Deployment]:
+        """Whom to ask where every one is left out."""
+        outages = [(one, self._out[_key(one)]) for one in ranked]
+        asked = [one for one, outage in outages if not self._is_firm(outage) or outage.is_due(now)]
+        if asked:
+            return asked
+        wait = min(outage.wait(now) or self.config.interval for _, outage in outages)
+        raise NoDeploymentError(
+            f"every deployment that could serve the request is failing: send it again in {math.ceil(wait)} s",
+            code="all_deployments_out",
+            retry_after=wait,
+        )
 
 
 def is_a_failure(error: GatewayError | None) -> bool:
@@ -265,7 +317,7 @@ def _key(deployment: Deployment) -> _Key:
     return deployment.id, provider.base_url, provider.secret
 
 
-def _remember(known: dict[_Key, _Window] | dict[_Key, _Out], key: _Key, what: _Window | _Out) -> None:
+def _remember(known: dict[_Key, _Window] | dict[_Key, Outage], key: _Key, what: _Window | Outage) -> None:
     """Put something at the end of the line of those that may be forgotten."""
     if len(known) >= MOST:
         del known[next(iter(known))]
