@@ -102,7 +102,16 @@ def request_head(path: str, length: int | None, kind: str = "multipart/form-data
     ).encode()
 
 
-@pytest.mark.parametrize("path", ["/v1/audio/transcriptions", "/openai/v1/audio/transcriptions", "/openai/v1/files"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/audio/transcriptions",
+        "/openai/v1/audio/transcriptions",
+        "/openai/v1/files",
+        "/v1/files",
+        "/v1/uploads/upload_1/parts",
+    ],
+)
 async def test_64_mb_pass_through_a_few(path: str) -> None:
     count = 1024
     async with between(answer_at_the_end) as (provider, one):

@@ -94,8 +94,29 @@ async def test_what_nobody_has_and_what_nobody_takes():
             await pipeline.retrieve_file("file-1", colour="red")
 
 
+async def test_a_file_in_parts():
+    transport = ScriptedTransport([answer({"id": "upload_1"})] * 4)
+    async with made(transport) as pipeline:
+        await pipeline.create_upload(filename="a", bytes=3, mime_type="text/plain", purpose="batch")
+        await pipeline.add_upload_part("upload_1", data=b"abc")
+        done = await pipeline.complete_upload("upload_1", part_ids=["part_1"], md5="m", provider="openai")
+        await pipeline.cancel_upload("upload:1")
+    assert done.exchange.operation == "files"
+    assert asked(transport) == [
+        "POST /v1/uploads",
+        "POST /v1/uploads/upload_1/parts",
+        "POST /v1/uploads/upload_1/complete",
+        "POST /v1/uploads/upload%3A1/cancel",
+    ]
+    upload = transport.requests[1].upload
+    assert upload is not None
+    sent = b"".join([piece async for piece in upload.pieces()])
+    assert b'name="data"; filename="data"' in sent
+    assert transport.requests[2].body == b'{"part_ids":["part_1"],"md5":"m"}'
+
+
 def test_the_same_without_a_loop():
-    transport = ScriptedTransport([answer(FILE)] * 9)
+    transport = ScriptedTransport([answer(FILE)] * 13)
     with made(transport, BlockingPipeline) as pipeline:
         pipeline.upload_file(file=b"{}", purpose="batch")
         pipeline.list_files()
@@ -106,4 +127,8 @@ def test_the_same_without_a_loop():
         pipeline.list_batches()
         pipeline.retrieve_batch("b")
         assert pipeline.cancel_batch("b").value == FILE
+        pipeline.create_upload(bytes=1)
+        pipeline.add_upload_part("u", data=b"x")
+        pipeline.complete_upload("u", part_ids=[])
+        pipeline.cancel_upload("u")
     assert asked(transport)[2] == "GET /v1/files/f%3A1"

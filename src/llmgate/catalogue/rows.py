@@ -25,7 +25,7 @@ __all__ = [
 
 RESERVED_NAMES: Final = frozenset({"v1", "v1beta", "v2", "ai", "api", "as", "audio", "batches", "chat", "engines",
                                    "files", "images", "router", "model", "models", "projects", "health", "ready",
-                                   "metrics"})  # fmt: skip
+                                   "metrics", "uploads"})  # fmt: skip
 """First path segments of the host, which no provider may be called: ``/{provider}/…`` is its direct relay."""
 
 OPENAI_RELAY_PATHS: Final = ("responses", "responses/compact", "responses/input_tokens", "GET responses/*",

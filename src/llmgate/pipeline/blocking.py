@@ -186,6 +186,22 @@ class BlockingPipeline:
         """Have a provider forget a file; see ``Pipeline.delete_file``."""
         return self._run(self._pipeline.delete_file(file_id, **options))
 
+    def create_upload(self, **fields: Any) -> Carried:
+        """Begin a file that comes in parts; see ``Pipeline.create_upload``."""
+        return self._run(self._pipeline.create_upload(**fields))
+
+    def add_upload_part(self, upload_id: str, **fields: Any) -> Carried:
+        """Give the next part of a file; see ``Pipeline.add_upload_part``."""
+        return self._run(self._pipeline.add_upload_part(upload_id, **fields))
+
+    def complete_upload(self, upload_id: str, **fields: Any) -> Carried:
+        """Make a file of its parts; see ``Pipeline.complete_upload``."""
+        return self._run(self._pipeline.complete_upload(upload_id, **fields))
+
+    def cancel_upload(self, upload_id: str, **options: Any) -> Carried:
+        """Give up a file that comes in parts; see ``Pipeline.cancel_upload``."""
+        return self._run(self._pipeline.cancel_upload(upload_id, **options))
+
     def create_batch(self, **fields: Any) -> Carried:
         """Have requests made together; see ``Pipeline.create_batch``."""
         return self._run(self._pipeline.create_batch(**fields))

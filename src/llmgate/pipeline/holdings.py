@@ -50,7 +50,7 @@ class Holdings(Operations):
             GatewayError: why it is not kept.
         """
         options, rest = _apart(fields)
-        upload = await asyncio.to_thread(_form, file, {"purpose": purpose, **rest})
+        upload = await asyncio.to_thread(_form, "file", file, {"purpose": purpose, **rest})
         return await self._ask(Operation.FILES, "POST", "files", options, upload=upload)
 
     async def list_files(self, **fields: Any) -> Carried:
@@ -69,6 +69,35 @@ class Holdings(Operations):
     async def delete_file(self, file_id: str, **options: Any) -> Carried:
         """Have a provider forget a file."""
         return await self._ask(Operation.FILES, "DELETE", f"files/{_segment(file_id)}", options)
+
+    async def create_upload(self, **fields: Any) -> Carried:
+        """Begin a file in parts; ``filename=``, ``bytes=``, ``mime_type=`` and ``purpose=`` as OpenAI has them."""
+        options, body = _apart(fields)
+        return await self._ask(Operation.FILES, "POST", "uploads", options, body=as_body(body))
+
+    async def add_upload_part(self, upload_id: str, *, data: FileInput, **options: Any) -> Carried:
+        """Give the next part of a file.
+
+        Args:
+            upload_id: The upload.
+            data: The part.
+            **options: Who asks, and whom.
+
+        Raises:
+            GatewayError: why it is not kept.
+        """
+        upload = await asyncio.to_thread(_form, "data", data, {})
+        return await self._ask(Operation.FILES, "POST", f"uploads/{_segment(upload_id)}/parts", options, upload=upload)
+
+    async def complete_upload(self, upload_id: str, **fields: Any) -> Carried:
+        """Make a file of its parts; ``part_ids=`` in their order, and whatever else OpenAI takes."""
+        options, body = _apart(fields)
+        path = f"uploads/{_segment(upload_id)}/complete"
+        return await self._ask(Operation.FILES, "POST", path, options, body=as_body(body))
+
+    async def cancel_upload(self, upload_id: str, **options: Any) -> Carried:
+        """Give up a file that comes in parts."""
+        return await self._ask(Operation.FILES, "POST", f"uploads/{_segment(upload_id)}/cancel", options)
 
     async def create_batch(self, **fields: Any) -> Carried:
         """Have requests made together; the fields are those of the provider's own batches."""
@@ -177,10 +206,10 @@ def _segment(name: str) -> str:
     return quote(name, safe="")
 
 
-def _form(file: FileInput, fields: Mapping[str, Any]) -> HeldUpload:
+def _form(name: str, file: FileInput, fields: Mapping[str, Any]) -> HeldUpload:
     boundary = f"llmgate-{uuid.uuid4().hex}"
     texts = {name: str(value) for name, value in fields.items() if value is not None}
-    data = encode_form(texts, [("file", *read_file("file", file))], boundary)
+    data = encode_form(texts, [(name, *read_file(name, file))], boundary)
     return HeldUpload(data, f"multipart/form-data; boundary={boundary}")
 
 

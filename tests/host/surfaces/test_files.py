@@ -156,6 +156,51 @@ async def test_a_batch_is_json_and_a_path_is_plain() -> None:
         assert upstream.requests == []
 
 
+UPLOAD = {
+    "id": "upload_1",
+    "object": "upload",
+    "bytes": 6,
+    "created_at": 1,
+    "expires_at": 2,
+    "filename": "a.bin",
+    "purpose": "user_data",
+    "status": "pending",
+    "file": None,
+}
+
+
+@pytest.mark.parametrize("path", ["/v1", "/router/main/v1", ""])
+async def test_a_file_in_parts(path: str) -> None:
+    router = {"main": {"load-balance": {"chat": {"strategy": "latency", "providers": ["openai"]}}}}
+    part = {"id": "part_1", "object": "upload.part", "created_at": 1, "upload_id": "upload_1"}
+    async with FakeUpstream() as upstream, loopback({**settings(upstream, "openai"), "routers": router}) as one:
+        async with client(one, path) as sdk:
+            upstream.answer(json=UPLOAD)
+            upstream.answer(json=part)
+            upstream.answer(json={**part, "id": "part_2"})
+            upstream.answer(json={**UPLOAD, "status": "completed", "file": FILE | {"status": "processed"}})
+            made = await sdk.uploads.upload_file_chunked(
+                file=b"abcdef", filename="a.bin", bytes=6, mime_type="text/plain", purpose="user_data", part_size=3
+            )
+            assert (made.status, made.file.id) == ("completed", "file-1")
+            upstream.answer(json={**UPLOAD, "status": "cancelled"})
+            assert (await sdk.uploads.cancel("upload_1")).status == "cancelled"
+        records = await one.recorded(5)
+    assert [f"{one.method} {one.path}" for one in upstream.requests] == [
+        "POST /v1/uploads",
+        "POST /v1/uploads/upload_1/parts",
+        "POST /v1/uploads/upload_1/parts",
+        "POST /v1/uploads/upload_1/complete",
+        "POST /v1/uploads/upload_1/cancel",
+    ]
+    first, second = (one.body for one in upstream.requests[1:3])
+    assert b'name="data"' in first
+    assert b"\r\n\r\nabc\r\n" in first
+    assert b"\r\n\r\ndef\r\n" in second
+    assert json.loads(upstream.requests[3].body)["part_ids"] == ["part_1", "part_2"]
+    assert {(one.operation, one.outcome) for one in records} == {("files", "ok")}
+
+
 MESSAGE_BATCH = {
     "id": "msgbatch_1",
     "type": "message_batch",

@@ -1,4 +1,4 @@
-"""Files and batches of OpenAI's and of Anthropic's, at the provider that has them.
+"""Files, uploads in parts and batches of OpenAI's and of Anthropic's, at the provider that has them.
 
 No model says who is meant. It is the provider that the caller names (``llmgate-provider``, or ``provider`` in the
 query), the router's only provider with files, or the gateway's only one; where there are several it is nobody. Ids are
@@ -32,6 +32,10 @@ TABLE: Final = (
     ("files", ("GET", "POST"), Operation.FILES),
     ("files/{id}", ("GET", "DELETE"), Operation.FILES),
     ("files/{id}/content", ("GET",), Operation.FILES),
+    ("uploads", ("POST",), Operation.FILES),
+    ("uploads/{id}/parts", ("POST",), Operation.FILES),
+    ("uploads/{id}/complete", ("POST",), Operation.FILES),
+    ("uploads/{id}/cancel", ("POST",), Operation.FILES),
     ("batches", ("GET", "POST"), Operation.BATCHES),
     ("batches/{id}", ("GET",), Operation.BATCHES),
     ("batches/{id}/cancel", ("POST",), Operation.BATCHES),
