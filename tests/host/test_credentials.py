@@ -54,3 +54,26 @@ def test_a_browser_puts_its_key_among_the_subprotocols(offered, token):
 def test_a_key_in_a_header_wins_over_one_among_the_subprotocols():
     headers = {"authorization": "Bearer a", "sec-websocket-protocol": "openai-insecure-api-key.b"}
     assert dict(gather(headers, "").tokens) == {"authorization": "a"}
+
+
+@pytest.mark.parametrize("value", ["Bearer sk-gateway", "sk-gateway"])
+@pytest.mark.parametrize("place", ["authorization", "x-api-key", "api-key", "x-goog-api-key"])
+def test_where_helicone_auth_is_it_alone_says_who_asks(place, value):
+    credentials = gather({"helicone-auth": value, place: "Bearer sk-own"}, "")
+    assert dict(credentials.tokens) == {"helicone-auth": "sk-gateway"}
+    assert credentials.provider_key == "sk-own"
+    assert "sk-own" not in repr(credentials)
+
+
+@pytest.mark.parametrize("value", ["", "Basic dXNlcjpwYXNz", "Bearer"])
+def test_one_that_cannot_be_read_lets_no_other_header_speak_for_it(value):
+    credentials = gather({"helicone-auth": value, "authorization": "Bearer sk-own"}, "")
+    assert (dict(credentials.tokens), credentials.provider_key) == ({}, "sk-own")
+
+
+def test_without_it_no_key_is_the_callers_own():
+    assert gather({"authorization": "Bearer a", "x-api-key": "b"}, "").provider_key == ""
+
+
+def test_a_key_in_the_query_is_the_callers_own_beside_it():
+    assert gather({"helicone-auth": "a"}, "", query="key=sk-own").provider_key == "sk-own"

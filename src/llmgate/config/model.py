@@ -92,11 +92,13 @@ class ResilienceConfig:
         retry_budget: How many extra attempts may be made.
         resend_unknown: Whether a request may be sent again of which nobody knows whether the provider worked on it.
         on_disconnect: What becomes of the provider's answer when the caller leaves: ``cancel`` or ``drain``.
+        caller_keys: Whether callers may bring their own key at a provider.
     """
 
     retry_budget: RetryBudgetConfig | None = None
     resend_unknown: bool | None = None
     on_disconnect: str | None = None
+    caller_keys: bool | None = None
 
 
 @attrs.frozen

@@ -47,11 +47,12 @@ def read_retries(stages: StageReader, section: Section) -> RetryConfig | None:
 
 
 def read_resilience(stages: StageReader, section: Section) -> ResilienceConfig:
-    """What a scope says of the retry budget, of lost requests and of callers who leave."""
+    """What a scope says of the retry budget, of lost requests, of callers who leave and of keys that they bring."""
     return ResilienceConfig(
         retry_budget=_read_budget(stages, section),
         resend_unknown=section.get("resend-unknown"),
         on_disconnect=section.get("on-disconnect"),
+        caller_keys=section.get("allow-caller-keys"),
     )
 
 

@@ -8,7 +8,10 @@ from urllib.parse import parse_qsl
 
 from llmgate.spec import Credentials
 
-__all__ = ["PLACES", "gather", "is_private"]
+__all__ = ["ALONE", "PLACES", "gather", "is_private"]
+
+ALONE: Final = "helicone-auth"
+"""Where this header is, it alone says who asks; what is in the other places is the caller's own key at a provider."""
 
 PLACES: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "helicone-auth")
 """The headers in which a caller may present a credential, lower case."""
@@ -28,7 +31,9 @@ def is_private(subprotocol: str) -> bool:
 def gather(headers: Mapping[str, str], client_address: str, *, query: str = "") -> Credentials:
     """The credentials of a request.
 
-    A value is a bare token, or one after the word ``Bearer``; any other scheme carries no token.
+    Where ``helicone-auth`` is present its token is the only one, be it readable or not, and the first in the other
+    places is the caller's key at a provider. A value is a bare token, or one after the word ``Bearer``; any other
+    scheme carries no token.
 
     Args:
         headers: The request's headers by lower-case name.
@@ -52,7 +57,12 @@ def gather(headers: Mapping[str, str], client_address: str, *, query: str = "") 
         token = next((one.removeprefix(IN_SUBPROTOCOL) for one in offered if one.startswith(IN_SUBPROTOCOL)), "")
         if token:
             tokens["authorization"] = token
-    return Credentials(tokens=tokens, client_address=client_address, headers=headers)
+    own = ""
+    if ALONE in headers:
+        alone = tokens.pop(ALONE, "")
+        own = next(iter(tokens.values()), "")
+        tokens = {ALONE: alone} if alone else {}
+    return Credentials(tokens=tokens, client_address=client_address, headers=headers, provider_key=own)
 
 
 def _token(value: str) -> str:

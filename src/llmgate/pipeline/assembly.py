@@ -221,7 +221,13 @@ class Assembly:
             budget = self._budgets[owner] = self._inheritance.budget(owner, config)
         resend = shared.resend_unknown if own.resend_unknown is None else own.resend_unknown
         on_disconnect = own.on_disconnect or shared.on_disconnect
-        return {"budget": budget, "resend_unknown": resend is not False, "drains": on_disconnect == "drain"}
+        caller_keys = shared.caller_keys if own.caller_keys is None else own.caller_keys
+        return {
+            "budget": budget,
+            "resend_unknown": resend is not False,
+            "drains": on_disconnect == "drain",
+            "caller_keys": caller_keys is True,
+        }
 
     def _waiting(self, name: str, provider: Provider, router: RouterConfig, timeouts: Timeouts) -> Provider:
         """The provider as a router with time-outs of its own sees it; those of the provider itself win."""

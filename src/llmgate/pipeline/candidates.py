@@ -50,6 +50,7 @@ __all__ = [
     "find_speakers",
     "is_served",
     "keepers",
+    "owns",
     "permitted",
     "relay_candidates",
     "speaks",
@@ -397,7 +398,7 @@ def _by_provider(route: Route, balance: Balance, model: str) -> Sequence[Deploym
     owner, slash, rest = model.partition("/")
     named = owner if slash and rest and any(one.provider.name == owner for one in balance.members) else None
     bare = rest if named else model
-    known = named is not None or any(_owns(one.provider, bare) for one in balance.members)
+    known = named is not None or any(owns(one.provider, bare) for one in balance.members)
     names = (model, bare, family(bare))
     chosen: dict[str, Deployment] = {}
     for member in balance.members:
@@ -415,7 +416,7 @@ def _upstream_model(
     if member.model is not None:
         return member.model
     provider = member.provider
-    if provider.name == named or _owns(provider, bare):
+    if provider.name == named or owns(provider, bare):
         return bare
     mapped = route.mapping.find(names, provider.name) or route.mapping.find(names, provider.row.name)
     if mapped is not None:
@@ -426,7 +427,8 @@ def _upstream_model(
     return bare if takes_any or not known else None
 
 
-def _owns(provider: Provider, model: str) -> bool:
+def owns(provider: Provider, model: str) -> bool:
+    """Whether a model's bare name is plainly one of a provider's own."""
     row = provider.row
     return model in provider.models or model in row.models or model in row.listed or _looks_like(provider, model)
 

@@ -24,6 +24,7 @@ from llmgate.spec import (
 )
 
 from .attempt import UNSAID, Said, Try, build_try, say
+from .caller_keys import of_one_vendor
 from .candidates import Candidates, candidates_for, permitted
 from .failing import is_its_own_fault
 from .key_pool import is_about_the_key, spread
@@ -67,6 +68,8 @@ async def dispatch(
     """
     if candidates is None:
         candidates = candidates_for(frame.snapshot, request)
+    if frame.caller_key is not None:
+        candidates = of_one_vendor(candidates, request.model)
     candidates.route.budget.request(frame.clock.monotonic())
     ranked = await _rank(frame, candidates, request)
     walk = _Walk(frame, request, candidates)

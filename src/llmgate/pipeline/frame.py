@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -28,6 +29,7 @@ from llmgate.spec import (
     Principal,
     Provider,
     Record,
+    Secret,
     StreamEncoder,
 )
 from llmgate.wire.alarm import Alarm
@@ -35,6 +37,7 @@ from llmgate.wire.alarm import Alarm
 from .attempt import Try, answer
 from .attempts import Attempts
 from .authentication import authenticate
+from .caller_keys import bring_key
 from .candidates import find_route, find_speakers, is_served, relay_candidates
 from .carrying import Answered, as_taken, carry
 from .chain import Chain
@@ -73,6 +76,7 @@ class ExchangeFrame(Attempts):
         surface: Which door it came through.
         client_address: The peer's address.
         client_request_id: The caller's own request id.
+        own_key: Whether the caller's own key at a provider counts whatever the route says of such keys.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class ExchangeFrame(Attempts):
         surface: str,
         client_address: str,
         client_request_id: str | None,
+        own_key: bool = False,
     ) -> None:
         super().__init__(pipeline.own)
         self._pipeline = pipeline
@@ -94,6 +99,9 @@ class ExchangeFrame(Attempts):
         self._pin = pipeline.pin()
         self.snapshot: Snapshot = pipeline.snapshot
         self.secrets: SecretBroker = pipeline.secrets
+        self._own_key = own_key
+        self.caller_key: Secret | None = None
+        """The caller's own key at a provider, in the place of the operator's."""
         self.chain: Chain = self.snapshot.unified.chain
         started_at = self.clock.now()
         self.exchange = Exchange(
@@ -235,20 +243,15 @@ class ExchangeFrame(Attempts):
         """
         self._begin(request)
         upstream, response = None, None
-        try:
-            with Alarm(self.remaining()):
-                prepared = await self.chain.before_request(self.view, request, self._entered)
-                if isinstance(prepared, GatewayRequest):
-                    self.exchange.request = prepared
-                    candidates = relay_candidates(self.snapshot, provider_name, prepared.model, prepared.router)
-                    upstream = await dispatch(self, prepared, open_relay, candidates)
-                    self.note_content(self.exchange.attempts[-1])
-                else:
-                    response = prepared
-        except TimeoutError:
-            raise self.failed(self._timed_out()) from None
-        except GatewayError as error:
-            raise self.failed(error) from None
+        with self._timed():
+            prepared = await self.chain.before_request(self.view, request, self._entered)
+            if isinstance(prepared, GatewayRequest):
+                self.exchange.request = prepared
+                candidates = relay_candidates(self.snapshot, provider_name, prepared.model, prepared.router)
+                upstream = await dispatch(self, prepared, open_relay, candidates)
+                self.note_content(self.exchange.attempts[-1])
+            else:
+                response = prepared
         answer = self._stream = RelayAnswer(self, upstream, response)
         self.exchange.outcome = answer.outcome
         self.exchange.status = answer.status
@@ -271,20 +274,15 @@ class ExchangeFrame(Attempts):
 
         self._begin(request)
         answered: Answered
-        try:
-            with Alarm(self.remaining()):
-                prepared = await self.chain.before_request(self.view, request, self._entered)
-                if isinstance(prepared, GatewayRequest):
-                    request = self.exchange.request = prepared
-                    answered = await dispatch(self, prepared, run)
-                else:
-                    answered = prepared
-                if isinstance(answered, GatewayResponse):
-                    answered = await self.chain.after_response(self.view, answered, self._entered[0])
-        except TimeoutError:
-            raise self.failed(self._timed_out()) from None
-        except GatewayError as error:
-            raise self.failed(error) from None
+        with self._timed():
+            prepared = await self.chain.before_request(self.view, request, self._entered)
+            if isinstance(prepared, GatewayRequest):
+                request = self.exchange.request = prepared
+                answered = await dispatch(self, prepared, run)
+            else:
+                answered = prepared
+            if isinstance(answered, GatewayResponse):
+                answered = await self.chain.after_response(self.view, answered, self._entered[0])
         if isinstance(answered, GatewayResponse):
             self.exchange.outcome, self.exchange.status = answered.outcome, answered.status
             await self.seal()
@@ -307,20 +305,15 @@ class ExchangeFrame(Attempts):
             GatewayError: why there is no session.
         """
         self._begin(request)
-        try:
-            with Alarm(self.remaining()):
-                prepared = await self.chain.before_request(self.view, request, self._entered)
-                if not isinstance(prepared, GatewayRequest):
-                    raise no_canned_session()
-                request = self.exchange.request = prepared
-                candidates = provider_name and relay_candidates(self.snapshot, provider_name, request.model)
-                run = opening(self.snapshot.config.sessions, tuple(subprotocols))
-                upstream = await dispatch(self, request, run, candidates or None)
-                self.note_content(self.exchange.attempts[-1])
-        except TimeoutError:
-            raise self.failed(self._timed_out()) from None
-        except GatewayError as error:
-            raise self.failed(error) from None
+        with self._timed():
+            prepared = await self.chain.before_request(self.view, request, self._entered)
+            if not isinstance(prepared, GatewayRequest):
+                raise no_canned_session()
+            request = self.exchange.request = prepared
+            candidates = provider_name and relay_candidates(self.snapshot, provider_name, request.model)
+            run = opening(self.snapshot.config.sessions, tuple(subprotocols))
+            upstream = await dispatch(self, request, run, candidates or None)
+            self.note_content(self.exchange.attempts[-1])
         session = self._stream = Session(self, upstream, request)
         self.exchange.outcome = session.outcome
         self.exchange.status = 101
@@ -394,6 +387,8 @@ class ExchangeFrame(Attempts):
         self.exchange.router = route.id if route is not None else request.router
         self.chain = route.chain if route is not None else self.snapshot.unified.chain
         self._reads_on = route.drains if route is not None else self.snapshot.unified.drains
+        if self._own_key or (route is not None and route.caller_keys):
+            bring_key(self, self._credentials)
 
     def _heed(self, request: GatewayRequest) -> None:
         """Be done before the caller gives up; a stream has given a sign of life by ``commit-after`` at the latest."""
@@ -404,6 +399,17 @@ class ExchangeFrame(Attempts):
         self._last_word = self._deadline = min(self._deadline, now + patience.whole)
         if not request.stream or patience.silence <= self.snapshot.config.stream.commit_after:
             self._deadline = min(self._deadline, now + patience.silence)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Work that must be done by the deadline, and whose error is the exchange's."""
+        try:
+            with Alarm(self.remaining()):
+                yield
+        except TimeoutError:
+            raise self.failed(self._timed_out()) from None
+        except GatewayError as error:
+            raise self.failed(error) from None
 
     async def _held(self, work: Coroutine[Any, Any, T]) -> T:
         """Do the work; where answers are read to their end, in a task of its own that the caller's leaving spares."""

@@ -52,7 +52,8 @@ async def open_relay(tried: Try) -> ProviderStream:
     upstream = await tried.runtime.transport.open_stream(tried.request)
     try:
         note_head(tried, upstream.status, upstream.headers)
-        if upstream.status in {401, 403} and tried.call.secret is not None:
+        secret = tried.call.secret
+        if upstream.status in {401, 403} and secret is not None and not secret.callers:
             body = await upstream.read()
             raise tried.runtime.adapter.parse_error(
                 tried.call, ProviderResponse(upstream.status, upstream.headers, body)

@@ -107,6 +107,7 @@ class Route:
         budget: How many extra attempts its requests may make, all together.
         resend_unknown: Whether a request may be sent again that was lost after it had been sent.
         drains: Whether answers are read to their end when the caller leaves.
+        caller_keys: Whether callers may bring their own key at a provider.
         unsupported: What becomes of what a provider's wire format cannot say.
     """
 
@@ -122,6 +123,7 @@ class Route:
     aliases: ModelMapping = ModelMapping()
     resend_unknown: bool = True
     drains: bool = False
+    caller_keys: bool = False
     unsupported: UnsupportedConfig = UnsupportedConfig()
 
 

@@ -90,6 +90,8 @@ class Exchange:
         finished: Monotonic time of the end, None before.
         disconnected: Whether the caller left before the end.
         drained: Whether the answer was read to its end after the caller had left.
+        caller_key: What tells the caller's own key at a provider from others, without showing any of it; ``""`` where
+            the operator's key is used.
     """
 
     id: str
@@ -111,6 +113,7 @@ class Exchange:
     finished: float | None = None
     disconnected: bool = False
     drained: bool = False
+    caller_key: str = ""
     _notes: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
 
     def notes(self, stage: str) -> dict[str, Any]:
@@ -171,6 +174,11 @@ class ExchangeView:
     def router(self) -> str | None:
         """The router addressed, None for the unified API."""
         return self._exchange.router
+
+    @property
+    def caller_key(self) -> str:
+        """What tells the caller's own key at a provider from others; ``""`` where the operator's key is used."""
+        return self._exchange.caller_key
 
     @property
     def client_address(self) -> str:

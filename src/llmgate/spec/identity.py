@@ -21,11 +21,14 @@ class Credentials:
             ``x-goog-api-key``, ``helicone-auth``), scheme words such as ``Bearer`` already taken off.
         client_address: The address of the peer, ``""`` when in process.
         headers: The request's headers, lower-case names; for auth providers that read others.
+        provider_key: The caller's own key at a provider, ``""`` for none: what stands beside ``helicone-auth``, which
+            is then the only token. No auth provider judges it.
     """
 
     tokens: Mapping[str, str] = attrs.field(factory=dict, repr=lambda tokens: f"<{len(tokens)} tokens>")
     client_address: str = ""
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    provider_key: str = attrs.field(default="", repr=False)
 
     @classmethod
     def of(cls, token: str) -> Credentials:
@@ -94,12 +97,14 @@ class Secret:
         ref: Where it came from.
         version: The store's name of this version, ``""`` when it has none.
         bearer: Whether it is a token that goes out as ``Authorization: Bearer``, however its provider wants keys.
+        callers: Whether it is the caller's own, so that what its provider says of it is the caller's to read.
     """
 
     _value: str = attrs.field(alias="value")
     ref: SecretRef | None = None
     version: str = ""
     bearer: bool = False
+    callers: bool = False
 
     def reveal(self) -> str:
         """The secret text itself."""

@@ -79,7 +79,8 @@ def shown_headers(wire_format: Format, headers: Mapping[str, str]) -> dict[str, 
 def _error(call: AttemptCall, status: int, detail: ErrorDetail | None, response: ProviderResponse) -> ProviderError:
     name = call.deployment.provider_name
     code = detail.code if detail else None
-    if status in (401, 403) or code in _CREDENTIAL_CODES:
+    own = call.secret is not None and call.secret.callers
+    if not own and (status in (401, 403) or code in _CREDENTIAL_CODES):
         return ProviderAuthenticationError(
             f"provider {name!r} refuses the credential of the gateway: the operator must check it",
             provider_name=name,
@@ -146,6 +147,6 @@ def _shown_body(call: AttemptCall, body: bytes) -> bytes | None:
     except JSONError:
         return None
     hidden = [origin_of(call.deployment.provider.base_url)]
-    if call.secret is not None and call.secret.reveal():
+    if call.secret is not None and call.secret.reveal() and not call.secret.callers:
         hidden.append(call.secret.reveal())
     return None if any(dumps(text)[1:-1] in plain or text.encode() in body for text in hidden) else body

@@ -49,6 +49,7 @@ def request_key(
         _VERSION,
         *scope,
         None if who.models is None else sorted(who.models),
+        exchange.caller_key,
         exchange.router,
         request.operation.value,
         request.format,
