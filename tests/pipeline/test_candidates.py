@@ -6,6 +6,7 @@ import attrs
 import pytest
 
 from llmgate.formats import get_format, read_request
+from llmgate.pipeline import candidates
 from llmgate.pipeline.candidates import (
     candidates_for,
     find_candidates,
@@ -309,3 +310,17 @@ async def test_each_hop_of_a_chain_is_asked_for_its_own_model(bench: OpenBench) 
         answer = await b.pipeline.complete(model="alpha/x,beta/y", messages=MESSAGES)
         assert answer.text == "from beta"
         assert [body["model"] for body in b.bodies] == ["x", "y"]
+
+
+async def test_what_a_name_has_led_to_is_remembered_and_not_for_ever(bench: OpenBench) -> None:
+    async with bench(environment=KEYS, providers={}, routers={}) as b:
+        snapshot = b.pipeline.snapshot
+        first = find_candidates(snapshot, None, "openai/gpt-4o", Operation.CHAT)
+        assert find_candidates(snapshot, None, "openai/gpt-4o", Operation.CHAT) is first
+        assert find_candidates(snapshot, None, "openai/gpt-4o", Operation.EMBEDDINGS) is not first
+        for number in range(2 * candidates.MOST_REMEMBERED):
+            find_candidates(snapshot, None, f"openai/model-{number}", Operation.CHAT)
+        assert len(snapshot.found) <= candidates.MOST_REMEMBERED
+        longest = "openai/" + "x" * candidates.LONGEST_REMEMBERED
+        assert find_candidates(snapshot, None, longest, Operation.CHAT).deployments[0].id == longest
+        assert all(len(model) <= candidates.LONGEST_REMEMBERED for _, model, _ in snapshot.found)

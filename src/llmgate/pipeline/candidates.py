@@ -59,6 +59,14 @@ __all__ = [
 
 LONGEST_CHAIN: Final = 16
 """Models that one request may name."""
+MOST_REMEMBERED: Final = 1024
+LONGEST_REMEMBERED: Final = 200
+"""Names whose deployments are remembered, and how long one may be: callers choose them."""
+
+
+def _kept(deployments: Sequence[Deployment]) -> Sequence[Deployment]:
+    """As they are for good: requests share them."""
+    return tuple(deployments)
 
 
 @attrs.frozen(eq=False)
@@ -73,7 +81,7 @@ class Candidates:
     """
 
     route: Route
-    deployments: Sequence[Deployment]
+    deployments: Sequence[Deployment] = attrs.field(converter=_kept)
     strategy: RoutingStrategy[Any]
     addressed: bool = False
 
@@ -103,6 +111,18 @@ def find_candidates(snapshot: Snapshot, router: str | None, model: str, operatio
         ModelNotFoundError: nothing is called so; the message says what to write.
         NoDeploymentError: the router does not serve the operation.
     """
+    key = (router, model, operation)
+    found = snapshot.found.get(key)
+    if found is None:
+        found = _find(snapshot, router, model, operation)
+        if len(model) <= LONGEST_REMEMBERED:
+            if len(snapshot.found) >= MOST_REMEMBERED:
+                snapshot.found.clear()
+            snapshot.found[key] = found
+    return found
+
+
+def _find(snapshot: Snapshot, router: str | None, model: str, operation: Operation) -> Candidates:
     if router is None:
         named = _router_in(snapshot, model)
         if named is None:

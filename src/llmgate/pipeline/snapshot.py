@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -29,6 +29,9 @@ from .key_pool import PooledKey
 from .links import StageLink
 from .naming import ModelMapping
 from .retry_budget import RetryBudget
+
+if TYPE_CHECKING:
+    from .candidates import Candidates
 
 __all__ = ["Balance", "Member", "PlacedStage", "ProviderRuntime", "Route", "Snapshot"]
 
@@ -133,6 +136,7 @@ class Snapshot:
 
     ``budgets`` are those of the scopes that say something of it, and of the gateway; ``failing`` is the same object in
     every snapshot of a Pipeline, ``health`` in those that judge it alike; ``pools`` are those with several keys.
+    ``found`` remembers which deployments names have led to.
     """
 
     config: GatewayConfig
@@ -149,6 +153,7 @@ class Snapshot:
     failing: Failing
     health: Health
     pools: Mapping[Provider, Sequence[PooledKey]]
+    found: dict[tuple[str | None, str, Operation], Candidates] = attrs.field(factory=dict, init=False)
 
     @property
     def stages(self) -> Sequence[tuple[str, Stage[Any]]]:
