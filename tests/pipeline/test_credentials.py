@@ -165,6 +165,18 @@ async def test_of_many_requests_that_are_refused_at_once_one_asks_the_store() ->
     assert store.refreshed == 1
 
 
+async def test_of_many_requests_whose_key_has_been_exchanged_one_asks_the_store() -> None:
+    store = CachingStore({"A": "old"})
+    broker = SecretBroker({"env": store}, FakeClock())
+    a = deployment("a")
+    old = await refused_key(broker, a)
+    store.values["A"] = "new"
+    found = await asyncio.gather(*(broker.after_refusal(a, old, 401) for _ in range(50)))
+    assert {one.reveal() for one in found if one is not None} == {"new"}
+    assert None not in found
+    assert store.refreshed == 1
+
+
 async def test_a_store_that_fails_or_has_nothing_more_leaves_the_refusal_as_it_is(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -178,6 +190,7 @@ async def test_a_store_that_fails_or_has_nothing_more_leaves_the_refusal_as_it_i
     async def broken(ref: SecretRef) -> Secret:
         raise OSError("the vault is sealed")
 
+    store.given["A"] = bad
     store.refresh = broken  # type: ignore[method-assign]
     assert await broker.after_refusal(a, bad, 401) is None
     assert "cannot be refreshed" in caplog.text

@@ -9,9 +9,8 @@ import llmgate_azure.entra
 import pytest
 from llmgate_azure.config import SCOPE, AzureEntraConfig
 from llmgate_azure.entra import AzureEntra
-from llmgate_azure.tokens import Token
 
-from llmgate.spec import StageContext
+from llmgate.spec import Secret, StageContext
 from llmgate.testing.conformance import SecretConformance
 
 
@@ -23,11 +22,11 @@ class TestEntra(SecretConformance):
 
     @pytest.fixture(autouse=True)
     def _double(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def ask(_: Any, scope: str) -> Token:
+        def ask(_: Any, scope: str) -> Secret:
             assert scope == SCOPE
             if not self.planted.get("default"):
                 raise azure.core.exceptions.ClientAuthenticationError("no")
-            return Token(self.planted["default"], 3600.0)
+            return Secret(self.planted["default"], bearer=True, lifetime=3600.0)
 
         monkeypatch.setattr(llmgate_azure.entra, "_ask", ask)
 

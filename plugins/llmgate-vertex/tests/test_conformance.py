@@ -12,9 +12,8 @@ from llmgate_vertex.adapter import VertexModels
 from llmgate_vertex.config import GoogleCredentialsConfig
 from llmgate_vertex.credentials import GoogleCredentials
 from llmgate_vertex.row import ROW
-from llmgate_vertex.tokens import Token
 
-from llmgate.spec import ProviderRow, StageContext
+from llmgate.spec import ProviderRow, Secret, StageContext
 from llmgate.testing.conformance import ProviderConformance, SecretConformance
 
 PLACE = "https://europe-west1-aiplatform.googleapis.com/v1/projects/p/locations/europe-west1"
@@ -92,11 +91,11 @@ class TestCredentials(SecretConformance):
 
     @pytest.fixture(autouse=True)
     def _double(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def ask(_: Any, file: Path) -> Token:
+        def ask(_: Any, file: Path) -> Secret:
             value = file.read_text(encoding="utf-8")
             if not value:
                 raise google.auth.exceptions.RefreshError("the answer holds no token")
-            return Token(value, 3600.0)
+            return Secret(value, bearer=True, lifetime=3600.0)
 
         monkeypatch.setattr(GoogleCredentials, "_ask", ask)
 

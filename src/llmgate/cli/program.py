@@ -13,7 +13,7 @@ from typing import Final
 
 from llmgate.spec import ConfigError, GatewayError
 
-from . import check, init, keys, models, plugins, providers, schema, serve
+from . import check, init, keys, models, plugins, providers, schema, secrets, serve
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "models": models,
     "plugins": plugins,
     "keys": keys,
+    "secrets": secrets,
 }
 """The commands by name, in the order in which ``--help`` lists them."""
 

@@ -32,12 +32,15 @@ from llmgate.spec import (
     ProviderAdapter,
     ProviderKey,
     ProviderRow,
+    SecretCache,
+    SecretStore,
     Stage,
     StageContext,
     Timeouts,
 )
 
 from .chain import Chain
+from .credentials import SecretSource
 from .inheritance import Inheritance
 from .key_pool import PooledKey
 from .links import StageLink
@@ -93,7 +96,7 @@ class Assembly:
             ConfigError: a provider or a balance makes no sense.
         """
         config = self._config
-        secrets = {name: self._stage("secrets", one) for name, one in config.secrets.items()}
+        secrets = {name: self._secrets(one) for name, one in config.secrets.items()}
         state = {name: self._stage("state", one) for name, one in config.state.items()}
         auth = [self._stage("auth", one) for one in config.auth]
         providers = {name: self._provider(one) for name, one in config.providers.items()}
@@ -121,6 +124,11 @@ class Assembly:
     def _stage(self, kind_id: str, entry: StageConfig) -> Any:
         return self._place(kind_id, entry).stage
 
+    def _secrets(self, entry: StageConfig) -> SecretSource:
+        """A secret store, behind what keeps its secrets where it wants that."""
+        placed = self._place("secrets", entry)
+        return placed.cache or cast("SecretStore[Any]", placed.stage)
+
     def _place(self, kind_id: str, entry: StageConfig) -> PlacedStage:
         stage_class = self._registry.find(kind_id, entry.use)
         if stage_class is None:
@@ -133,7 +141,7 @@ class Assembly:
                 raise PluginError(f"{entry.id}: {entry.use!r} cannot be made: {failure}") from failure
             link = StageLink()
             context = attrs.evolve(self._context, id=entry.id, fetch_secret=link.fetch_secret, state=link.state)
-            placed = PlacedStage(kind_id, entry, stage, context, link)
+            placed = PlacedStage(kind_id, entry, stage, context, link, _cache(stage, context))
         self._placed.append(placed)
         return placed
 
@@ -260,6 +268,13 @@ class Assembly:
         stage_class = self._registry.find(kind_id, "priority")
         assert stage_class is not None, "priority is built in"
         return stage_class.config_class()
+
+
+def _cache(stage: Stage[Any], context: StageContext) -> SecretCache | None:
+    """What keeps the secrets of a store that wants it."""
+    if not isinstance(stage, SecretStore) or stage.caching is None:
+        return None
+    return SecretCache(stage.fetch, stage.caching, context.clock, renew=stage.refresh)
 
 
 def origin_of(base_url: str) -> str:

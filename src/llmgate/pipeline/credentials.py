@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import attrs
 
-from llmgate.spec import Clock, Deployment, Provider, Secret, SecretNotFoundError, SecretRef, SecretStore
+from llmgate.spec import Clock, Deployment, Provider, Secret, SecretNotFoundError, SecretRef
 
-__all__ = ["SecretBroker"]
+__all__ = ["SecretBroker", "SecretSource"]
 
 log = logging.getLogger("llmgate.credentials")
 
@@ -23,6 +23,18 @@ MOST_COOLED: Final = 1000
 
 _Use: TypeAlias = tuple[SecretRef, str | None]
 """A credential and the deployment that it was refused for, None for all of them."""
+
+
+class SecretSource(Protocol):
+    """A secret store, or what keeps the secrets of one."""
+
+    async def fetch(self, ref: SecretRef) -> Secret:
+        """The secret behind a reference; raises ``SecretNotFoundError``."""
+        ...
+
+    async def refresh(self, ref: SecretRef) -> Secret:
+        """The secret as its source has it now; raises ``SecretNotFoundError``."""
+        ...
 
 
 @attrs.frozen
@@ -47,7 +59,7 @@ class SecretBroker:
         cool_down: Seconds for which a refused secret is remembered.
     """
 
-    def __init__(self, stores: Mapping[str, SecretStore[Any]], clock: Clock, cool_down: float = 60.0) -> None:
+    def __init__(self, stores: Mapping[str, SecretSource], clock: Clock, cool_down: float = 60.0) -> None:
         self._stores = stores
         self._clock = clock
         self._cool_down = cool_down
@@ -111,7 +123,7 @@ class SecretBroker:
             known = self._cooled.get(use)
             if known is not None and known.fingerprint == refused.fingerprint and known.until > self._clock.monotonic():
                 return None
-            current = await self._refreshed(ref)
+            current = await self._replaced(ref, refused)
             if current is not None and current.reveal() != refused.reveal():
                 return current
             self.cool(deployment, refused, status)
@@ -153,7 +165,7 @@ class SecretBroker:
             return all(key.secret in self._missing for key in provider.keys)
         return provider.secret in self._missing
 
-    def _store(self, ref: SecretRef) -> SecretStore[Any]:
+    def _store(self, ref: SecretRef) -> SecretSource:
         store = self._stores.get(ref.store)
         if store is None:
             raise SecretNotFoundError(
@@ -161,10 +173,14 @@ class SecretBroker:
             )
         return store
 
-    async def _refreshed(self, ref: SecretRef) -> Secret | None:
+    async def _replaced(self, ref: SecretRef, refused: Secret) -> Secret | None:
         """What the store has now; None where it has nothing, or cannot say: the provider's answer stands."""
         try:
-            return await self._store(ref).refresh(ref)
+            store = self._store(ref)
+            known = await store.fetch(ref)
+            if known.reveal() != refused.reveal():  # somebody else was refused before, and has asked
+                return known
+            return await store.refresh(ref)
         except SecretNotFoundError:
             return None
         except Exception:

@@ -39,6 +39,7 @@ from .listing import ModelList, ask_for_models, keep_listing, lists_path
 from .models import ModelEntry
 from .operations import as_body, presented
 from .reloading import Edition, Editions, Pin
+from .secret_report import SecretStatus, check_secrets
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -136,6 +137,15 @@ class Pipeline(Holdings):
     def secrets(self) -> SecretBroker:
         """The secret stores in force."""
         return self._editions.current.secrets
+
+    async def check_secrets(self) -> Sequence[SecretStatus]:
+        """Look at every secret reference of the configuration; for a pipeline that is not open, and stays so."""
+        if self._editions.is_open:
+            raise RuntimeError("the pipeline is open already: check the secrets of another one")
+        try:
+            return await check_secrets(self.snapshot, self.secrets)
+        finally:
+            await self._context.transport.aclose()
 
     def pin(self) -> Pin:
         """Hold on to what is in force now: none of it is closed before the pin is released."""

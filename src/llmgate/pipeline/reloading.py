@@ -16,6 +16,7 @@ from typing import Any
 from llmgate.spec import ConfigError, PluginError, SecretNotFoundError
 
 from .credentials import SecretBroker
+from .secret_report import look_for_credentials
 from .settling import RecordQueue
 from .snapshot import PlacedStage, Snapshot
 
@@ -139,7 +140,7 @@ class Editions:
                 edition.on_idle = None
                 for one in edition.snapshot.placed:
                     if still_open.pop(id(one.stage), None) is not None:
-                        exits.push_async_callback(one.stage.aclose)
+                        exits.push_async_callback(one.aclose)
             for queue in queues.values():
                 exits.push_async_callback(queue.aclose)
 
@@ -150,7 +151,7 @@ class Editions:
         async with AsyncExitStack() as exits:
             for one in new:
                 one.link.lead_to(edition.secrets, snapshot.state)
-                exits.push_async_callback(one.stage.aclose)
+                exits.push_async_callback(one.aclose)
                 await _open_stage(one)
             queues = {}
             for logger_id, logger in snapshot.loggers:
@@ -160,7 +161,7 @@ class Editions:
                     queue.start()
                     exits.push_async_callback(queue.aclose)
                 queues[id(logger)] = queue
-            await _look_for_credentials(edition)
+            await look_for_credentials(snapshot, edition.secrets)
             if approve is not None:
                 await approve(snapshot)
             exits.pop_all()
@@ -202,14 +203,6 @@ async def _close(leaving: Sequence[PlacedStage], queues: Sequence[RecordQueue]) 
         await queue.aclose()
     for one in reversed(leaving):
         try:
-            await one.stage.aclose()
+            await one.aclose()
         except Exception:
             log.exception("%s: %r cannot be closed", one.entry.id, one.stage.name)
-
-
-async def _look_for_credentials(edition: Edition) -> None:
-    """Learn which providers have none, so that no request has to."""
-    for provider in edition.snapshot.runtimes:
-        if provider.secret is not None:
-            with contextlib.suppress(SecretNotFoundError):
-                await edition.secrets.fetch(provider.secret)

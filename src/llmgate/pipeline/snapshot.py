@@ -15,7 +15,7 @@ from llmgate.spec import (
     Provider,
     ProviderAdapter,
     RoutingStrategy,
-    SecretStore,
+    SecretCache,
     Stage,
     StageContext,
     StateStore,
@@ -23,6 +23,7 @@ from llmgate.spec import (
 )
 
 from .chain import Chain
+from .credentials import SecretSource
 from .failing import Failing
 from .health import Health
 from .key_pool import PooledKey
@@ -46,6 +47,7 @@ class PlacedStage:
         stage: The instance.
         context: What it is opened with.
         link: What its context leads to.
+        cache: What keeps the secrets that it gives; None where nothing does.
     """
 
     kind: str
@@ -53,6 +55,15 @@ class PlacedStage:
     stage: Stage[Any]
     context: StageContext
     link: StageLink
+    cache: SecretCache | None = None
+
+    async def aclose(self) -> None:
+        """Close the stage, and what is under way for it."""
+        try:
+            if self.cache is not None:
+                await self.cache.aclose()
+        finally:
+            await self.stage.aclose()
 
 
 @attrs.frozen(eq=False)
@@ -141,7 +152,7 @@ class Snapshot:
 
     config: GatewayConfig
     placed: Sequence[PlacedStage]
-    secrets: Mapping[str, SecretStore[Any]]
+    secrets: Mapping[str, SecretSource]
     state: Mapping[str, StateStore[Any]]
     auth: Sequence[AuthProvider[Any]]
     loggers: Sequence[tuple[str, Logger[Any]]]

@@ -26,6 +26,7 @@ from .errors import (
     RateLimitError,
     RequestTooLargeError,
     SecretNotFoundError,
+    SecretUnavailableError,
 )
 from .exchange import Attempt, AttemptRecord, Exchange, ExchangeView, Record
 from .formats import Format, RequestHead, StreamEncoder, StreamReader, Unsupported
@@ -68,6 +69,7 @@ from .responses import (
     ToolCallDelta,
 )
 from .routing import RoutingContext, RoutingStrategy
+from .secret_cache import SecretCache, SecretCaching
 from .secrets import SecretStore
 from .sockets import NO_STATUS, ProviderSocket, SocketClose, SocketMessage, SocketOptions, SocketTransport
 from .stage import NoConfig, Stage, StageContext
@@ -162,9 +164,12 @@ __all__ = [
     "RoutingContext",
     "RoutingStrategy",
     "Secret",
+    "SecretCache",
+    "SecretCaching",
     "SecretNotFoundError",
     "SecretRef",
     "SecretStore",
+    "SecretUnavailableError",
     "SocketClose",
     "SocketMessage",
     "SocketOptions",

@@ -4,6 +4,7 @@ GatewayError
 ├── ConfigError                    operator: the configuration is wrong (every problem is in ``problems``)
 ├── PluginError                    operator: a plugin cannot be imported, registered or opened
 ├── SecretNotFoundError            operator: a secret reference leads nowhere
+│   └── SecretUnavailableError     operator: the store of a secret does not answer, or refuses to
 ├── InvalidRequestError            caller: 400, the request cannot be understood or is not allowed as written
 │   └── RequestTooLargeError       caller: 413
 ├── AuthenticationError            caller: 401
@@ -50,6 +51,7 @@ __all__ = [
     "RateLimitError",
     "RequestTooLargeError",
     "SecretNotFoundError",
+    "SecretUnavailableError",
 ]
 
 
@@ -108,6 +110,15 @@ class SecretNotFoundError(GatewayError):
     """A secret reference leads nowhere; the message names the reference, never a value."""
 
     default_code = "secret_not_found"
+
+
+class SecretUnavailableError(SecretNotFoundError):
+    """The store of a secret does not answer, or refuses to: whether it is there is not known, and its last value holds.
+
+    The message names the reference, never a value.
+    """
+
+    default_code = "secret_unavailable"
 
 
 class InvalidRequestError(GatewayError):

@@ -98,6 +98,7 @@ class Secret:
         version: The store's name of this version, ``""`` when it has none.
         bearer: Whether it is a token that goes out as ``Authorization: Bearer``, however its provider wants keys.
         callers: Whether it is the caller's own, so that what its provider says of it is the caller's to read.
+        lifetime: Seconds from when it was given for which it is good; None where nobody tells an end.
     """
 
     _value: str = attrs.field(alias="value")
@@ -105,6 +106,7 @@ class Secret:
     version: str = ""
     bearer: bool = False
     callers: bool = False
+    lifetime: float | None = None
 
     def reveal(self) -> str:
         """The secret text itself."""

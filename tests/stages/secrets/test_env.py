@@ -108,3 +108,22 @@ class TestDotenv:
         await stage.aclose()
         with pytest.raises(SecretNotFoundError, match="not open"):
             await stage.fetch(KEY)
+
+
+async def test_a_file_that_is_being_written_is_not_yet_empty(tmp_path):
+    clock = FakeClock()
+    file = tmp_path / ".env"
+    file.write_text("OPENAI_API_KEY=old\n")
+    stage = await opened({}, clock, file)
+    file.write_text("")
+    clock.advance(1)
+    assert await value(stage) == "old"
+    file.write_text("OPENAI_API_KEY=new\n")
+    clock.advance(1)
+    assert await value(stage) == "new"
+    file.write_text("")
+    clock.advance(1)
+    assert await value(stage) == "new"
+    clock.advance(1)
+    with pytest.raises(SecretNotFoundError):
+        await value(stage)

@@ -155,3 +155,22 @@ async def test_the_version_is_the_time_of_the_file(tmp_path):
 def test_the_bound_is_positive():
     with pytest.raises(ValueError, match="max-bytes must be above 0, not 0"):
         FileConfig(max_bytes=0)
+
+
+async def test_a_file_that_is_being_written_is_not_yet_empty(tmp_path):
+    clock = FakeClock()
+    (tmp_path / "key").write_text("old")
+    stage = await opened(tmp_path, clock)
+    assert await value(stage, "key") == "old"
+    (tmp_path / "key").write_text("")
+    clock.advance(1)
+    assert await value(stage, "key") == "old"
+    (tmp_path / "key").write_text("new")
+    clock.advance(1)
+    assert await value(stage, "key") == "new"
+    (tmp_path / "key").write_text("")
+    clock.advance(1)
+    assert await value(stage, "key") == "new"
+    clock.advance(1)
+    with pytest.raises(SecretNotFoundError, match="is empty"):
+        await value(stage, "key")

@@ -8,13 +8,22 @@ import re
 import time
 from typing import Final
 
+import attrs
 import azure.core.exceptions
 
-from llmgate.spec import Secret, SecretNotFoundError, SecretRef, SecretStore, StageContext
+from llmgate.spec import (
+    Secret,
+    SecretCache,
+    SecretCaching,
+    SecretNotFoundError,
+    SecretRef,
+    SecretStore,
+    SecretUnavailableError,
+    StageContext,
+)
 
 from .config import AzureEntraConfig, is_scope
 from .identity import Identity
-from .tokens import Token, Tokens
 
 __all__ = ["AzureEntra"]
 
@@ -31,12 +40,13 @@ class AzureEntra(SecretStore[AzureEntraConfig]):
 
     def __init__(self, config: AzureEntraConfig) -> None:
         super().__init__(config)
-        self._tokens: Tokens | None = None
+        self._tokens: SecretCache | None = None
 
     async def open(self, context: StageContext) -> None:
         """Nobody is asked yet: a gateway starts although Microsoft's services do not answer."""
-        get = functools.partial(self._get, context)
-        self._tokens = Tokens(context.clock, get, ahead=self.config.ahead, pause=self.config.pause)
+        config = self.config
+        caching = SecretCaching(ahead=config.ahead, pause=config.pause, timeout=config.timeout)
+        self._tokens = SecretCache(functools.partial(self._get, context), caching, context.clock)
 
     async def aclose(self) -> None:
         """Forget every token."""
@@ -58,23 +68,20 @@ class AzureEntra(SecretStore[AzureEntraConfig]):
         Raises:
             SecretNotFoundError: nobody gave one.
         """
-        return await self._open(ref).renew(ref)
+        return await self._open(ref).refresh(ref)
 
-    def _open(self, ref: SecretRef) -> Tokens:
+    def _open(self, ref: SecretRef) -> SecretCache:
         if self._tokens is None:
             raise SecretNotFoundError(f"{ref} cannot be read: its secret store is not open")
         if ref.path != _DEFAULT and not is_scope(ref.path):
             raise SecretNotFoundError(f"{ref}: write {ref.store}:default, or a scope that ends with /.default")
         return self._tokens
 
-    async def _get(self, context: StageContext, ref: SecretRef) -> Token:
+    async def _get(self, context: StageContext, ref: SecretRef) -> Secret:
         identity = Identity(self.config, context.environment, context.directory, await self._client_secret(context))
         scope = self.config.scope if ref.path == _DEFAULT else ref.path
         try:
-            async with asyncio.timeout(self.config.timeout):
-                return await asyncio.to_thread(_ask, identity, scope)
-        except TimeoutError:
-            reason = f"getting a token took more than {self.config.timeout:g} seconds"
+            return attrs.evolve(await asyncio.to_thread(_ask, identity, scope), ref=ref)
         except azure.core.exceptions.AzureError as error:
             said = _CODE.search(str(error))
             what = said[0] if said else type(error).__name__
@@ -82,7 +89,7 @@ class AzureEntra(SecretStore[AzureEntraConfig]):
         except (OSError, ValueError) as error:
             told = str(error) if type(error) is ValueError else f"{type(error).__name__} where a file is read"
             reason = f"the credential {self.config.credential!r} cannot be used: {told}"
-        raise SecretNotFoundError(f"{ref}: {reason}")
+        raise SecretUnavailableError(f"{ref}: {reason}")
 
     async def _client_secret(self, context: StageContext) -> str | None:
         if self.config.client_secret is not None:
@@ -90,9 +97,9 @@ class AzureEntra(SecretStore[AzureEntraConfig]):
         return context.environment.get(_SECRET) or None
 
 
-def _ask(identity: Identity, scope: str) -> Token:
+def _ask(identity: Identity, scope: str) -> Secret:
     """Ask Microsoft's library, in a thread; it may read files, run programs and call services."""
     with identity.make() as credential:
         token = credential.get_token(scope)
     # The library tells the end of a token by the clock of the machine.
-    return Token(token.token, token.expires_on - time.time())
+    return Secret(token.token, bearer=True, lifetime=token.expires_on - time.time())

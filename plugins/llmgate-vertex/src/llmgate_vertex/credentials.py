@@ -9,16 +9,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
 import google.auth
 import google.auth.exceptions
 import requests
 from google.auth.transport.requests import Request
 
-from llmgate.spec import Secret, SecretNotFoundError, SecretRef, SecretStore, StageContext
+from llmgate.spec import (
+    Secret,
+    SecretCache,
+    SecretCaching,
+    SecretNotFoundError,
+    SecretRef,
+    SecretStore,
+    SecretUnavailableError,
+    StageContext,
+)
 
 from .config import GoogleCredentialsConfig
 from .files import credentials_in
-from .tokens import Token, Tokens
 
 __all__ = ["GoogleCredentials"]
 
@@ -37,12 +46,13 @@ class GoogleCredentials(SecretStore[GoogleCredentialsConfig]):
 
     def __init__(self, config: GoogleCredentialsConfig) -> None:
         super().__init__(config)
-        self._tokens: Tokens | None = None
+        self._tokens: SecretCache | None = None
 
     async def open(self, context: StageContext) -> None:
         """Nobody is asked yet: a gateway starts although Google's services do not answer."""
-        get = functools.partial(self._get, context)
-        self._tokens = Tokens(context.clock, get, ahead=self.config.ahead, pause=self.config.pause)
+        config = self.config
+        caching = SecretCaching(ahead=config.ahead, pause=config.pause, timeout=config.timeout)
+        self._tokens = SecretCache(functools.partial(self._get, context), caching, context.clock)
 
     async def aclose(self) -> None:
         """Forget every token."""
@@ -64,20 +74,17 @@ class GoogleCredentials(SecretStore[GoogleCredentialsConfig]):
         Raises:
             SecretNotFoundError: there are no credentials, or nobody gave a token for them.
         """
-        return await self._open(ref).renew(ref)
+        return await self._open(ref).refresh(ref)
 
-    def _open(self, ref: SecretRef) -> Tokens:
+    def _open(self, ref: SecretRef) -> SecretCache:
         if self._tokens is None:
             raise SecretNotFoundError(f"{ref} cannot be read: its secret store is not open")
         return self._tokens
 
-    async def _get(self, context: StageContext, ref: SecretRef) -> Token:
+    async def _get(self, context: StageContext, ref: SecretRef) -> Secret:
         file = _file(context.environment, context.directory, ref)
         try:
-            async with asyncio.timeout(self.config.timeout):
-                return await asyncio.to_thread(self._ask, file)
-        except TimeoutError:
-            reason = f"getting a token took more than {self.config.timeout:g} seconds"
+            return attrs.evolve(await asyncio.to_thread(self._ask, file), ref=ref)
         except ValueError as error:
             name = "a file" if file is None else file.name
             reason = f"{name} holds no credentials of Google's that can be used ({type(error).__name__}): check it"
@@ -93,9 +100,9 @@ class GoogleCredentials(SecretStore[GoogleCredentialsConfig]):
             reason = (
                 f"Google's tools give no token ({type(error).__name__}): check the credentials and what they may do"
             )
-        raise SecretNotFoundError(f"{ref}: {reason}")
+        raise SecretUnavailableError(f"{ref}: {reason}")
 
-    def _ask(self, file: Path | None) -> Token:
+    def _ask(self, file: Path | None) -> Secret:
         """Ask Google's tools, in a thread; they may read files, run programs and call services."""
         with requests.Session() as session:
             ask = _Bounded(session, self.config.timeout)
@@ -109,7 +116,7 @@ class GoogleCredentials(SecretStore[GoogleCredentialsConfig]):
             raise google.auth.exceptions.RefreshError("the answer holds no token")
         # Google's tools tell the end of a token by the clock of the machine, in UTC without saying so.
         left = (found.expiry.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds() if found.expiry else None
-        return Token(found.token, _UNKNOWN_LIFETIME if left is None else left)
+        return Secret(found.token, bearer=True, lifetime=_UNKNOWN_LIFETIME if left is None else left)
 
 
 class _Bounded(Request):

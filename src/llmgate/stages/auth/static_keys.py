@@ -18,6 +18,7 @@ from llmgate.spec import (
     Principal,
     SecretNotFoundError,
     SecretRef,
+    SecretUnavailableError,
     StageContext,
 )
 
@@ -185,16 +186,14 @@ class StaticKeys(AuthProvider[StaticKeysConfig]):
             assert key.secret is not None, "only keys with a reference are kept"
             try:
                 value = (await context.fetch_secret(key.secret)).reveal()
-            except SecretNotFoundError:
-                if strict:
-                    raise
-                log.warning("%s: key %r works no longer: %s is gone", context.id, key.name, key.secret)
-                self._digests.pop(key.secret, None)
-                continue
             except GatewayError as error:
                 if strict:
                     raise
-                log.warning("%s: key %r could not be fetched again: %s", context.id, key.name, error)
+                if isinstance(error, SecretNotFoundError) and not isinstance(error, SecretUnavailableError):
+                    log.warning("%s: key %r works no longer: %s is gone", context.id, key.name, key.secret)
+                    self._digests.pop(key.secret, None)
+                else:
+                    log.warning("%s: key %r could not be fetched again: %s", context.id, key.name, error)
                 continue
             self._keep(context, key, key.secret, value, strict=strict)
         table = dict(self._fixed)

@@ -50,6 +50,7 @@ class Env(SecretStore[EnvConfig]):
         self._values: dict[str, str] = {}
         self._at_open: dict[str, str] = {}
         self._looked = 0.0
+        self._emptied = False
 
     async def open(self, context: StageContext) -> None:
         """Read the ``.env`` file, if there is one."""
@@ -104,7 +105,10 @@ class Env(SecretStore[EnvConfig]):
         if self._file is None:
             return
         try:
-            if self._file.refresh():
+            read = self._file.refresh()
+            emptied, self._emptied = self._emptied, not self._file.content
+            # Whoever writes a file in its place empties it first: empty is what is empty at the second look.
+            if (read or emptied) and (emptied or not self._emptied or not self._values):
                 self._values = dict(dotenv.parse(self._file.content.decode("utf-8-sig")))
         except FileNotFoundError:
             self._values = {}

@@ -42,15 +42,26 @@ class FileConfig:
 
 @attrs.define(eq=False)
 class _Kept:
+    """What was read last.
+
+    Args:
+        file: The file.
+        secret: What was in it.
+        looked: Monotonic seconds of the last look.
+        emptied: Whether it was empty then: it is being written.
+    """
+
     file: WatchedFile
     secret: Secret
     looked: float
+    emptied: bool = False
 
 
 class File(SecretStore[FileConfig]):
     """Reads each secret from a file of its own, and again when the file has changed or has been replaced.
 
-    One line end at the end of a file is not part of the secret.
+    One line end at the end of a file is not part of the secret. A file that is found empty is believed to be so when it
+    is looked at for the second time: whoever writes one in its place empties it first.
     """
 
     name = "file"
@@ -90,6 +101,9 @@ class File(SecretStore[FileConfig]):
             # The link may have been turned elsewhere since the last look.
             file.path = path
             file.refresh()
+            if kept is not None and not file.content and not kept.emptied:
+                kept.looked, kept.emptied = now, True
+                return kept.secret
             secret = Secret(value=_text(ref, path, file.content), ref=ref, version=file.version)
         except FileNotFoundError:
             self._kept.pop(ref.path, None)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import pytest
 
-from llmgate.spec import Secret, SecretNotFoundError, SecretRef, StageContext
+from llmgate.spec import Secret, SecretCache, SecretNotFoundError, SecretRef, SecretUnavailableError, StageContext
 from llmgate.testing.clock import FakeClock
 
 from .base import StageConformance
@@ -30,6 +32,8 @@ _AWKWARD: Final = (
 class SecretConformance(StageConformance):
     """Secret stores; a subclass says how a secret gets into the store and out of it.
 
+    A store that wants its secrets kept (``caching``) is tested behind the cache that the pipeline puts in front of it.
+
     Attributes:
         path: What the store calls the kit's secret.
         notices_within: Seconds of the kit's clock after which a changed value must be seen.
@@ -48,6 +52,23 @@ class SecretConformance(StageConformance):
     def uproot(self, context: StageContext, path: str) -> None:
         """Take a secret out of the store."""
         raise NotImplementedError("tell the kit how a secret gets out of the store")
+
+    def cut(self, context: StageContext) -> None:
+        """Make the store's source unreachable; for a store with ``caching``."""
+        raise NotImplementedError("tell the kit how the store's source is lost")
+
+    @asynccontextmanager
+    async def opened(self, context: StageContext) -> AsyncIterator[Any]:
+        """A new store, open, behind the pipeline's cache where it wants one; closed on leaving."""
+        async with super().opened(context) as stage:
+            if stage.caching is None:
+                yield stage
+                return
+            cache = SecretCache(stage.fetch, stage.caching, context.clock, renew=stage.refresh)
+            try:
+                yield cache
+            finally:
+                await cache.aclose()
 
     def make_context(self, directory: Path, clock: FakeClock) -> StageContext:
         """A context in which the kit's secret is there."""
@@ -137,6 +158,20 @@ class SecretConformance(StageConformance):
             self.plant(context, self.path, "back")
             clock.advance(self.notices_within)
             assert (await stage.fetch(self.ref)).reveal() == "back"
+
+    @pytest.mark.asyncio
+    async def test_nobody_who_can_say_is_not_nothing_there(self, context: StageContext, clock: FakeClock) -> None:
+        """While its source does not answer a secret is used on, and none is said to be gone."""
+        if self.make_stage().caching is None:
+            return
+        async with self.opened(context) as stage:
+            await stage.fetch(self.ref)
+            self.cut(context)
+            clock.advance(self.notices_within)
+            assert (await stage.fetch(self.ref)).reveal() == _CANARY
+            with pytest.raises(SecretUnavailableError) as caught:
+                await stage.fetch(SecretRef(self.stage_class.name, f"{self.path}-other"))
+        assert str(caught.value).startswith(self.stage_class.name), "name the reference in the message"
 
     @pytest.mark.asyncio
     async def test_an_empty_value_is_no_secret(self, context: StageContext, clock: FakeClock) -> None:
