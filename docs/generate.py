@@ -231,7 +231,8 @@ def _fields(config_class: type[Any], prefix: str = "") -> Iterator[str]:
 def _takes(config_class: type[Any], field: attrs.Attribute[Any], annotation: Any) -> str:
     """What a key takes, in the words of the page's legend."""
     options = [one for one in typing.get_args(annotation) if one is not type(None)]
-    plain = options[0] if isinstance(annotation, types.UnionType) else annotation
+    either = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union
+    plain = options[0] if either else annotation
     origin = typing.get_origin(plain) or plain
     if origin is float and _in_seconds(config_class, field):
         return "duration"

@@ -125,14 +125,16 @@ async def test_the_unified_api_has_one_of_its_own() -> None:
             assert (unified, await ask(gateway, 2)) == ([200, 429], [200, 200])
 
 
-async def test_streams_and_failures_count_and_what_cannot_be_read_does_not() -> None:
+async def test_streams_count_and_what_fails_or_cannot_be_read_does_not() -> None:
     async with FakeUpstream() as one, loopback(settings_for(one, **{"global": limited(2)})) as gateway:
         stream = await gateway.post({**CHAT, "stream": True})
         unread = await gateway.post(b'{"model": 5}')
         one.fault("status-503", times=1)
         failed = await gateway.post(CHAT)
+        await gateway.recorded(3)
+        whole = await gateway.post(CHAT)
         last = await gateway.post({**CHAT, "stream": True})
-    assert (stream.status, unread.status, failed.status, last.status) == (200, 400, 503, 429)
+    assert (stream.status, unread.status, failed.status, whole.status, last.status) == (200, 400, 503, 200, 429)
     assert stream.headers["x-ratelimit-remaining-requests"] == "1"
     assert failed.headers["x-ratelimit-remaining-requests"] == "0"
     assert last.headers["content-type"].startswith("application/json")

@@ -212,3 +212,12 @@ async def test_the_bytes_that_go_down_are_shown_to_those_who_watch_them_and_were
     assert seen == [("a", b"x"), ("a", b"y"), ("c", b"y")]
     assert chain.watches_bytes
     assert not Chain([Watcher("a", [])]).watches_bytes
+
+
+def test_a_phase_that_an_instance_needs_not_is_not_called() -> None:
+    one = Watcher("a", [])
+    assert Chain([one]).watches_attempts
+    one.skips = frozenset({"before_attempt", "after_attempt"})
+    chain = Chain([one])
+    assert not chain.watches_attempts
+    assert chain.settles

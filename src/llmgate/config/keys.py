@@ -73,7 +73,12 @@ _LIMIT: Final = (
     ("rate-limit.store.type", "in-memory|redis", "", "The kind of store; redis comes with llmgate-redis"),
     ("rate-limit.store.host-url", "text", "redis://localhost:6379", "redis: its address, which holds no password"),
     ("rate-limit.store.connection-timeout", "duration", "1s", "redis: time to connect at the start"),
-    ("rate-limit.on-failure", "deny|allow", "deny", "What becomes of requests while the store does not answer"),
+    (
+        "rate-limit.on-failure",
+        "deny|allow|local-share",
+        "deny",
+        "What becomes of requests while the store does not answer",
+    ),
     ("rate-limit.per-api-key", "section", "", "The limit of each API key"),
     ("rate-limit.per-api-key.capacity", "count", "500", "Requests that may come at once"),
     ("rate-limit.per-api-key.refill-frequency", "duration", "1s", "Time in which the whole capacity comes back"),

@@ -34,21 +34,21 @@ class Chain:
     def __init__(self, interceptors: Sequence[Interceptor[Any]]) -> None:
         self.size = len(interceptors)
         numbered = list(enumerate(interceptors))
-        self._before_request = _overriding(numbered, "before_request")
-        self._on_route = _overriding(numbered, "on_route")
+        self._before_request = _taking_part(numbered, "before_request")
+        self._on_route = _taking_part(numbered, "on_route")
         self._attempt = [
             entry
             for entry in numbered
-            if _overrides(entry[1], "before_attempt") or _overrides(entry[1], "after_attempt")
+            if _takes_part(entry[1], "before_attempt") or _takes_part(entry[1], "after_attempt")
         ]
         self._on_chunk = [
             entry[1]
-            for entry in reversed(_overriding(numbered, "on_chunk"))
+            for entry in reversed(_taking_part(numbered, "on_chunk"))
             if Aspect.STREAM in entry[1].reads or Aspect.STREAM in entry[1].writes
         ]
-        self._on_sent = _overriding(numbered, "on_sent")
-        self._after_response = list(reversed(_overriding(numbered, "after_response")))
-        self._on_settle = list(reversed(_overriding(numbered, "on_settle")))
+        self._on_sent = _taking_part(numbered, "on_sent")
+        self._after_response = list(reversed(_taking_part(numbered, "after_response")))
+        self._on_settle = list(reversed(_taking_part(numbered, "on_settle")))
         self.watches_attempts = bool(self._attempt)
         self.reads_stream = bool(self._on_chunk)
         self.watches_bytes = bool(self._on_sent)
@@ -143,9 +143,9 @@ class Chain:
         return failures
 
 
-def _overriding(numbered: Sequence[Numbered], phase: str) -> list[Numbered]:
-    return [entry for entry in numbered if _overrides(entry[1], phase)]
+def _taking_part(numbered: Sequence[Numbered], phase: str) -> list[Numbered]:
+    return [entry for entry in numbered if _takes_part(entry[1], phase)]
 
 
-def _overrides(interceptor: Interceptor[Any], phase: str) -> bool:
-    return getattr(type(interceptor), phase) is not getattr(Interceptor, phase)
+def _takes_part(interceptor: Interceptor[Any], phase: str) -> bool:
+    return phase not in interceptor.skips and getattr(type(interceptor), phase) is not getattr(Interceptor, phase)

@@ -123,6 +123,7 @@ class _Walk:
         self._beyond_keys: set[str] = set()
         self._paid = False
         self._unsaid: InvalidRequestError | None = None
+        self._skipped: GatewayError | None = None
         self.last_error: ProviderError | None = None
         self.waits: dict[Deployment, float] = {}
         """The deployments that failed in the last round and may be tried again, and the seconds that each asks for."""
@@ -189,6 +190,7 @@ class _Walk:
         attempt = self._frame.new_attempt(deployment, self._candidates.strategy)
         if not await self._frame.start_attempt(attempt):
             self._frame.snapshot.health.spared(attempt, self._frame.clock.monotonic())
+            self._skipped = self._skipped or attempt.error
             return None, None
         self._tried.add(deployment)
         self._paid = self._paid and not costs
@@ -277,6 +279,8 @@ class _Walk:
         """What the caller is told after every candidate has failed."""
         if self.last_error is not None:
             return self.last_error
+        if self._skipped is not None:
+            return self._skipped
         if self._unsaid is not None:
             return self._unsaid
         if self._missing:

@@ -34,6 +34,9 @@ class Interceptor(Stage[ConfigT]):
     reads: ClassVar[frozenset[Aspect]] = frozenset({Aspect.META})
     writes: ClassVar[frozenset[Aspect]] = frozenset()
 
+    skips: frozenset[str] = frozenset()
+    """Overridden phases that an instance, by what its config asks for, does not need; set in its constructor."""
+
     async def before_request(
         self, exchange: ExchangeView, request: GatewayRequest
     ) -> GatewayRequest | GatewayResponse | None:
@@ -52,7 +55,10 @@ class Interceptor(Stage[ConfigT]):
         return deployments
 
     async def before_attempt(self, exchange: ExchangeView, attempt: Attempt) -> bool:
-        """Look at an attempt before it starts; False skips the deployment."""
+        """Look at an attempt before it starts.
+
+        False skips the deployment; ``attempt.error`` may then say why, which the caller is told where none is left.
+        """
         return True
 
     async def after_attempt(self, exchange: ExchangeView, attempt: Attempt) -> None:

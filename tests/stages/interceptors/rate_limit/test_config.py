@@ -30,3 +30,23 @@ def test_what_nothing_can_be_counted_by_is_refused(by):
 def test_a_name_can_stand_in_a_header(name):
     with pytest.raises(ValueError, match="name: "):
         LimitConfig(1, 1.0, name=name)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"refill_frequency": 1.0, "window": "day"},
+        {"unit": "concurrent", "refill_frequency": 1.0},
+        {"unit": "concurrent", "window": "day"},
+    ],
+)
+def test_a_limit_has_one_time_and_places_have_none(fields):
+    with pytest.raises(ValueError, match="refill-frequency"):
+        LimitConfig(1, **fields)
+
+
+def test_a_time_zone_that_nobody_knows_is_refused():
+    with pytest.raises(ValueError, match="time-zone: 'Mars/Base' is not known here"):
+        LimitConfig(1, window="day", time_zone="Mars/Base")
+    assert LimitConfig(1, window="day", time_zone="Europe/Berlin").time_zone == "Europe/Berlin"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from llmgate.spec import Rate, RateDecision
+from llmgate.spec import RateDecision
 from llmgate.stages.interceptors.rate_limit.account import Charge, Counted
 from llmgate.stages.interceptors.rate_limit.config import LimitConfig
 from llmgate.stages.interceptors.rate_limit.headers import limit_headers
-from llmgate.stages.state.memory import Memory, MemoryConfig
 
 NOW = 1_700_000_000.0
 
 
 def charge(name, capacity, left, *, unit="requests", retry_after=0.0, reset=12.5):
-    limit = Counted(name, name, LimitConfig(capacity, 60.0, unit=unit), Rate(capacity, 60.0))
+    period = None if unit == "concurrent" else 60.0
+    limit = Counted(name, name, LimitConfig(capacity, period, unit=unit), capacity)
     decision = RateDecision(not retry_after, left, retry_after, reset)
-    return Charge(Memory(MemoryConfig()), limit, name, 1, decision)
+    return Charge(None, limit, limit.claim(name, 1, "h", NOW), decision)
 
 
 def test_the_headers_of_openai_and_the_standard_ones():
@@ -64,4 +64,14 @@ def test_the_callers_own_policy_is_echoed():
         "helicone-ratelimit-remaining": "4",
         "helicone-ratelimit-reset": "13",
         "helicone-ratelimit-policy": "9;w=60",
+    }
+
+
+def test_requests_at_once_have_a_unit_of_their_own_and_no_vendors_header():
+    headers = limit_headers([charge("a", 10, 7, unit="concurrent")], "anthropic-messages", NOW, None)
+    assert headers == {
+        "x-ratelimit-limit": "10",
+        "x-ratelimit-remaining": "7",
+        "ratelimit-policy": '"a";q=10;qu="concurrent-requests"',
+        "ratelimit": '"a";r=7;t=13',
     }

@@ -31,7 +31,7 @@ from llmgate.stages.interceptors.rate_limit import (
 )
 from llmgate.stages.state.memory import Memory, MemoryConfig
 from llmgate.testing.clock import FakeClock
-from llmgate.testing.samples import sample_attempt, sample_exchange, sample_request
+from llmgate.testing.samples import sample_attempt, sample_deployment, sample_exchange, sample_request
 from llmgate.testing.transport import ScriptedTransport
 
 ANN, BOB = Principal("ann", "keys"), Principal("bob", "keys")
@@ -47,13 +47,13 @@ class Failing(Memory):
     mode = "works"
     asked = 0
 
-    async def acquire(self, key, rate, cost=1, *, once=None):
+    async def claim(self, claims, *, once=None):
         type(self).asked += 1
         if self.mode == "fails":
             raise ConnectionError("refused")
         if self.mode == "hangs":
             await asyncio.Event().wait()
-        return await super().acquire(key, rate, cost, once=once)
+        return await super().claim(claims, once=once)
 
 
 class Bench:
@@ -86,6 +86,8 @@ class Bench:
             for stage in stages:
                 entered += 1
                 assert await stage.before_request(view, exchange.request) is None
+            if settle:
+                exchange.attempts.append(sample_attempt())
         except (RateLimitError, RateLimitUnknownError) as error:
             exchange.error = error
         finally:
@@ -151,13 +153,13 @@ async def test_a_shared_store_is_told_which_exchange_asks():
     words = []
 
     class Listening(Shared):
-        async def acquire(self, key, rate, cost=1, *, once=None):
-            words.append(once)
-            return await super().acquire(key, rate, cost, once=once)
+        async def claim(self, claims, *, once=None):
+            words.append((len(claims), once))
+            return await super().claim(claims, once=once)
 
     bench = Bench(Listening(MemoryConfig()))
     exchange = await bench.ask(await bench.stage(LimitConfig(5, 1e6), LimitConfig(5, 1e6, by=())))
-    assert words == [exchange.id, exchange.id]
+    assert words == [(2, exchange.id)], "in one step"
 
 
 class TestSeveralLimits:
@@ -196,16 +198,22 @@ class TestSeveralLimits:
 
 
 class TestLeaving:
-    async def test_who_leaves_before_the_decision_is_charged_nothing(self):
-        class Slow(Memory):
-            async def acquire(self, key, rate, cost=1, *, once=None):
-                decision = await super().acquire(key, rate, cost, once=once)
-                if ".1" in key:
+    @pytest.mark.parametrize("before", [True, False])
+    async def test_who_leaves_before_the_decision_is_charged_nothing(self, before):
+        """Whether the store had decided when its caller left, or had not."""
+
+        class Slow(Shared):
+            slow = True
+
+            async def claim(self, claims, *, once=None):
+                decisions = None if before else await super().claim(claims, once=once)
+                if self.slow:
+                    type(self).slow = False
                     await asyncio.Event().wait()
-                return decision
+                return decisions or await super().claim(claims, once=once)
 
         bench = Bench(Slow(MemoryConfig()))
-        stage = await bench.stage(LimitConfig(5, 1e6, by=()), LimitConfig(5, 1e6, by=()))
+        stage = await bench.stage(LimitConfig(5, 1e6, by=()), LimitConfig(5, unit="concurrent", by=()))
         task = asyncio.create_task(bench.ask(stage))
         for _ in range(5):
             await asyncio.sleep(0)
@@ -213,6 +221,9 @@ class TestLeaving:
         with contextlib.suppress(asyncio.CancelledError):
             await task
         assert (await bench.store.peek("rate-limit:global.rate-limit.0", Rate(5, 1e6), 0)).remaining == 5
+        places = [await bench.store.lease("rate-limit:global.rate-limit.1", f"{n}", limit=5, ttl=9) for n in range(5)]
+        assert places == [True] * 5
+        await stage.aclose()
 
     async def test_who_leaves_after_it_stays_charged(self, bench):
         stage = await bench.stage(LimitConfig(5, 1e6))
@@ -259,6 +270,157 @@ class TestTokens:
         stage = await bench.stage(LimitConfig(100, 1e6, unit="tokens"))
         assert await self.answered(bench, stage, 100_000, Usage(input_tokens=1, output_tokens=1))
         assert not await self.answered(bench, stage, 100_000, None)
+
+
+class TestConcurrent:
+    async def test_a_place_is_held_until_the_request_is_over(self, bench):
+        stage = await bench.stage(LimitConfig(2, unit="concurrent"))
+        held = [await bench.ask(stage, settle=False) for _ in range(3)]
+        assert [one.error is None for one in held] == [True, True, False]
+        refused = held[2].error
+        assert refused.message == "rate limit 'concurrent-per-api-key' reached: 2 requests at once; try again in 1 s"
+        assert refused.retry_after == 1.0
+        await stage.on_settle(ExchangeView(held[0]))
+        await stage.on_settle(ExchangeView(held[0]))
+        assert (await bench.ask(stage, settle=False)).error is None
+        assert (await bench.ask(stage, settle=False)).error is not None
+
+    async def test_a_place_that_a_second_limit_takes_back_is_free(self, bench):
+        stage = await bench.stage(LimitConfig(1, unit="concurrent"), LimitConfig(1, 1e6, by=()))
+        await bench.ask(stage)
+        assert (await bench.ask(stage)).error is not None
+        other = await bench.stage(LimitConfig(1, unit="concurrent"))
+        assert (await bench.ask(other)).error is None
+
+    async def test_one_alone_in_its_process_is_held_for_as_long_as_it_takes(self, bench):
+        stage = await bench.stage(LimitConfig(1, unit="concurrent"))
+        await bench.ask(stage, settle=False)
+        bench.clock.advance(1e6)
+        assert (await bench.ask(stage)).error is not None
+
+    async def test_a_dead_process_holds_its_place_for_a_lease_and_a_living_one_for_longer(self):
+        bench = Bench(Shared(MemoryConfig()))
+        dead, alive = [await bench.stage(LimitConfig(2, unit="concurrent"), lease=30.0) for _ in range(2)]
+        await bench.ask(dead, settle=False)
+        await bench.ask(alive, settle=False)
+        await dead.aclose()
+        await asyncio.sleep(0)
+        for _ in range(10):
+            await bench.clock.advance(10)
+        assert (await bench.ask(alive, settle=False)).error is None
+        assert (await bench.ask(alive, settle=False)).error is not None
+        await alive.aclose()
+
+
+class TestWindows:
+    async def test_a_month_ends_where_the_calendar_says(self, bench):
+        stage = await bench.stage(LimitConfig(3, window="month"))
+        assert await bench.granted(5, stage) == 3
+        error = (await bench.ask(stage)).error
+        assert error.message.startswith("rate limit 'requests-per-api-key' reached: 3 requests a month; try again in")
+        bench.clock.advance(error.retry_after - 1)
+        assert await bench.granted(5, stage) == 0
+        bench.clock.advance(1)
+        assert await bench.granted(5, stage) == 3
+
+
+class TestAttempts:
+    async def attempt(self, stage, exchange, deployment, **fields):
+        view = ExchangeView(exchange)
+        attempt = sample_attempt(index=len(exchange.attempts), deployment=sample_deployment(deployment), **fields)
+        allowed = await stage.before_attempt(view, attempt)
+        if allowed:
+            exchange.attempts.append(attempt)
+            await stage.after_attempt(view, attempt)
+        return allowed, attempt
+
+    async def test_a_provider_at_its_limit_is_left_out(self, bench):
+        stage = await bench.stage(LimitConfig(1, 1e6, by=("provider",)))
+        assert not stage.skips
+        exchange = sample_exchange(sample_request(), principal=ANN)
+        assert (await self.attempt(stage, exchange, "a/m"))[0]
+        allowed, attempt = await self.attempt(stage, exchange, "a/n")
+        assert not allowed
+        assert attempt.error.code == "rate_limit_exceeded"
+        assert (await self.attempt(stage, exchange, "b/m"))[0]
+        assert exchange.noted_metadata() == {"rate-limit.refused-by": "global.rate-limit (requests-per-provider)"}
+
+    async def test_each_model_of_a_chain_has_its_own_limit(self, bench):
+        stage = await bench.stage(LimitConfig(1, 1e6, models=("o3*",)))
+        exchange = sample_exchange(sample_request("a/gpt-4o,a/o3"), principal=ANN)
+        assert await stage.before_request(ExchangeView(exchange), exchange.request) is None
+        assert [(await self.attempt(stage, exchange, "a/gpt-4o"))[0] for _ in range(3)] == [True] * 3
+        assert [(await self.attempt(stage, exchange, "a/o3"))[0] for _ in range(3)] == [True, False, False]
+
+    async def test_a_place_at_a_provider_is_free_after_its_attempt(self, bench):
+        stage = await bench.stage(LimitConfig(1, unit="concurrent", by=("provider",)))
+        exchange = sample_exchange(sample_request(), principal=ANN)
+        assert [(await self.attempt(stage, exchange, "a/m"))[0] for _ in range(3)] == [True] * 3
+
+    async def test_an_attempt_that_never_began_costs_nothing(self, bench):
+        stage = await bench.stage(LimitConfig(1, 1e6, by=("provider",)))
+        exchange = sample_exchange(sample_request(), principal=ANN)
+        attempt = sample_attempt(deployment=sample_deployment("a/m"))
+        assert await stage.before_attempt(ExchangeView(exchange), attempt)
+        await stage.after_attempt(ExchangeView(exchange), attempt)
+        assert (await self.attempt(stage, exchange, "a/m"))[0]
+
+    async def test_limits_that_need_no_attempt_watch_none(self, bench):
+        stage = await bench.stage(LimitConfig(1, 1e6))
+        assert stage.skips == {"before_attempt", "after_attempt"}
+
+
+class TestWaiting:
+    async def test_a_request_waits_for_its_turn(self, bench):
+        stage = await bench.stage(LimitConfig(1, 10.0), wait=60.0)
+        await bench.ask(stage)
+        waiting = [asyncio.create_task(bench.ask(stage)) for _ in range(2)]
+        await bench.clock.advance(0)
+        for _ in range(4):
+            await bench.clock.advance(5)
+        exchanges = await asyncio.gather(*waiting)
+        assert [one.error for one in exchanges] == [None, None]
+        assert [one.noted_metadata()["rate-limit.waited"] for one in exchanges] == ["10.000", "20.000"]
+
+    async def test_nobody_passes_those_who_wait(self, bench):
+        stage = await bench.stage(LimitConfig(1, 10.0), wait=60.0)
+        await bench.ask(stage)
+        first = asyncio.create_task(bench.ask(stage))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(bench.ask(stage))
+        await bench.clock.advance(0)
+        await bench.clock.advance(10)
+        assert (first.done(), second.done()) == (True, False)
+        await bench.clock.advance(10)
+        assert (await second).error is None
+
+    async def test_who_would_wait_too_long_is_refused_at_once(self, bench):
+        stage = await bench.stage(LimitConfig(1, 100.0), wait=60.0)
+        await bench.ask(stage)
+        refused = await bench.ask(stage)
+        assert refused.error.retry_after == pytest.approx(100)
+        assert bench.clock.sleeping == 0
+
+    async def test_a_place_that_comes_free_goes_to_who_waits(self, bench):
+        stage = await bench.stage(LimitConfig(1, unit="concurrent"), wait=60.0)
+        holder = await bench.ask(stage, settle=False)
+        waiting = asyncio.create_task(bench.ask(stage, settle=False))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        await stage.on_settle(ExchangeView(holder))
+        assert (await waiting).error is None
+
+    async def test_who_leaves_while_waiting_costs_nothing(self, bench):
+        stage = await bench.stage(LimitConfig(1, 10.0), wait=60.0)
+        await bench.ask(stage)
+        waiting = asyncio.create_task(bench.ask(stage))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        await bench.clock.advance(10)
+        assert (await bench.ask(stage)).error is None
 
 
 class TestTheStoreIsDown:

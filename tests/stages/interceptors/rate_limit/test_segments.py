@@ -8,7 +8,7 @@ import pytest
 
 from llmgate.spec import ExchangeView, Principal
 from llmgate.stages.interceptors.rate_limit.segments import network_of, segment_key, wants_body
-from llmgate.testing.samples import sample_exchange, sample_request
+from llmgate.testing.samples import sample_deployment, sample_exchange, sample_request
 
 
 def key(*by, request=None, **fields):
@@ -75,6 +75,18 @@ def test_every_segment_tells_apart():
     for several in itertools.combinations(segments, 2):
         assert key(*several, **one) != key(*several, **other)
     assert key("model", request=sample_request("a")) != key("model", request=sample_request("b"))
+    assert key("team", **one) == key("team", **one) != key("team", **other)
+
+
+def test_an_attempt_says_provider_and_the_model_of_a_chain():
+    def at(by, model, *where):
+        request = sample_request(model)
+        deployment = sample_deployment("/".join(where))
+        return segment_key("l", [by], ExchangeView(sample_exchange(request)), request, deployment)
+
+    assert at("provider", "m", "a", "m") == at("provider", "m", "a", "n") != at("provider", "m", "b", "m")
+    assert at("model", "m", "a", "m") == at("model", "m", "b", "n")
+    assert at("model", "m,n", "a", "m") != at("model", "m,n", "a", "n")
 
 
 def test_values_cannot_be_shifted_between_segments():

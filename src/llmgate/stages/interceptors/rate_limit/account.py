@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from llmgate.spec import ExchangeView, Rate, RateDecision, StateStore
+from llmgate.spec import Claim, Place, Rate, RateDecision, Units
 
 from .config import LimitConfig
-from .tokens import used
+from .units import UNITS, Ended, Unit
+from .windows import CalendarWindow, window_at
+
+if TYPE_CHECKING:
+    from .counting import Counting
 
 __all__ = ["Account", "Charge", "Counted"]
 
+_AT_ONCE: Final = "concurrent"
 
-@attrs.frozen(eq=False)
+
+@attrs.define(eq=False)
 class Counted:
     """One limit as this process keeps it.
 
@@ -22,72 +29,116 @@ class Counted:
         id: What its keys begin with, unique in the configuration.
         name: What refusals call it.
         config: What was written.
-        rate: What this process grants.
+        capacity: How much this process grants.
+        lease: Seconds for which a place is held at most.
     """
 
     id: str
     name: str
     config: LimitConfig
-    rate: Rate
+    capacity: float
+    lease: float = 60.0
+    _window: CalendarWindow = CalendarWindow(0, 0)
+
+    @property
+    def unit(self) -> Unit:
+        """What it counts."""
+        return UNITS[self.config.unit]
+
+    @property
+    def at_once(self) -> bool:
+        """Whether it counts what is under way rather than what is used up."""
+        return self.config.unit == _AT_ONCE
+
+    @property
+    def period(self) -> float | None:
+        """The seconds that it is written for; None for one of what is under way."""
+        if self.config.window is not None:
+            return self._window.end - self._window.start
+        return self.config.refill_frequency
+
+    def claim(self, key: str, cost: float, holder: str, now: float) -> Claim:
+        """What is asked of the store.
+
+        Args:
+            key: Under which key; one of a window gets a key for each part of the calendar.
+            cost: How many units.
+            holder: Who holds a place.
+            now: Seconds since the epoch.
+        """
+        if self.at_once:
+            return Place(key, holder, int(self.capacity), self.lease)
+        if self.config.window is None:
+            assert self.config.refill_frequency is not None, "a limit is written with one or the other"
+            return Units(key, Rate(self.capacity, self.config.refill_frequency), cost)
+        window = self._window
+        if not window.start <= now < window.end:
+            window = self._window = window_at(self.config.window, self.config.time_zone, now)
+        rate = Rate(self.capacity, window.end - window.start, ends_in=window.end - now)
+        return Units(f"{key}:{window.id}", rate, cost)
 
 
 @attrs.define(eq=False)
 class Charge:
-    """Units that an exchange has been asked for.
+    """What an exchange has been asked for by one limit.
 
     Args:
-        store: What counts them.
-        limit: Of which limit.
-        key: Under which key.
-        cost: How many.
+        counting: What counts it.
+        limit: The limit.
+        claim: What is asked of the store.
         decision: What the store said; None while it has not.
+        share: Which share of this process has granted it, by number, while the store did not answer; None where the
+            store has.
     """
 
-    store: StateStore[Any]
+    counting: Counting
     limit: Counted
-    key: str
-    cost: float
+    claim: Claim
     decision: RateDecision | None = None
+    share: int | None = None
 
-    async def acquire(self, once: str | None) -> RateDecision:
-        """Ask for the units; ``once`` makes a repeat spend nothing."""
-        self.decision = await self.store.acquire(self.key, self.limit.rate, self.cost, once=once)
-        return self.decision
-
-    async def give_back(self, units: float) -> None:
-        """Give units back; a negative number takes more."""
-        if units:
-            await self.store.refund(self.key, self.limit.rate, units)
+    @property
+    def cost(self) -> float:
+        """How many units it takes."""
+        return self.claim.cost if isinstance(self.claim, Units) else 1.0
 
 
 @attrs.define(eq=False)
 class Account:
-    """The charges of one exchange.
+    """The charges of one exchange, or of one of its attempts.
 
     Args:
         charges: Those that were granted, in order.
-        undecided: Whether a decision is still to come: whoever leaves now has not been let through.
+        asked: Those about which a decision is under way, and the word under which: whoever leaves now has not been let
+            through.
     """
 
     charges: list[Charge] = attrs.field(factory=list)
-    undecided: bool = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there is anything to settle: the charge of a request that was let through stands as it is."""
-        return self.undecided or any(one.limit.config.unit != "requests" for one in self.charges)
+    asked: tuple[list[Charge], str | None] | None = None
 
     async def release(self) -> None:
         """Give everything back: the request is not let through."""
-        while self.charges:
-            charge = self.charges.pop()
-            await charge.give_back(charge.cost)
+        asked, self.asked = self.asked, None
+        charges, self.charges = self.charges, []
+        if asked is not None:
+            wanted, once = asked
+            charges += await wanted[0].counting.granted_meanwhile(wanted, once)
+        for counting, own in _by_counting(charges):
+            await counting.give_back([(one, one.cost) for one in own])
 
-    async def settle(self, view: ExchangeView) -> None:
+    async def settle(self, ended: Ended) -> None:
         """Put what was used in the place of what was estimated; give everything back where nothing was decided."""
-        if self.undecided:
+        if self.asked is not None:
             await self.release()
             return
-        while self.charges:
-            charge = self.charges.pop()
-            await charge.give_back(charge.cost - used(charge.limit.config.unit, view, charge.cost))
+        charges, self.charges = self.charges, []
+        for counting, own in _by_counting(charges):
+            left = [(one, one.cost - one.limit.unit.used(ended, one.cost)) for one in own]
+            await counting.give_back([(one, units) for one, units in left if units])
+
+
+def _by_counting(charges: Iterable[Charge]) -> Iterable[tuple[Counting, list[Charge]]]:
+    found: dict[int, tuple[Counting, list[Charge]]] = {}
+    for one in reversed(list(charges)):
+        found.setdefault(id(one.counting), (one.counting, []))[1].append(one)
+    return found.values()

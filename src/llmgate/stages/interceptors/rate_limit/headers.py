@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from llmgate.formats import FORMATS, get_format
 from llmgate.formats.rate_limits import Allowance, write_rate_limits
 
-from .account import Charge
+from .account import Charge, Counted
 
 __all__ = ["limit_headers"]
 
@@ -33,14 +33,12 @@ def limit_headers(charges: Sequence[Charge], wire_format: str, now: float, polic
         if unit not in tightest or _tightness(charge) < _tightness(tightest[unit]):
             tightest[unit] = charge
     family = get_format(wire_format).rate_limits if wire_format in FORMATS else None
-    told = {unit: _allowance(charge) for unit, charge in tightest.items()}
+    told = {subject: _allowance(one) for one in tightest.values() if (subject := one.limit.unit.subject) is not None}
     headers = write_rate_limits(told, family, now)
-    headers["ratelimit-policy"] = ", ".join(
-        f'"{one.limit.name}";q={one.limit.rate.capacity:.0f};w={math.ceil(one.limit.rate.period)}' for one in charges
-    )
+    headers["ratelimit-policy"] = ", ".join(_policy(one.limit) for one in charges)
     headers["ratelimit"] = ", ".join(f'"{one.limit.name}";r={_left(one)};t={math.ceil(_reset(one))}' for one in charges)
     main = tightest.get("requests") or min(charges, key=_tightness)
-    headers["x-ratelimit-limit"] = f"{main.limit.rate.capacity:.0f}"
+    headers["x-ratelimit-limit"] = f"{main.limit.capacity:.0f}"
     headers["x-ratelimit-remaining"] = str(_left(main))
     refused = [one.decision.retry_after for one in charges if one.decision is not None and not one.decision.allowed]
     if refused and math.isfinite(max(refused)):
@@ -48,12 +46,19 @@ def limit_headers(charges: Sequence[Charge], wire_format: str, now: float, polic
     return headers | _of_policy(charges, policy)
 
 
+def _policy(limit: Counted) -> str:
+    """A limit as an item of ``RateLimit-Policy``; requests at once are a unit of their own and have no window."""
+    if limit.period is None:
+        return f'"{limit.name}";q={limit.capacity:.0f};qu="concurrent-requests"'
+    return f'"{limit.name}";q={limit.capacity:.0f};w={math.ceil(limit.period)}'
+
+
 def _of_policy(charges: Sequence[Charge], policy: str | None) -> dict[str, str]:
     own = [one for one in charges if one.limit.name == "policy"]
     if policy is None or not own:
         return {}
     return {
-        "helicone-ratelimit-limit": f"{own[0].limit.rate.capacity:.0f}",
+        "helicone-ratelimit-limit": f"{own[0].limit.capacity:.0f}",
         "helicone-ratelimit-remaining": str(_left(own[0])),
         "helicone-ratelimit-reset": str(math.ceil(_reset(own[0]))),
         "helicone-ratelimit-policy": policy,
@@ -74,4 +79,4 @@ def _reset(charge: Charge) -> float:
 
 
 def _allowance(charge: Charge) -> Allowance:
-    return Allowance(int(charge.limit.rate.capacity), _left(charge), _reset(charge))
+    return Allowance(int(charge.limit.capacity), _left(charge), _reset(charge))

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
-import fnmatch
 import logging
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from llmgate.spec import (
     Aspect,
+    Attempt,
     Clock,
     ConfigError,
+    Deployment,
     ExchangeView,
     GatewayError,
     GatewayRequest,
     GatewayResponse,
     Interceptor,
-    Rate,
     RateLimitError,
     StageContext,
-    StateStore,
     SystemClock,
 )
 
 from .account import Account, Charge, Counted
 from .config import LimitConfig, RateLimitConfig
+from .counting import Counting
 from .headers import limit_headers
-from .outage import Outage
 from .policy import HEADER, read_policy
+from .reach import concerns, goes_by_attempt
 from .segments import segment_key, wants_body
-from .tokens import estimated
+from .units import UNITS, Ended
 
 __all__ = ["RateLimit", "RateLimitUnknownError"]
 
@@ -46,13 +44,15 @@ class RateLimitUnknownError(GatewayError):
 
 
 class RateLimit(Interceptor[RateLimitConfig]):
-    """Holds requests to limits, by the generic cell rate algorithm.
+    """Holds requests to limits, by the generic cell rate algorithm or by the calendar.
 
     A request is charged once it keeps every limit. One that a limit refuses is charged by none, also not by the limits
-    of another instance that let it through before. What is let through stays charged whatever becomes of it; tokens
-    are charged by an estimate, which what was used replaces in the end.
+    of another instance that let it through before. It is charged by an estimate, which what was used replaces in the
+    end. Limits that depend on where it goes (by provider, or by the models of a chain) are decided for each attempt;
+    one that is refused leaves its deployment out.
 
-    Its notes on an exchange: ``headers`` (what the answer says) and, on a refusal, ``metadata`` (``refused-by``).
+    Its notes on an exchange: ``headers`` (what the answer says) and ``metadata``: on a refusal ``refused-by``, and
+    ``waited`` (seconds) where it has waited for its turn.
     """
 
     name = "rate-limit"
@@ -62,13 +62,14 @@ class RateLimit(Interceptor[RateLimitConfig]):
     def __init__(self, config: RateLimitConfig) -> None:
         super().__init__(config)
         self._clock: Clock = SystemClock()
-        self._store: StateStore[Any] | None = None
+        self._counting: Counting | None = None
         self._id = self.name
         self._share = 1
         self._limits: Sequence[Counted] = ()
-        self._outage = Outage(self._clock, config.pause)
         written = config.all_limits()
-        if any(one.unit != "requests" or wants_body(one.by) for one in written) or config.policy_header:
+        if not any("provider" in one.by or "model" in one.by or one.models is not None for one in written):
+            self.skips = frozenset({"before_attempt", "after_attempt"})
+        if any(UNITS[one.unit].reads_body or wants_body(one.by) for one in written) or config.policy_header:
             vars(self).update(reads=frozenset({Aspect.META, Aspect.REQUEST}))
 
     async def open(self, context: StageContext) -> None:
@@ -77,19 +78,23 @@ class RateLimit(Interceptor[RateLimitConfig]):
         Raises:
             ConfigError: there is no such store, or a limit cannot be divided among the workers.
         """
-        store = context.state(self.config.state)
+        config, store = self.config, context.state(self.config.state)
         self._share = 1 if store.shared else context.workers
         self._id, self._clock = context.id, context.clock
-        self._outage = Outage(context.clock, self.config.pause)
+        # What others share outlives this process, so places there must end by themselves.
+        lease = config.lease if store.shared else math.inf
         self._limits = [
-            Counted(f"{context.id}.{index}", one.name or _called(one), one, self._rate(one))
-            for index, one in enumerate(self.config.all_limits())
+            Counted(f"{context.id}.{index}", one.name or _called(one), one, self._capacity(one), lease)
+            for index, one in enumerate(config.all_limits())
         ]
-        self._store = store
+        local = context.state("memory") if config.on_failure == "local-share" else store
+        self._counting = Counting(store, local, context.clock, config, context.id, config.processes or context.workers)
 
     async def aclose(self) -> None:
         """Let go of the store."""
-        self._store = None
+        counting, self._counting = self._counting, None
+        if counting is not None:
+            await counting.aclose()
 
     async def before_request(
         self, exchange: ExchangeView, request: GatewayRequest
@@ -107,111 +112,136 @@ class RateLimit(Interceptor[RateLimitConfig]):
             return None
         notes = exchange.notes(self.name)
         account: Account = notes.setdefault("account", Account())
-        account.undecided = True
-        # A call over a network may be repeated on its way; within the process it cannot, and each word takes up room.
-        once = exchange.id if wanted[0].store.shared else None
-        if not await self._granted(account, wanted, once):
-            await self._deny(account)
-        decided = [one for one in wanted if one.decision is not None]
-        self._tell(exchange, request, [*account.charges, *(one for one in decided if not _allowed(one))], policy)
-        refused = next((one for one in decided if not _allowed(one)), None)
+        refused = await self._admitted(account, wanted, exchange, request)
+        told = [*account.charges, *(one for one in wanted if one.decision is not None and one not in account.charges)]
+        if told:
+            headers = limit_headers(told, request.format, self._clock.now(), policy)
+            notes.setdefault("headers", {}).update(headers)
         if refused is not None:
-            await self._guarded(account.release())
+            await account.release()
             notes["metadata"] = {"refused-by": f"{self._id} ({refused.limit.name})"}
             raise _refusal(refused)
-        account.undecided = False
         return None
+
+    async def before_attempt(self, exchange: ExchangeView, attempt: Attempt) -> bool:
+        """Charge the attempt by the limits that depend on where it goes; a refusal leaves its deployment out."""
+        request = exchange.request
+        wanted = [
+            self._charge(limit, exchange, request, attempt.deployment)
+            for limit in self._limits
+            if goes_by_attempt(limit.config, request) and concerns(limit.config, request, attempt.deployment)
+        ]
+        if not wanted:
+            return True
+        account = Account()
+        exchange.notes(self.name).setdefault("attempts", {})[id(self), attempt.index] = account
+        refused = await self._ask(account, wanted, f"{exchange.id}.{attempt.index}")
+        if refused is None:
+            return True
+        await account.release()
+        exchange.notes(self.name)["metadata"] = {"refused-by": f"{self._id} ({refused.limit.name})"}
+        attempt.error = _refusal(refused)
+        return False
+
+    async def after_attempt(self, exchange: ExchangeView, attempt: Attempt) -> None:
+        """Settle what the attempt was charged; nothing was used by one that has not begun."""
+        account: Account | None = exchange.notes(self.name).get("attempts", {}).pop((id(self), attempt.index), None)
+        if account is None:
+            return
+        if attempt in exchange.attempts:
+            await account.settle(Ended.of_attempt(attempt))
+        else:
+            await account.release()
 
     async def on_settle(self, exchange: ExchangeView) -> None:
         """Put what was used in the place of what was estimated; the first instance that is asked does it for all."""
-        account: Account | None = exchange.notes(self.name).pop("account", None)
-        if account is not None and account.is_open:
-            await self._guarded(account.settle(exchange))
+        notes = exchange.notes(self.name)
+        account: Account | None = notes.pop("account", None)
+        for left in notes.pop("attempts", {}).values():
+            await left.release()
+        if account is not None:
+            await account.settle(Ended.of(exchange))
 
-    def _rate(self, limit: LimitConfig) -> Rate:
+    def _capacity(self, limit: LimitConfig) -> int:
         if limit.capacity < self._share:
             raise ConfigError(
                 f"{self._id}: capacity: {limit.capacity} cannot be divided among {self._share} workers: raise it to "
                 f"{self._share} or more, count in a shared state store, or serve with fewer workers"
             )
-        return Rate(limit.capacity // self._share, limit.refill_frequency)
+        return limit.capacity // self._share
 
     def _charges(self, exchange: ExchangeView, request: GatewayRequest, policy: str | None) -> list[Charge]:
-        assert self._store is not None, "a stage is opened before it serves"
         limits = list(self._limits)
         if policy is not None:
             own = read_policy(policy)
-            rate = Rate(max(1, own.capacity // self._share), own.refill_frequency)
-            limits.append(Counted(f"{self._id}.policy.{own.capacity}.{own.refill_frequency:g}", "policy", own, rate))
-        charges = []
-        for limit in limits:
-            patterns = limit.config.models
-            if patterns is not None and not any(fnmatch.fnmatchcase(request.model, one) for one in patterns):
-                continue
-            key = segment_key(limit.id, limit.config.by, exchange, request)
-            cost = estimated(limit.config.unit, request, self.config.assumed_output)
-            # One that is estimated above the whole capacity waits for all of it, rather than for ever.
-            charges.append(Charge(self._store, limit, key, min(cost, limit.rate.capacity)))
-        return charges
+            capacity = max(1, own.capacity // self._share)
+            limits.append(
+                Counted(f"{self._id}.policy.{own.capacity}.{own.refill_frequency:g}", "policy", own, capacity)
+            )
+        return [
+            self._charge(limit, exchange, request)
+            for limit in limits
+            if not goes_by_attempt(limit.config, request) and concerns(limit.config, request)
+        ]
 
-    async def _granted(self, account: Account, wanted: Sequence[Charge], once: str | None) -> bool:
-        """Ask for each charge until one is refused; False where the store does not answer."""
-        if not self._outage.admits():
-            return False
+    def _charge(
+        self, limit: Counted, exchange: ExchangeView, request: GatewayRequest, deployment: Deployment | None = None
+    ) -> Charge:
+        assert self._counting is not None, "a stage is opened before it serves"
+        key = segment_key(limit.id, limit.config.by, exchange, request, deployment)
+        # One that is estimated above the whole capacity waits for all of it, rather than for ever.
+        cost = min(limit.unit.estimate(request, self.config.assumed_output), limit.capacity)
+        return Charge(self._counting, limit, limit.claim(key, cost, exchange.id, self._clock.now()))
+
+    async def _admitted(
+        self, account: Account, wanted: list[Charge], exchange: ExchangeView, request: GatewayRequest
+    ) -> Charge | None:
+        """Ask for the charges, and wait for them where that is wanted; tells the one that is refused in the end."""
+        lines = wanted[0].counting.lines
+        busy = lines.before(one.claim.key for one in wanted)
+        refused = None if busy is not None else await self._ask(account, wanted, exchange.id)
+        if not self.config.wait or (busy is None and refused is None):
+            return refused
+        started, tries = self._clock.monotonic(), 0
+
+        async def again() -> Charge | None:
+            nonlocal tries, refused
+            tries += 1
+            refused = await self._ask(account, wanted, f"{exchange.id}.again.{tries}")
+            return refused
+
+        key = busy if refused is None or busy is not None else refused.claim.key
+        assert key is not None, "either others wait or a charge is refused"
         try:
-            async with asyncio.timeout(self.config.timeout):
-                for charge in wanted:
-                    if not (await charge.acquire(once)).allowed:
-                        break
-                    account.charges.append(charge)
-        except Exception as failure:  # noqa: BLE001 - whatever a store fails with, the operator has said what follows
-            self._note_failure(failure)
-            return False
-        except BaseException:
-            self._outage.abandoned()
-            raise
-        if self._outage.worked():
-            log.warning("%s: state store %r counts again", self._id, self.config.state)
-        return True
+            await lines.wait(key, request.deadline or math.inf, again)
+        except TimeoutError:
+            refused = refused or await self._ask(account, wanted, f"{exchange.id}.again")
+        waited = self._clock.monotonic() - started
+        exchange.notes(self.name).setdefault("metadata", {})["waited"] = f"{waited:.3f}"
+        return refused
 
-    async def _deny(self, account: Account) -> None:
-        """What the operator wants where nothing can be counted.
+    async def _ask(self, account: Account, wanted: list[Charge], word: str) -> Charge | None:
+        """Have the charges decided; tells the one that is refused.
 
         Raises:
-            RateLimitUnknownError: it is to refuse.
+            RateLimitUnknownError: nobody decides, and requests are to be refused then.
         """
-        if self.config.on_failure == "allow":
-            return
-        await self._guarded(account.release())
-        raise RateLimitUnknownError(
-            "the gateway cannot count requests now: try again later", retry_after=max(1.0, self.config.pause)
-        )
-
-    async def _guarded(self, work: Any) -> None:
-        """Do work that changes nothing for the caller; where the store does not answer, what it held comes back."""
-        try:
-            async with asyncio.timeout(self.config.timeout):
-                await work
-        except Exception as failure:  # noqa: BLE001 - the answer is decided whatever the store does
-            self._note_failure(failure)
-
-    def _note_failure(self, failure: Exception) -> None:
-        """Say once that the store fails, and what follows."""
-        if self._outage.failed(failure):
-            what = "refused" if self.config.on_failure == "deny" else "let through uncounted"
-            reason = str(failure) or type(failure).__name__
-            log.error("%s: state store %r fails (%s): requests are %s", self._id, self.config.state, reason, what)
-
-    def _tell(
-        self, exchange: ExchangeView, request: GatewayRequest, decided: Sequence[Charge], policy: str | None
-    ) -> None:
-        if decided:
-            told = limit_headers(decided, request.format, self._clock.now(), policy)
-            exchange.notes(self.name).setdefault("headers", {}).update(told)
-
-
-def _allowed(charge: Charge) -> bool:
-    return charge.decision is not None and charge.decision.allowed
+        counting = wanted[0].counting
+        once = word if counting.repeatable else None
+        account.asked = wanted, once
+        decided = await counting.decide(wanted, once)
+        account.asked = None
+        if not decided:
+            if self.config.on_failure == "allow":
+                return None
+            await account.release()
+            raise RateLimitUnknownError(
+                "the gateway cannot count requests now: try again later", retry_after=max(1.0, self.config.pause)
+            )
+        refused = next((one for one in wanted if one.decision is not None and not one.decision.allowed), None)
+        if refused is None:
+            account.charges += wanted
+        return refused
 
 
 def _called(limit: LimitConfig) -> str:
@@ -224,8 +254,10 @@ def _refusal(charge: Charge) -> RateLimitError:
     limit = charge.limit
     retry_after = charge.decision.retry_after if charge.decision is not None else None
     wait = f"{math.ceil(retry_after)} s" if retry_after is not None and math.isfinite(retry_after) else "a while"
-    return RateLimitError(
-        f"rate limit {limit.name!r} reached: {limit.rate.capacity:.0f} {limit.config.unit} in "
-        f"{limit.rate.period:g} s; try again in {wait}",
-        retry_after=retry_after,
-    )
+    if limit.at_once:
+        what = f"{limit.capacity:.0f} requests at once"
+    elif limit.config.window is not None:
+        what = f"{limit.capacity:.0f} {limit.config.unit} a {limit.config.window}"
+    else:
+        what = f"{limit.capacity:.0f} {limit.config.unit} in {limit.config.refill_frequency:g} s"
+    return RateLimitError(f"rate limit {limit.name!r} reached: {what}; try again in {wait}", retry_after=retry_after)

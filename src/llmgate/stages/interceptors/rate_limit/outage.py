@@ -33,6 +33,11 @@ class Outage:
         self._worked = True
         self._said = -math.inf
 
+    @property
+    def down(self) -> bool:
+        """Whether the store is being left alone."""
+        return self._until is not None and self._clock.monotonic() < self._until
+
     def admits(self) -> bool:
         """Whether the store may be asked now; whoever is told so says how it went."""
         if self._until is None:

@@ -7,12 +7,14 @@ import ipaddress
 from collections.abc import Sequence
 
 from llmgate.codecs.jsons import dumps
-from llmgate.spec import ExchangeView, GatewayRequest, Operation
+from llmgate.spec import Deployment, ExchangeView, GatewayRequest, Operation
 
 __all__ = ["network_of", "segment_key", "wants_body"]
 
 
-def segment_key(limit: str, by: Sequence[str], view: ExchangeView, request: GatewayRequest) -> str:
+def segment_key(
+    limit: str, by: Sequence[str], view: ExchangeView, request: GatewayRequest, deployment: Deployment | None = None
+) -> str:
     """The key that requests share which are counted together.
 
     A digest keeps it short whatever callers send, and keeps names and addresses out of the store.
@@ -22,10 +24,11 @@ def segment_key(limit: str, by: Sequence[str], view: ExchangeView, request: Gate
         by: The segments.
         view: The exchange.
         request: What is asked.
+        deployment: Where an attempt goes; None while that is not known.
     """
     if not by:
         return f"rate-limit:{limit}"
-    found = [[one, *_value(one, view, request)] for one in by]
+    found = [[one, *_value(one, view, request, deployment)] for one in by]
     return f"rate-limit:{limit}:{hashlib.sha256(dumps(found)).hexdigest()[:32]}"
 
 
@@ -47,7 +50,7 @@ def network_of(address: str) -> str:
     return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
-def _value(segment: str, view: ExchangeView, request: GatewayRequest) -> Sequence[str]:
+def _value(segment: str, view: ExchangeView, request: GatewayRequest, deployment: Deployment | None) -> Sequence[str]:
     kind, _, name = segment.partition(":")
     match kind:
         case "api-key":
@@ -56,8 +59,12 @@ def _value(segment: str, view: ExchangeView, request: GatewayRequest) -> Sequenc
             return (network_of(view.client_address),)
         case "user":
             return (_user(view, request),)
+        case "team":
+            return (str(view.principal.attributes.get("team", "")),)
         case "model":
-            return (request.model,)
+            return (request.model if deployment is None or len(request.models) == 1 else deployment.id,)
+        case "provider":
+            return ("" if deployment is None else deployment.provider_name,)
         case "router":
             return (view.router or "",)
         case "surface":

@@ -5,9 +5,27 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from llmgate.spec import ExchangeView, Operation, Outcome, ProviderConnectionError, ProviderError, Usage
-from llmgate.stages.interceptors.rate_limit.tokens import estimated, used
+from llmgate.spec import (
+    ExchangeView,
+    InvalidRequestError,
+    NoDeploymentError,
+    Operation,
+    Outcome,
+    ProviderConnectionError,
+    ProviderError,
+    RateLimitError,
+    Usage,
+)
+from llmgate.stages.interceptors.rate_limit.units import UNITS, Ended
 from llmgate.testing.samples import sample_attempt, sample_exchange, sample_request
+
+
+def estimated(unit, request, assumed_output):
+    return UNITS[unit].estimate(request, assumed_output)
+
+
+def used(unit, exchange, charged):
+    return UNITS[unit].used(Ended.of(exchange), charged)
 
 
 def view(*attempts, **fields):
@@ -68,5 +86,37 @@ def test_a_caller_who_left_is_charged_as_estimated():
     assert used("tokens", view(sample_attempt(error=ProviderError("no")), disconnected=True), 1000) == 1000
 
 
-def test_a_request_stays_charged_whatever_becomes_of_it():
-    assert used("requests", view(sample_attempt(error=ProviderError("no"))), 1) == 1
+def failed(status, first=None, **fields):
+    return sample_attempt(error=ProviderError("no", upstream_status=status, **fields), first_content=first)
+
+
+def test_a_request_that_was_answered_stays_charged():
+    assert used("requests", view(sample_attempt()), 1) == 1
+    assert used("requests", view(failed(503), sample_attempt()), 1) == 1
+
+
+def test_an_answer_without_a_provider_costs_no_request():
+    assert used("requests", view(), 1) == 0
+    assert used("requests", view(disconnected=True), 1) == 0
+    assert used("requests", view(failed(503), disconnected=True), 1) == 1, "leaving is no way to ask for free"
+
+
+@pytest.mark.parametrize(
+    ("error", "attempt", "charged"),
+    [
+        (ProviderError("no", upstream_status=503), failed(503), 0),
+        (RateLimitError("another limit"), None, 0),
+        (NoDeploymentError("none is left"), None, 0),
+        (InvalidRequestError("wrong"), None, 1),
+        (ProviderError("gone", upstream_status=503, lost=True), failed(503, lost=True), 1),
+        (ProviderError("cut", upstream_status=503), failed(503, first=5.0), 1),
+    ],
+    ids=["provider", "limit", "none", "callers-fault", "lost", "after-content"],
+)
+def test_a_failure_that_is_not_the_callers_is_given_back(error, attempt, charged):
+    attempts = [] if attempt is None else [attempt]
+    assert used("requests", view(*attempts, error=error), 1) == charged
+
+
+def test_a_place_is_always_given_back():
+    assert used("concurrent", view(sample_attempt()), 1) == 0

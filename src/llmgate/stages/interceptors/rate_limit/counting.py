@@ -1,0 +1,189 @@
+"""The state store as the limits use it: in time or not at all, and what follows where it is not there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Sequence
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from llmgate.spec import Claim, Clock, Place, RateDecision, StateStore, Units
+
+from .account import Charge
+from .config import RateLimitConfig
+from .line import Lines
+from .outage import Outage
+from .places import Keeper
+
+__all__ = ["Counting"]
+
+T = TypeVar("T")
+
+log = logging.getLogger("llmgate.limits")
+
+_MOST_OWED: Final = 10_000
+"""Keys whose counts are put right once the store is back; those above it are not."""
+_AT_ONCE: Final = 500
+"""Keys that one call to the store puts right."""
+
+
+class Counting:
+    """Decides charges, and gives back what was not used.
+
+    Where the store does not answer and ``local-share`` holds, the store ``local`` decides with this process's part of
+    each limit, under keys of its own; once the store is back, what was granted so is added to its counts.
+
+    Args:
+        store: The state store.
+        local: The store of this process.
+        clock: Tells the time.
+        config: What was written.
+        name: What the configuration calls the stage.
+        processes: Among how many processes a limit is divided.
+    """
+
+    def __init__(
+        self,
+        store: StateStore[Any],
+        local: StateStore[Any],
+        clock: Clock,
+        config: RateLimitConfig,
+        name: str,
+        processes: int = 1,
+    ) -> None:
+        self._store = store
+        self._local = local
+        self._config = config
+        self._name = name
+        self._processes = processes
+        self._outage = Outage(clock, config.pause)
+        self._share = 0
+        self._owed: dict[str, Units] = {}
+        self.lines = Lines(clock, config.wait, config.max_waiting)
+        self.keeper = Keeper(store, clock, config.lease, config.timeout) if store.shared else None
+        self.repeatable = store.shared
+        """Whether a decision needs a word, since a call over a network may be repeated on its way."""
+
+    async def decide(self, charges: Sequence[Charge], once: str | None) -> bool:
+        """Have charges decided; False where nobody decides."""
+        decisions = await self._asked([one.claim for one in charges], once)
+        share = None
+        if decisions is None and self._config.on_failure == "local-share":
+            share = self._share
+            decisions = await self._local.claim([self._in_share(one.claim, share) for one in charges])
+        if decisions is None:
+            return False
+        for one, decision in zip(charges, decisions, strict=False):
+            one.decision, one.share = decision, share
+        if all(one.allowed for one in decisions):
+            self._granted(charges)
+        return True
+
+    async def granted_meanwhile(self, charges: Sequence[Charge], once: str | None) -> Sequence[Charge]:
+        """What has been granted of charges whose decision nobody has waited for; told by asking again."""
+        if once is None:
+            return ()
+        if not await self.decide(charges, once):
+            return ()
+        return charges if all(one.decision is not None and one.decision.allowed for one in charges) else ()
+
+    async def give_back(self, units: Sequence[tuple[Charge, float]]) -> None:
+        """Give units of charges back, a negative number takes more; where the store fails it is made up for later."""
+        own: list[Claim] = []
+        for charge, count in units:
+            claim = charge.claim
+            if isinstance(claim, Units):
+                claim = attrs.evolve(claim, cost=count)
+            elif self.keeper is not None and self.keeper.forget(claim) and charge.share is not None:
+                own.append(claim)  # a place of this process's share that the store has got, too, since it is back
+            if charge.share is None or (charge.share != self._share and isinstance(claim, Units)):
+                own.append(claim)
+            else:
+                self._owe(claim)
+                await self._local.give_back([self._in_share(claim, charge.share)])
+            self.lines.freed(charge.claim.key)
+        if own and (self._outage.down or not await self._done(self._store.give_back(own))):
+            for claim in own:
+                self._owe(claim)
+
+    async def aclose(self) -> None:
+        """Stop keeping places; those that are held come free by themselves."""
+        if self.keeper is not None:
+            await self.keeper.aclose()
+
+    async def _asked(self, claims: Sequence[Claim], once: str | None) -> Sequence[RateDecision] | None:
+        if not self._outage.admits():
+            return None
+        try:
+            async with asyncio.timeout(self._config.timeout):
+                decisions = await self._store.claim(claims, once=once)
+        except Exception as failure:  # noqa: BLE001 - whatever a store fails with, the operator has said what follows
+            self._note_failure(failure)
+            return None
+        except BaseException:
+            self._outage.abandoned()
+            raise
+        if self._outage.worked():
+            log.warning("%s: state store %r counts again", self._name, self._config.state)
+        if self._owed:
+            await self._reconcile()
+        return decisions
+
+    def _granted(self, charges: Sequence[Charge]) -> None:
+        for one in charges:
+            if isinstance(one.claim, Place):
+                if self.keeper is not None:
+                    self.keeper.keep(one.claim)
+            elif one.share is not None:
+                self._owe(attrs.evolve(one.claim, cost=-one.claim.cost))
+
+    def _owe(self, claim: Claim) -> None:
+        """Remember units that the store is to be told of when it is back."""
+        if not isinstance(claim, Units):
+            return
+        known = self._owed.get(claim.key)
+        if known is not None:
+            self._owed[claim.key] = attrs.evolve(claim, cost=claim.cost + known.cost)
+        elif len(self._owed) < _MOST_OWED:
+            self._owed[claim.key] = claim
+
+    async def _reconcile(self) -> None:
+        """Tell the store what has been granted and given back without it."""
+        owed, self._owed = self._owed, {}
+        self._share += 1
+        wanted = [one for one in owed.values() if one.cost]
+        for start in range(0, len(wanted), _AT_ONCE):
+            if not await self._done(self._store.give_back(wanted[start : start + _AT_ONCE])):
+                for one in wanted[start:]:
+                    self._owe(one)
+                return
+
+    async def _done(self, work: Awaitable[None]) -> bool:
+        try:
+            async with asyncio.timeout(self._config.timeout):
+                await work
+        except Exception as failure:  # noqa: BLE001 - the answer is decided whatever the store does
+            self._note_failure(failure)
+            return False
+        return True
+
+    def _in_share(self, claim: Claim, share: int) -> Claim:
+        """A claim on this process's part of its limit."""
+        key = f"share.{share}:{claim.key}"
+        if isinstance(claim, Place):
+            return attrs.evolve(claim, key=key, limit=claim.limit // self._processes)
+        rate = attrs.evolve(claim.rate, capacity=claim.rate.capacity // self._processes)
+        return attrs.evolve(claim, key=key, rate=rate)
+
+    def _note_failure(self, failure: Exception) -> None:
+        """Say once that the store fails, and what follows."""
+        if self._outage.failed(failure):
+            what = {
+                "deny": "refused",
+                "allow": "let through uncounted",
+                "local-share": f"counted here, with a part of {self._processes} of each limit",
+            }[self._config.on_failure]
+            reason = str(failure) or type(failure).__name__
+            log.error("%s: state store %r fails (%s): requests are %s", self._name, self._config.state, reason, what)

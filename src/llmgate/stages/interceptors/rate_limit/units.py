@@ -1,0 +1,149 @@
+"""What limits count: each unit says what a request is charged before its answer, and what after it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final
+
+import attrs
+
+from llmgate.spec import Attempt, ExchangeView, GatewayError, GatewayRequest, Operation, Usage
+
+__all__ = ["UNITS", "Ended", "Unit"]
+
+_BYTES_A_TOKEN: Final = 4
+_TOO_MANY: Final = 429
+
+
+@attrs.frozen
+class Ended:
+    """How what was charged has ended: a whole exchange, or one of its attempts.
+
+    Args:
+        attempts: The attempts that it took.
+        usage: That of the answer, for where the attempts do not tell.
+        error: What it failed with, None where it did not.
+        disconnected: Whether its caller left.
+    """
+
+    attempts: Sequence[Attempt]
+    usage: Usage | None = None
+    error: GatewayError | None = None
+    disconnected: bool = False
+
+    @classmethod
+    def of(cls, view: ExchangeView) -> Ended:
+        """How an exchange has ended."""
+        return cls(view.attempts, view.outcome.usage, view.error, view.disconnected)
+
+    @classmethod
+    def of_attempt(cls, attempt: Attempt) -> Ended:
+        """How an attempt has ended."""
+        return cls((attempt,), None, attempt.error, attempt.abandoned)
+
+    @property
+    def may_have_worked(self) -> bool:
+        """Whether a provider may have done work that it has not told: an answer, or one that was lost."""
+        return any(
+            one.error is None or one.first_content is not None or getattr(one.error, "lost", False)
+            for one in self.attempts
+        )
+
+
+class Unit(ABC):
+    """Something that a request takes of a limit."""
+
+    subject: ClassVar[str | None] = None
+    """What vendors' headers call it; None where they have no word for it."""
+
+    reads_body: ClassVar[bool] = True
+    """Whether the body of a request may be needed."""
+
+    @abstractmethod
+    def estimate(self, request: GatewayRequest, assumed_output: int) -> float:
+        """What a request is charged before it is answered.
+
+        Args:
+            request: What is asked.
+            assumed_output: Output tokens of a request that sets no bound.
+        """
+
+    @abstractmethod
+    def used(self, ended: Ended, charged: float) -> float:
+        """What it is charged once it is over; ``charged`` stands where nobody knows."""
+
+
+class _Requests(Unit):
+    """Requests; one that came to no provider has used nothing, nor one that failed by no fault of its own."""
+
+    subject = "requests"
+    reads_body = False
+
+    def estimate(self, _request: GatewayRequest, _assumed_output: int) -> float:
+        return 1.0
+
+    def used(self, ended: Ended, charged: float) -> float:
+        if ended.disconnected or ended.error is None:
+            return charged if ended.attempts else 0.0
+        status = ended.error.http_status
+        failed = status >= 500 or status == _TOO_MANY
+        return 0.0 if failed and not ended.may_have_worked else charged
+
+
+class _Concurrent(Unit):
+    """Requests that are under way: places, of which each takes one."""
+
+    reads_body = False
+
+    def estimate(self, _request: GatewayRequest, _assumed_output: int) -> float:
+        return 1.0
+
+    def used(self, _ended: Ended, _charged: float) -> float:
+        return 0.0
+
+
+class _Tokens(Unit):
+    """Tokens of the input, of the output, or of both.
+
+    What providers say they have used counts, that of attempts given up included. A request that no provider has
+    answered has used nothing.
+    """
+
+    def __init__(self, subject: str, *, given: bool, wanted: bool) -> None:
+        vars(self)["subject"] = subject
+        self._given = given
+        self._wanted = wanted
+
+    def estimate(self, request: GatewayRequest, assumed_output: int) -> float:
+        given = -(-len(request.body) // _BYTES_A_TOKEN) if self._given else 0
+        if not self._wanted or request.operation is not Operation.CHAT or request.decode is None:
+            return given
+        chat = request.chat
+        bound = assumed_output if chat.max_output_tokens is None else chat.max_output_tokens
+        return given + bound * (chat.choice_count or 1)
+
+    def used(self, ended: Ended, charged: float) -> float:
+        usages = [one.outcome.usage for one in ended.attempts if one.outcome.usage is not None]
+        if not usages and ended.usage is not None and ended.attempts:
+            usages = [ended.usage]
+        counts = [found for one in usages if (found := self._count(one)) is not None]
+        if counts:
+            return float(sum(counts))
+        left = ended.disconnected and ended.attempts
+        return charged if left or ended.may_have_worked else 0.0
+
+    def _count(self, usage: Usage) -> int | None:
+        wanted = [(self._given, usage.input_tokens), (self._wanted, usage.output_tokens)]
+        known = [count for counts, count in wanted if counts and count is not None]
+        return sum(known) if known else None
+
+
+UNITS: Final[Mapping[str, Unit]] = {
+    "requests": _Requests(),
+    "concurrent": _Concurrent(),
+    "tokens": _Tokens("tokens", given=True, wanted=True),
+    "input-tokens": _Tokens("input-tokens", given=True, wanted=False),
+    "output-tokens": _Tokens("output-tokens", given=False, wanted=True),
+}
+"""Each unit by the word of the configuration."""
