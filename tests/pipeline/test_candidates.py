@@ -161,6 +161,32 @@ async def test_a_principal_keeps_only_what_its_patterns_allow(bench: OpenBench) 
             permitted(Principal("p", models=["other"]), found, "m-1")
 
 
+async def test_what_is_denied_is_left_out_of_what_is_allowed(bench: OpenBench) -> None:
+    async with bench() as b:
+        found = find_candidates(b.pipeline.snapshot, "main", "m-1", Operation.CHAT).deployments
+        kept = permitted(Principal("p", denied_models=["ALPHA/*"]), found, "m-1")
+        assert [one.id for one in kept] == ["beta/m-1"]
+        with pytest.raises(PermissionDeniedError, match="may not call model 'm-1'"):
+            permitted(Principal("p", models=["*"], denied_models=["m-*"]), found, "m-1")
+
+
+@pytest.mark.parametrize("asked", ["fast", "fast,beta/other", "beta/other, Fast"])
+async def test_a_name_of_the_operators_is_denied_with_all_that_it_stands_for(bench: OpenBench, asked: str) -> None:
+    async with bench(models={"fast": "alpha/small-1", "Fast": "alpha/small-1"}) as b:
+        found = find_candidates(b.pipeline.snapshot, None, asked, Operation.CHAT).deployments
+        assert permitted(Principal("p", denied_models=["slow"]), found, asked) == found
+        with pytest.raises(PermissionDeniedError):
+            permitted(Principal("p", denied_models=["fast"]), found, asked)
+
+
+async def test_each_model_of_a_chain_is_allowed_or_left_out(bench: OpenBench) -> None:
+    async with bench() as b:
+        asked = "alpha/m-1,beta/m-2,alpha/m-3"
+        found = find_candidates(b.pipeline.snapshot, None, asked, Operation.CHAT).deployments
+        kept = permitted(Principal("p", denied_models=["m-1", "alpha/m-3"]), found, asked)
+        assert [one.id for one in kept] == ["beta/m-2"]
+
+
 MODELS = {
     "fast": "alpha/small-1",
     "smart": ["beta/big-2", "alpha/big-1"],

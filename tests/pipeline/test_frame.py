@@ -90,6 +90,16 @@ async def test_a_known_key_is_let_in_and_named_in_the_record(bench: OpenBench) -
         assert (record.principal, record.status) == ("team-a", 200)
 
 
+async def test_a_principal_asks_for_what_its_scopes_name_and_for_the_list_of_models(bench: OpenBench) -> None:
+    limited = Principal("p", scopes=["embeddings"])
+    async with bench() as b:
+        with pytest.raises(PermissionDeniedError, match="may not ask for chat") as caught:
+            await b.pipeline.complete(model="alpha/m", messages=MESSAGES, principal=limited)
+        assert caught.value.code == "operation_not_allowed"
+        assert b.transport.requests == []
+        await b.pipeline.models(principal=limited)
+
+
 async def test_a_principal_may_call_only_its_models_on_every_hop(bench: OpenBench) -> None:
     limited = Principal(id="p", models=["beta/*"])
     async with bench(completion("from beta")) as b:

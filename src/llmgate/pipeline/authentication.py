@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from llmgate.spec import AuthenticationError, AuthProvider, Credentials, Principal
+from llmgate.spec import (
+    AuthenticationError,
+    AuthProvider,
+    Credentials,
+    Operation,
+    PermissionDeniedError,
+    Principal,
+)
 
-__all__ = ["authenticate"]
+__all__ = ["authenticate", "check_scope"]
 
 
 async def authenticate(providers: Sequence[AuthProvider[Any]], credentials: Credentials | None) -> Principal:
@@ -34,3 +41,13 @@ async def authenticate(providers: Sequence[AuthProvider[Any]], credentials: Cred
     if not credentials.tokens:
         raise AuthenticationError("Missing authorization header", reason="no credential was sent")
     raise AuthenticationError("Invalid credentials", reason="no auth provider knows the credential")
+
+
+def check_scope(principal: Principal, operation: Operation) -> None:
+    """See that a caller may ask for an operation.
+
+    Raises:
+        PermissionDeniedError: it may not.
+    """
+    if not principal.may_ask_for(operation):
+        raise PermissionDeniedError(f"this key may not ask for {operation.value}", code="operation_not_allowed")

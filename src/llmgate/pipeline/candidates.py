@@ -252,19 +252,22 @@ def keepers(candidates: Candidates, request: GatewayRequest) -> Candidates:
 def permitted(principal: Principal, deployments: Sequence[Deployment], model: str) -> Sequence[Deployment]:
     """Those deployments whose own model the principal may call; checked on each hop, so fallback cannot widen a right.
 
+    A name that is no deployment's own, such as one of the operator's, is denied with all that it stands for.
+
     Raises:
         PermissionDeniedError: none is left.
     """
-    if principal.models is None:
+    if not principal.is_restricted:
         return deployments
-    kept = [one for one in deployments if any(_matches(one, pattern) for pattern in principal.models)]
-    if not kept:
+    kept = [one for one in deployments if principal.may_call(one.id, one.model)]
+    if not kept or (principal.denied_models and _denies_name(principal, model, deployments)):
         raise PermissionDeniedError(f"this key may not call model {model!r}", param="model", code="model_not_allowed")
     return kept
 
 
-def _matches(deployment: Deployment, pattern: str) -> bool:
-    return fnmatchcase(deployment.id, pattern) or fnmatchcase(deployment.model, pattern)
+def _denies_name(principal: Principal, model: str, deployments: Sequence[Deployment]) -> bool:
+    own = {name for one in deployments for name in (one.id, one.model)}
+    return any(name not in own and principal.denies(name) for name in read_model_chain(model).models)
 
 
 def speaks(provider: Provider, operation: Operation) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 
 import attrs
 
@@ -79,7 +78,7 @@ def _of_providers(providers: Sequence[Provider], secrets: SecretBroker) -> Itera
 
 
 def _may_call(principal: Principal, entry: ModelEntry) -> bool:
-    if principal.models is None:
+    if not principal.is_restricted:
         return True
     bare = entry.id.partition("/")[2] or entry.id
-    return any(fnmatchcase(entry.id, pattern) or fnmatchcase(bare, pattern) for pattern in principal.models)
+    return principal.may_call(entry.id, bare)

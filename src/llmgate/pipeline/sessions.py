@@ -112,8 +112,7 @@ class Session:
         self.subprotocol = upstream.subprotocol
         self.finished = False
         self.closed = False
-        principal = frame.view.principal
-        self._restricted = principal.models is not None
+        self._restricted = frame.view.principal.is_restricted
         self._looks = self._restricted or self.format.one_model or self._renames
         self._refused = 0
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Final
 
 import attrs
 
 __all__ = ["Credentials", "Principal", "Secret", "SecretRef"]
+
+_ALONE: Final = "helicone-auth"
+"""Where this is present the other places hold a provider's own key and are not looked at."""
+_PLACES: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 
 
 @attrs.frozen
@@ -35,6 +40,17 @@ class Credentials:
         """Credentials made of one bearer token, as an in-process caller would present it."""
         return cls(tokens={"authorization": token})
 
+    def presented(self) -> Iterator[str]:
+        """The tokens by which a caller may be known, in the order of the places they were found in, none empty.
+
+        They are ``helicone-auth`` alone where it is present, and otherwise whatever stands in ``authorization``,
+        ``x-api-key``, ``api-key`` and ``x-goog-api-key``.
+        """
+        for place in (_ALONE,) if _ALONE in self.tokens else _PLACES:
+            token = self.tokens.get(place, "").strip()
+            if token:
+                yield token
+
 
 @attrs.frozen
 class Principal:
@@ -45,6 +61,9 @@ class Principal:
         issuer: Which auth provider vouches for it.
         kind: ``local`` (in process, trusted), ``anonymous`` (nobody asked), or what the auth provider calls it.
         models: Patterns (``fnmatch``) of the models it may call; None means all.
+        denied_models: Patterns of the models it may not call, whatever ``models`` says; upper and lower case alike.
+        scopes: Operations (``chat``, ``embeddings``, …) it may ask for; None means all. The list of models, which shows
+            only what may be called, is everybody's.
         attributes: What else the auth provider knows, for policies and records.
     """
 
@@ -53,11 +72,35 @@ class Principal:
     kind: str = "key"
     models: Sequence[str] | None = None
     attributes: Mapping[str, Any] = attrs.field(factory=dict)
+    denied_models: Sequence[str] = ()
+    scopes: Sequence[str] | None = None
 
     @classmethod
     def local(cls) -> Principal:
         """The in-process caller who gave neither principal nor credentials: trusted, subject to interceptors."""
         return cls(id="local", issuer="process", kind="local")
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether there are models that it may not call."""
+        return self.models is not None or bool(self.denied_models)
+
+    def may_call(self, *names: str) -> bool:
+        """Whether it may call a model, given all names that the model goes by; ``""`` among them is one unread.
+
+        One name that is denied denies it, one that is allowed allows it, and what cannot be read may be denied.
+        """
+        if self.denied_models and ("" in names or any(self.denies(name) for name in names)):
+            return False
+        return self.models is None or any(fnmatchcase(name, one) for one in self.models for name in names)
+
+    def denies(self, name: str) -> bool:
+        """Whether a name is among those that it may not call; providers may read upper and lower case alike."""
+        return any(fnmatchcase(name.lower(), one.lower()) for one in self.denied_models)
+
+    def may_ask_for(self, operation: str) -> bool:
+        """Whether it may ask for an operation."""
+        return self.scopes is None or operation in self.scopes
 
 
 @attrs.frozen

@@ -215,7 +215,7 @@ class _Holder:
             return ""
         query = parse_qsl(self._call.query)
         principal = self._exchange.exchange.principal
-        if principal is not None and principal.models is not None and any(name == "call_id" for name, _ in query):
+        if principal is not None and principal.is_restricted and any(name == "call_id" for name, _ in query):
             raise PermissionDeniedError(
                 "this key may not call every model, and the model of a call that is under way cannot be seen",
                 param="call_id",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
@@ -28,9 +28,6 @@ __all__ = ["StaticKey", "StaticKeys", "StaticKeysConfig", "new_key"]
 
 log = logging.getLogger("llmgate.auth")
 
-_ALONE: Final = "helicone-auth"
-"""Where this is present the other places hold a provider's own key and are not looked at."""
-_PLACES: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 _UNKNOWN: Final = ("refuse", "pass")
 _SHORT: Final = 16
 """Characters below which a key is called weak in the log."""
@@ -163,7 +160,7 @@ class StaticKeys(AuthProvider[StaticKeysConfig]):
             await self._fetch(context, strict=False)
         now = context.clock.now()
         reason = ""
-        for token in _presented(credentials):
+        for token in credentials.presented():
             listed = self._table.get(digest_of(token))
             if listed is not None and (listed.expires is None or now < listed.expires):
                 return listed.principal
@@ -218,13 +215,3 @@ class StaticKeys(AuthProvider[StaticKeysConfig]):
                 _SHORT,
             )
         self._digests[ref] = digest_of(value)
-
-
-def _presented(credentials: Credentials) -> Iterator[str]:
-    """The tokens to look up, empty ones left out."""
-    tokens = credentials.tokens
-    places = (_ALONE,) if _ALONE in tokens else _PLACES
-    for place in places:
-        token = tokens.get(place, "").strip()
-        if token:
-            yield token

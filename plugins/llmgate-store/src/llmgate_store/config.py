@@ -1,0 +1,130 @@
+"""What the configuration may say: each field is a key, in kebab-case in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import attrs
+
+from llmgate.spec import SecretRef
+
+__all__ = ["DatabaseConfig", "IssuedKeysConfig", "check_address"]
+
+SCHEMES: Final = ("sqlite", "postgresql", "mysql", "mariadb")
+MIGRATIONS: Final = ("at-start", "by-hand")
+VARIABLE: Final = "LLMGATE_DATABASE_URL"
+"""Where the address is taken from when the configuration says none, so that it is said once for every stage."""
+
+
+def check_address(url: str) -> None:
+    """Refuse an address that cannot be used, without showing any of it: it may hold a password.
+
+    Raises:
+        ValueError: it has another scheme, or lacks the file, the host or the database.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in SCHEMES:
+        raise ValueError(
+            "url: write sqlite:///llmgate.db, postgresql://user@host/database, mysql://user@host/database "
+            "or mariadb://user@host/database"
+        )
+    path = parts.path.removeprefix("/")
+    if parts.scheme == "sqlite":
+        if parts.netloc or not path or path == ":memory:" or parts.query:
+            raise ValueError("url: write the file's path behind three slashes, sqlite:///llmgate.db, and nothing else")
+    elif not parts.hostname or not path:
+        raise ValueError(f"url: write the host and the database, {parts.scheme}://user@host/database")
+
+
+def _an_address_without_a_password(_: object, field: attrs.Attribute[Any], url: str | None) -> None:
+    # The field beside the message lets the configuration's reader name the line.
+    if url is None:
+        return
+    try:
+        check_address(url)
+    except ValueError as wrong:
+        raise ValueError(str(wrong), field) from None
+    if urlsplit(url).password:
+        raise ValueError("url: a password does not stand in the file: write url-from: env:NAME", field)
+
+
+def _one_of(words: Sequence[str]) -> Any:
+    def check(_: object, field: attrs.Attribute[Any], value: str) -> None:
+        if value not in words:
+            name = field.name.replace("_", "-")
+            raise ValueError(f"{name}: {value!r} is not one of {', '.join(words)}", field)
+
+    return check
+
+
+def _within(_: object, field: attrs.Attribute[Any], value: float) -> None:
+    least, most = field.metadata["minimum"], field.metadata["maximum"]
+    if not least <= value <= most:
+        raise ValueError(f"{field.name.replace('_', '-')} must be from {least:g} to {most:g}, not {value:g}", field)
+
+
+def _number(default: float, minimum: float, maximum: float) -> Any:
+    """A number within bounds, which the configuration's reader tells, too."""
+    return attrs.field(default=default, validator=_within, metadata={"minimum": minimum, "maximum": maximum})
+
+
+@attrs.frozen
+class DatabaseConfig:
+    """Where a stage keeps what it must not forget.
+
+    Args:
+        url: The database: ``sqlite:///llmgate.db`` (a path relative to the configuration), ``postgresql://…``,
+            ``mysql://…`` or ``mariadb://…``. None for what the variable ``LLMGATE_DATABASE_URL`` says, or else
+            ``sqlite:///llmgate.db``.
+        url_from: A reference to the whole address instead, which may then hold a password.
+        migrations: When tables are made and changed: ``at-start``, or ``by-hand`` with ``llmgate db upgrade``.
+        pool_size: Connections that a process holds for this stage; one more listens for changes.
+        timeout: Seconds that one piece of work may take, waiting for a connection included.
+        open_timeout: Seconds that connecting and migrating may take when the gateway starts.
+    """
+
+    url: str | None = attrs.field(default=None, validator=_an_address_without_a_password)
+    url_from: SecretRef | None = None
+    migrations: str = attrs.field(default="at-start", validator=_one_of(MIGRATIONS))
+    pool_size: int = _number(4, 1, 1000)
+    timeout: float = _number(5.0, 0.01, 60)
+    open_timeout: float = _number(30.0, 0.1, 3600)
+
+    def __attrs_post_init__(self) -> None:
+        """Check what one field alone cannot tell."""
+        if self.url is not None and self.url_from is not None:
+            raise ValueError("write either url or url-from")
+
+
+@attrs.frozen
+class IssuedKeysConfig:
+    """The keys of ``issued-keys``.
+
+    Args:
+        database: Where the keys are kept.
+        pepper: The secret that every key is hashed with, 32 characters at least. It is not in the database, so that
+            who can only read or write that can neither try keys nor make any.
+        former_peppers: Peppers of before, under which older keys still work.
+        max_cached: Keys that a process remembers, so that they cost no question to the database.
+        max_unknown: Unknown keys that a process remembers as such.
+        unknown_for: Seconds for which an unknown key is remembered; one that is made meanwhile works at once.
+        max_lookups: Questions to the database at once; more callers than ten times as many are refused at once.
+        poll: Seconds between two looks for keys that were made, changed or revoked.
+        stale_for: Seconds for which keys that are remembered still work while the database does not answer.
+        last_used_every: Seconds between two times at which it is written when keys were last used.
+        state: A state store over which changes are told to other processes at once; None for looking every ``poll``.
+    """
+
+    database: DatabaseConfig = attrs.field(factory=DatabaseConfig)
+    pepper: SecretRef = SecretRef("env", "LLMGATE_KEY_PEPPER")
+    former_peppers: Sequence[SecretRef] = ()
+    max_cached: int = _number(10_000, 1, 10_000_000)
+    max_unknown: int = _number(10_000, 1, 10_000_000)
+    unknown_for: float = _number(5.0, 0, 3600)
+    max_lookups: int = _number(8, 1, 1000)
+    poll: float = _number(0.5, 0.01, 60)
+    stale_for: float = _number(300.0, 0, 31 * 86400)
+    last_used_every: float = _number(60.0, 1, 86400)
+    state: str | None = None
