@@ -15,7 +15,7 @@ EVENTS = b'data: {"a":1}\n\n: comment\n\ndata: {"b":"\xc3\xb6"}\r\n\r\n'
 @pytest.mark.parametrize("size", [1, 7, len(EVENTS)])
 def test_elements_go_out_as_they_come(size):
     array = JSONArray(FORMAT.stream_encoder())
-    pieces = [array.elements(EVENTS[start : start + size]) for start in range(0, len(EVENTS), size)]
+    pieces = [array.rewritten(EVENTS[start : start + size]) for start in range(0, len(EVENTS), size)]
     assert json.loads(b"".join(pieces) + array.end()) == [{"a": 1}, {"b": "ö"}]
     assert pieces[0] == (b'[{"a":1},\r\n{"b":"\xc3\xb6"}' if size == len(EVENTS) else b"")
 
@@ -27,7 +27,7 @@ def test_an_empty_stream_is_an_empty_array():
 @pytest.mark.parametrize("events", [b"", EVENTS])
 def test_an_error_is_the_last_element(events):
     wire_format = JSONArrayFormat(FORMAT)
-    data = wire_format.array.elements(events) + wire_format.stream_encoder().error(ProviderError("m"))
+    data = wire_format.rewriter.rewritten(events) + wire_format.stream_encoder().error(ProviderError("m"))
     assert json.loads(data)[-1]["error"]["message"] == "m"
     assert wire_format.stream_encoder().encode(GatewayChunk()) == b""
 

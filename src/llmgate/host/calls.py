@@ -23,9 +23,9 @@ from .dialects import dialect_of
 from .errors import INTERNAL_ERROR, ClientLeftError, error_body, error_headers
 from .guard import Guard
 from .headers import JSON_HEADERS, Headers, header_value, valid_request_id
-from .json_array import JSONArrayFormat
 from .mailbox import Mailbox
 from .reading import read_body
+from .rewriting import RewrittenFormat
 from .sending import Reply
 from .upgrades import Upgrade, close_of
 from .uploads import ClientUpload
@@ -381,8 +381,8 @@ class Call:
     def _last_event(self, error: GatewayError) -> bytes:
         """The error as the event that ends a stream, written by what has written the stream so far."""
         encoder = self._frame.encoder if self._frame is not None else None
-        if isinstance(self.wire_format, JSONArrayFormat):
-            encoder = None  # it stands in an array, whatever has written the events
+        if isinstance(self.wire_format, RewrittenFormat):
+            encoder = None  # whatever has written the events, the client hears another format
         if encoder is None:  # nothing but signs of life has been sent
             encoder = self.wire_format.stream_encoder()
             encoder.encode(GatewayChunk(id=self._exchange_id, created=int(time.time())))

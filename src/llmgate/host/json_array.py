@@ -9,10 +9,12 @@ from llmgate.codecs.sse import EventSplitter, event_data
 from llmgate.formats.gemini_generate_content import GeminiGenerateContentFormat
 from llmgate.spec import Format, GatewayError, StreamEncoder
 
+from .rewriting import Rewriter, RewrittenFormat
+
 __all__ = ["JSONArray", "JSONArrayFormat"]
 
 
-class JSONArray(StreamEncoder):
+class JSONArray(Rewriter):
     """Turns whole events into elements of an array.
 
     Args:
@@ -24,7 +26,7 @@ class JSONArray(StreamEncoder):
         self._splitter = EventSplitter()
         self._begun = False
 
-    def elements(self, events: bytes) -> bytes:
+    def rewritten(self, events: bytes) -> bytes:
         """The elements that events hold, each with what stands before it."""
         pieces: list[bytes] = []
         for raw in self._splitter.feed(events):
@@ -39,16 +41,12 @@ class JSONArray(StreamEncoder):
         """What closes the array."""
         return b"]" if self._begun else b"[]"
 
-    def encode(self, chunk: object) -> bytes:  # noqa: ARG002 - the interface
-        """Nothing: what is encoded comes as events."""
-        return b""
-
     def error(self, error: GatewayError) -> bytes:
         """The error as the last element."""
-        return self.elements(self._encoder.error(error)) + b"]"
+        return self.rewritten(self._encoder.error(error)) + b"]"
 
 
-class JSONArrayFormat(GeminiGenerateContentFormat):
+class JSONArrayFormat(RewrittenFormat, GeminiGenerateContentFormat):
     """Gemini's format for one answer whose stream is an array.
 
     Args:
@@ -58,8 +56,8 @@ class JSONArrayFormat(GeminiGenerateContentFormat):
     stream_media_type = "application/json"
 
     def __init__(self, wire_format: Format) -> None:
-        self.array = JSONArray(wire_format.stream_encoder())
+        self.rewriter = JSONArray(wire_format.stream_encoder())
 
     def stream_encoder(self, *, include_usage: bool = False) -> StreamEncoder:  # noqa: ARG002 - usage always comes
         """The array that has been begun."""
-        return self.array
+        return self.rewriter

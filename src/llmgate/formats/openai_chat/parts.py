@@ -14,6 +14,8 @@ from typing import Any, Final
 from llmgate.formats.fields import ShapeError, as_object, as_text, merged, optional, rest
 from llmgate.spec import Blob, FileRef, InvalidRequestError, Part, Reasoning, Refusal, Text, Unknown, Uri
 
+from . import blocks
+
 __all__ = ["FORMAT", "decode_part", "encode_part"]
 
 FORMAT: Final = "openai-chat"
@@ -169,4 +171,9 @@ _DECODERS: Final[Mapping[str, Callable[[dict[str, Any], str, str], Part]]] = {
     "audio_url": _decode_url,
     "input_audio": _decode_audio,
     "file": _decode_file,
+    "tool_use": blocks.decode_call,
+    "tool_result": blocks.decode_result,
+    "image": blocks.decode_image,
+    "input_text": blocks.decode_said,
+    "output_text": blocks.decode_said,
 }

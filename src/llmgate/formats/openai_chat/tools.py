@@ -11,6 +11,8 @@ from typing import Any, Final
 from llmgate.formats.fields import as_boolean, as_object, as_text, merged, optional, rest
 from llmgate.spec import InvalidRequestError, OutputFormat, ToolChoice, ToolDefinition
 
+from . import blocks
+
 __all__ = [
     "decode_output_format",
     "decode_tool",
@@ -28,9 +30,12 @@ def decode_tool(value: Any, path: str) -> ToolDefinition:
     """A tool.
 
     A tool of another type than ``function`` (a vendor's own, ``custom``) is kept whole in ``extra``, whose ``type``
-    tells; only this format can write it. A function in the flat shape of Responses, as Cursor mixes it in, is one too.
+    tells; only this format can write it. A function in the flat shape of Responses or in Anthropic's, as Cursor mixes
+    them in, is one too.
     """
     source = as_object(value, path)
+    if blocks.is_tool(source):
+        return blocks.decode_tool(source, path)
     kind = as_text(source.get("type", "function"), f"{path}.type")
     if kind != "function":
         inner = source.get(kind)
@@ -86,6 +91,11 @@ def decode_tool_choice(value: Any) -> ToolChoice | None:
         function = value["function"]
         if isinstance(function, dict) and function.keys() == {"name"} and isinstance(function["name"], str):
             return ToolChoice("named", function["name"])
+    match value:  # as Anthropic has it
+        case {"type": "tool", "name": str(name), **more} if not more:
+            return ToolChoice("named", name)
+        case {"type": "auto" | "any" | "none" as mode, **more} if not more:
+            return ToolChoice("required" if mode == "any" else mode)
     return None
 
 

@@ -13,12 +13,13 @@ from llmgate.codecs.jsons import dumps
 from llmgate.formats import get_format, read_request
 from llmgate.formats.bodies import read_top
 from llmgate.host.calls import Call
+from llmgate.host.cursor import is_cursors, read_cursors
 from llmgate.host.endpoints import Endpoint
 from llmgate.host.headers import JSON_HEADERS, Headers, upstream_headers
-from llmgate.host.json_array import JSONArrayFormat
 from llmgate.host.reading import require_json
+from llmgate.host.rewriting import RewrittenFormat
 from llmgate.host.sending import Pulse
-from llmgate.spec import Format, GatewayRequest, ModelNotFoundError, Operation
+from llmgate.spec import Format, GatewayRequest, InvalidRequestError, ModelNotFoundError, Operation
 
 from .model_lists import model_list, model_value
 
@@ -148,9 +149,14 @@ def _request(call: Call, body: bytes, model: str | None, stream: bool | None) ->
     deployment = call.params.get("deployment")
     if deployment is not None:
         body = with_model(body, deployment)
-    return read_request(
-        call.wire_format, body, model=model, stream=stream, router=call.params.get("router"), headers=call.headers
-    )
+    router, headers = call.params.get("router"), call.headers
+    try:
+        return read_request(call.wire_format, body, model=model, stream=stream, router=router, headers=headers)
+    except InvalidRequestError as error:
+        if error.param != "messages" or call.wire_format.name != "openai-chat" or not is_cursors(body):
+            raise
+    body, call.wire_format = read_cursors(body)
+    return read_request(get_format("openai-responses"), body, router=router, headers=headers)
 
 
 def with_model(body: bytes, model: str) -> bytes:
@@ -169,7 +175,10 @@ async def whole_answer(call: Call, exchange: ExchangeFrame, request: GatewayRequ
     headers = call.answer_headers()
     headers += call.provenance(exchange.exchange)
     headers += upstream_headers(response.headers)
-    await call.reply.whole(response.status, headers, response.body)
+    body = response.body
+    if isinstance(call.wire_format, RewrittenFormat):
+        body = call.wire_format.rewriter.whole(body)
+    await call.reply.whole(response.status, headers, body)
 
 
 async def stream_answer(call: Call, exchange: ExchangeFrame, request: GatewayRequest) -> None:
@@ -191,12 +200,12 @@ async def stream_answer(call: Call, exchange: ExchangeFrame, request: GatewayReq
     headers += call.provenance(exchange.exchange)
     headers += upstream_headers(stream.headers)
     await reply.begin(headers)
-    if isinstance(call.wire_format, JSONArrayFormat):
-        array = call.wire_format.array
+    if isinstance(call.wire_format, RewrittenFormat):
+        rewriter = call.wire_format.rewriter
         async for data in stream:
-            if elements := array.elements(data):
-                await reply.piece(elements)
-        await reply.end(array.end())
+            if piece := rewriter.rewritten(data):
+                await reply.piece(piece)
+        await reply.end(rewriter.end())
         return
     async for data in stream:
         await reply.piece(data)
