@@ -105,6 +105,9 @@ async def gate() -> AsyncIterator[Gate]:
     providers = {one.provider: {"base-url": f"https://{one.provider}.test", "format": one.name} for one in DIALECTS}
     keys = {f"{name.upper().replace('-', '_')}_API_KEY": f"key-of-{name}" for name in providers}
     transport = ScriptedTransport()
-    pipeline = Pipeline.from_config({"providers": providers}, environment=keys, transport=transport)
+    # One gateway for all: what it has seen of a provider in one test is not to rule the next.
+    health = {"monitor": {"health": {"ratio": 1, "max-rest": 0}}}
+    settings = {"providers": providers, "discover": health}
+    pipeline = Pipeline.from_config(settings, environment=keys, transport=transport)
     async with pipeline:
         yield Gate(pipeline, transport)
