@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from end_to_end.loopback import MESSAGES, Loopback, Reply, loopback, settings_for
@@ -122,6 +125,34 @@ async def test_a_provider_that_is_down_is_left_out_and_found_to_be_back() -> Non
     assert {reply.status for reply in replies} == {200}
     assert len(one.requests) >= 23, "one trial that failed, one that was answered, and then all"
     assert len(two.requests) == len(replies) - (len(one.requests) - 21)
+
+
+async def fetched(gateway: Loopback, **headers: str) -> tuple[int, bytes]:
+    url = f"http://127.0.0.1:{gateway.port}/v1/health/deployments"
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+        return answer.status, await answer.read()
+
+
+async def test_an_operator_sees_who_is_left_out_and_a_stranger_does_not() -> None:
+    async with FakeUpstream() as one, FakeUpstream() as two:
+        one.fault("status-503", times=100)
+        login = [
+            {"use": "static-keys", "keys": [{"name": "me", "hash": "sha256:" + hashlib.sha256(b"sk-me").hexdigest()}]}
+        ]
+        async with loopback(settings_for(one, two, auth=login)) as gateway:
+            for _ in range(21):
+                await gateway.post(CHAT, authorization="Bearer sk-me")
+            stranger = await fetched(gateway)
+            seen = await fetched(gateway, authorization="Bearer sk-me")
+    assert stranger[0] == 401
+    out, well = json.loads(seen[1])["data"]
+    assert (out["id"], out["state"], out["dead"], out["requests"], out["errors"]) == ("one/m", "open", True, 20, 20)
+    assert "20 of its last 20 requests failed" in out["reason"]
+    assert out["out_since"] < out["trial_at"]
+    assert (well["id"], well["state"], well["error_rate"], well["answers"]) == ("two/m", "closed", 0.0, 21)
+    assert 0 < well["total_seconds"]["p50"] <= well["total_seconds"]["p99"]
+    for hidden in (one.base_url, "ONE_API_KEY", "secret-of"):
+        assert hidden.encode() not in seen[1]
 
 
 LOST = [

@@ -9,11 +9,10 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings, strategies as st
 
 from llmgate.config.model import HealthConfig
 from llmgate.pipeline import health as module
-from llmgate.pipeline.health import Health, _Window, is_a_failure
+from llmgate.pipeline.health import Health, is_a_failure
 from llmgate.spec import (
     Attempt,
     Deployment,
@@ -21,6 +20,7 @@ from llmgate.spec import (
     GatewayTimeoutError,
     InvalidRequestError,
     NoDeploymentError,
+    Principal,
     ProviderAuthenticationError,
     ProviderConnectionError,
     ProviderError,
@@ -29,6 +29,7 @@ from llmgate.spec import (
     ProviderTimeoutError,
     SecretRef,
 )
+from llmgate.testing.clock import FakeClock
 from llmgate.testing.samples import sample_attempt, sample_deployment
 from llmgate.testing.transport import json_answer
 from scripted import CONFIG, MESSAGES, Bench, OpenBench, completion, failure, streamed
@@ -205,8 +206,9 @@ def test_it_comes_back_a_window_after_its_last_failure(health: Health, caplog: p
     attempted(health, A, 1030.0, DOWN)
     assert health.leaves_out(A, 1089.9)
     assert not health.leaves_out(A, 1090.0)
+    out = "a/m is left out while another can be asked: 10 of its last 99 requests failed"
     assert [one.message for one in caplog.records] == [
-        "a/m is left out while another can be asked: 10 of its last 99 requests failed",
+        f"{out}, the last one with provider_error",
         "a/m is back: its time has passed",
     ]
 
@@ -484,13 +486,42 @@ async def test_a_repeat_is_not_made_at_one_that_has_just_been_found_dead(bench: 
         assert len(b.urls) == 3
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 7), st.booleans()), max_size=80))
-def test_the_window_counts_what_a_list_would(steps: list[tuple[int, bool]]) -> None:
-    window, slot, seen = _Window(5), 3, []
-    for passed, failed in steps:
-        slot += passed
-        window.add(slot, failed=failed)
-        seen.append((slot, failed))
-        within = [bad for at, bad in seen if at > slot - 5]
-        assert (window.requests, window.errors) == (len(within), sum(within))
+async def test_a_checkup_says_why_who_is_out_and_until_when(bench: OpenBench) -> None:
+    answers = [failure(500), completion()] * 3 + [completion()]
+    async with bench(*answers, **FEW) as b:
+        await ask(b, 4)
+        await b.clock.advance(2)
+        alpha, beta = await b.pipeline.health()
+        assert (alpha.id, alpha.state, alpha.dead, alpha.requests, alpha.errors) == ("alpha/m", "open", True, 3, 3)
+        assert alpha.reason == "3 of its last 3 requests failed, the last one with provider_error"
+        assert alpha.out_since == pytest.approx(b.clock.now() - 2)
+        assert alpha.trial_at == pytest.approx(b.clock.now() + 3)
+        assert (alpha.answers, alpha.first_content, alpha.error_rate) == (0, None, 1.0)
+        assert (beta.state, beta.requests, beta.errors, beta.answers, beta.reason) == ("closed", 4, 0, 4, None)
+        assert beta.total is not None
+        assert alpha.instance != beta.instance
+        await b.clock.advance(3)
+        assert (await b.pipeline.health())[0].state == "half-open"
+        await b.clock.advance(100)
+        alpha, _ = await b.pipeline.health()
+        assert (alpha.requests, alpha.errors, alpha.error_rate, alpha.dead) == (0, 0, None, True)
+
+
+async def test_a_caller_sees_the_health_of_what_it_may_ask(bench: OpenBench) -> None:
+    async with bench(failure(500), completion()) as b:
+        await ask(b)
+        seen = await b.pipeline.health(principal=Principal(id="one", models=["beta/*"]))
+        assert [one.id for one in seen] == ["beta/m"]
+
+
+def test_how_long_a_deployment_takes_is_known(health: Health) -> None:
+    for taken in range(1, 101):
+        attempt: Attempt = sample_attempt(A, started=1000.0, first_content=1000.0 + taken / 10)
+        health.finished(attempt, 1000.0 + taken)
+    clock = FakeClock(monotonic=1100.0)
+    (checkup,) = health.checkups(clock)
+    assert checkup.answers == 100
+    assert checkup.first_content is not None
+    assert checkup.total is not None
+    assert attrs.astuple(checkup.total) == (50.0, 95.0, 99.0)
+    assert attrs.astuple(checkup.first_content) == pytest.approx((5.0, 9.5, 9.9))

@@ -13,7 +13,7 @@ from typing import Final
 
 from llmgate.spec import ConfigError, GatewayError
 
-from . import check, init, keys, models, plugins, providers, schema, secrets, serve
+from . import check, health, init, keys, models, plugins, providers, schema, secrets, serve
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "schema": schema,
     "providers": providers,
     "models": models,
+    "health": health,
     "plugins": plugins,
     "keys": keys,
     "secrets": secrets,

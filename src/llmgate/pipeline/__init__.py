@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from .checkup import Checkup
 from .frame import ExchangeFrame
 from .models import ModelEntry
 from .pipeline import Pipeline
 from .sessions import Session
 from .streaming import GatewayStream
 
-__all__ = ["ExchangeFrame", "GatewayStream", "ModelEntry", "Pipeline", "Session"]
+__all__ = ["Checkup", "ExchangeFrame", "GatewayStream", "ModelEntry", "Pipeline", "Session"]

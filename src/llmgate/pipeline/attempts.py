@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from llmgate.spec import Attempt, Clock, Deployment, Exchange, ExchangeView, GatewayError, RoutingStrategy
 
 from .chain import Chain
+from .checkup import Checkup
 from .snapshot import Snapshot
 
 __all__ = ["Attempts"]
@@ -40,6 +41,12 @@ class Attempts:
     def id(self) -> str:
         """Our id of the exchange, known before it is entered."""
         return self.exchange.id
+
+    async def health(self) -> Sequence[Checkup]:
+        """The health of every deployment that has been asked and that the caller may ask."""
+        self.exchange.status = 200
+        principal, known = self.view.principal, self.snapshot.health.checkups(self.clock)
+        return [one for one in known if principal.may_call(one.id, one.model)]
 
     def new_attempt(self, deployment: Deployment, strategy: RoutingStrategy[Any]) -> Attempt:
         """Begin the account of a try."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from llmgate.spec import ChatRequest, FinishReason, GatewayChunk, GatewayClosedError, Record, Usage
 
+from .checkup import Checkup
 from .completion import AnswerStream, Completion, Embeddings
 from .models import ModelEntry
 from .operations import Carried
@@ -221,6 +222,10 @@ class BlockingPipeline:
     def models(self, **options: Any) -> Sequence[ModelEntry]:
         """The models that the caller may ask for; see ``Pipeline.models``."""
         return self._run(self._pipeline.models(**options))
+
+    def health(self, **options: Any) -> Sequence[Checkup]:
+        """The health of every deployment that has been asked; see ``Pipeline.health``."""
+        return self._run(self._pipeline.health(**options))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         future = self.submit(work)

@@ -12,9 +12,12 @@ import math
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
+import attrs
+
 from llmgate.config.model import HealthConfig
 from llmgate.spec import (
     Attempt,
+    Clock,
     Deployment,
     GatewayError,
     NoDeploymentError,
@@ -25,7 +28,10 @@ from llmgate.spec import (
     SecretRef,
 )
 
+from .checkup import Checkup, instance_of
+from .latencies import Latencies, Percentiles
 from .outage import Outage
+from .window import Window
 
 __all__ = ["Health", "is_a_failure"]
 
@@ -40,41 +46,19 @@ _TOO_MANY: Final = 429
 _Key: TypeAlias = "tuple[str, str, SecretRef | None]"
 
 
-class _Window:
-    """Requests and errors of the last seconds, in parts; the oldest part falls out as a whole.
+@attrs.define(eq=False)
+class _Seen:
+    """What is remembered of a deployment that has been asked.
 
     Args:
-        parts: How many parts it has.
+        deployment: The deployment.
+        window: Its requests of the last seconds.
+        latencies: How long its last answers took.
     """
 
-    __slots__ = ("_errors", "_requests", "_slot", "errors", "requests")
-
-    def __init__(self, parts: int) -> None:
-        self._requests = [0] * parts
-        self._errors = [0] * parts
-        self._slot = 0
-        self.requests = 0
-        self.errors = 0
-
-    def add(self, slot: int, *, failed: bool) -> None:
-        """Count a request.
-
-        Args:
-            slot: The part of all time that it belongs to, counted from the beginning of the clock.
-            failed: Whether it failed.
-        """
-        parts = len(self._requests)
-        for passed in range(max(self._slot + 1, slot - parts + 1), slot + 1):
-            place = passed % parts
-            self.requests -= self._requests[place]
-            self.errors -= self._errors[place]
-            self._requests[place] = self._errors[place] = 0
-        self._slot = max(self._slot, slot)
-        place = self._slot % parts
-        self._requests[place] += 1
-        self._errors[place] += failed
-        self.requests += 1
-        self.errors += failed
+    deployment: Deployment
+    window: Window
+    latencies: Latencies = attrs.field(factory=Latencies)
 
 
 class Health:
@@ -86,7 +70,7 @@ class Health:
 
     def __init__(self, config: HealthConfig) -> None:
         self.config = config
-        self._windows: dict[_Key, _Window] = {}
+        self._seen: dict[_Key, _Seen] = {}
         self._out: dict[_Key, Outage] = {}
 
     def arranged(self, ranked: Sequence[Deployment], now: float) -> Sequence[Deployment]:
@@ -162,6 +146,16 @@ class Health:
         if outage is not None:
             outage.end_trial(attempt.started, now)
 
+    def checkups(self, clock: Clock) -> Sequence[Checkup]:
+        """What is known of every deployment that has been asked, sorted by id.
+
+        Args:
+            clock: The time.
+        """
+        now, epoch = clock.monotonic(), clock.now()
+        checkups = [self._checkup(key, seen, now, epoch) for key, seen in self._seen.items()]
+        return sorted(checkups, key=lambda one: (one.id, one.instance))
+
     def answered(self, attempt: Attempt, now: float) -> None:
         """An attempt has given content: what it proves, and what its head said of limits that are used up.
 
@@ -211,9 +205,14 @@ class Health:
     def _count(self, attempt: Attempt, now: float, *, failed: bool) -> None:
         config, key = self.config, _key(attempt.deployment)
         outage = self._outage(attempt.deployment, now) if self._out else None
-        window = self._windows.pop(key, None) or _Window(config.buckets)
+        seen = self._seen.get(key)
+        if seen is None or len(self._seen) > MOST // 2:  # from here on who is forgotten matters
+            seen = self._seen.pop(key, None) or _Seen(attempt.deployment, Window(config.buckets))
+            _remember(self._seen, key, seen)
+        window = seen.window
         window.add(int(now * config.buckets / config.window), failed=failed)
-        _remember(self._windows, key, window)
+        if attempt.first_content is not None and not failed:
+            seen.latencies.add(now, attempt.first_content - attempt.started, now - attempt.started)
         if outage is not None:
             outage.count(failed=failed)
         if not failed:
@@ -221,12 +220,34 @@ class Health:
         judged = window.requests >= config.min_requests
         enough = judged and window.errors > config.ratio * window.requests
         if enough or (outage is not None and attempt.started > outage.seen):
-            why = f"{window.errors} of its last {window.requests} requests failed"
+            last = "" if attempt.error is None else f", the last one with {attempt.error.code}"
+            why = f"{window.errors} of its last {window.requests} requests failed{last}"
             outage = self._leave_out(attempt.deployment, now, now + config.window, now + config.interval, why)
             if judged:
                 outage.share = window.errors / window.requests
             if outage.requests >= config.min_requests:
                 outage.share = max(outage.share, outage.errors / outage.requests)
+
+    def _checkup(self, key: _Key, seen: _Seen, now: float, epoch: float) -> Checkup:
+        deployment, outage = seen.deployment, self._outage(seen.deployment, now) if key in self._out else None
+        seen.window.turn(int(now * self.config.buckets / self.config.window))
+        first, total = seen.latencies.recent(now)
+        return Checkup(
+            id=deployment.id,
+            provider_name=deployment.provider_name,
+            model=deployment.model,
+            instance=instance_of(deployment),
+            state="closed" if outage is None else outage.state(now),
+            requests=seen.window.requests,
+            errors=seen.window.errors,
+            reason=None if outage is None else outage.why,
+            out_since=None if outage is None else epoch - (now - outage.since),
+            trial_at=None if outage is None else epoch + outage.wait(now),
+            dead=outage is not None and self._is_firm(outage),
+            answers=len(total),
+            first_content=Percentiles.of(first),
+            total=Percentiles.of(total),
+        )
 
     def _rest(self, deployment: Deployment, seconds: float, now: float) -> None:
         """Leave a deployment alone for as long as it asks for, within the bound."""
@@ -259,7 +280,9 @@ class Health:
     def _take_back(self, key: _Key, deployment: Deployment, why: str) -> None:
         """Begin anew with a deployment: what it did before is not held against it."""
         del self._out[key]
-        self._windows.pop(key, None)
+        seen = self._seen.get(key)
+        if seen is not None:
+            seen.window = Window(self.config.buckets)
         log.info("%s is back: %s", deployment.id, why)
 
     def _is_firm(self, outage: Outage) -> bool:
@@ -317,7 +340,7 @@ def _key(deployment: Deployment) -> _Key:
     return deployment.id, provider.base_url, provider.secret
 
 
-def _remember(known: dict[_Key, _Window] | dict[_Key, Outage], key: _Key, what: _Window | Outage) -> None:
+def _remember(known: dict[_Key, _Seen] | dict[_Key, Outage], key: _Key, what: _Seen | Outage) -> None:
     """Put something at the end of the line of those that may be forgotten."""
     if len(known) >= MOST:
         del known[next(iter(known))]

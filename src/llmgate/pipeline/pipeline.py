@@ -30,6 +30,7 @@ from llmgate.spec import (
     Transport,
 )
 
+from .checkup import Checkup
 from .completion import Completion, CompletionStream
 from .credentials import SecretBroker
 from .draining import Drains
@@ -334,6 +335,26 @@ class Pipeline(Holdings):
         )
         async with frame:
             return await frame.models(router)
+
+    async def health(
+        self,
+        *,
+        credentials: Credentials | None = None,
+        api_key: str | None = None,
+        principal: Principal | None = None,
+    ) -> Sequence[Checkup]:
+        """The health of every deployment that has been asked, as far as the caller may ask it.
+
+        Args:
+            credentials: What the caller presented.
+            api_key: The same, as one bearer token.
+            principal: Who asks, where the application knows.
+        """
+        frame = self.exchange(
+            operation=Operation.MODELS, credentials=presented(credentials, api_key), principal=principal
+        )
+        async with frame:
+            return await frame.health()
 
     @property
     def model_lists(self) -> Mapping[str, ModelList]:

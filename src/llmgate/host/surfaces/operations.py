@@ -1,9 +1,10 @@
-"""What operators and load balancers ask: is it alive, is it ready, would this router be accepted."""
+"""What operators and load balancers ask: is it alive, is it ready, who is left out, would this router be accepted."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.routing import Route
 
@@ -13,7 +14,20 @@ from llmgate.host.endpoints import Endpoint
 from llmgate.host.reading import require_json
 from llmgate.spec import InvalidRequestError, Operation
 
-__all__ = ["HEALTH", "READY", "VALIDATE", "health", "ready", "routes", "validate_router_config"]
+if TYPE_CHECKING:
+    from llmgate.pipeline import Checkup
+
+__all__ = [
+    "DEPLOYMENTS",
+    "HEALTH",
+    "READY",
+    "VALIDATE",
+    "deployments",
+    "health",
+    "ready",
+    "routes",
+    "validate_router_config",
+]
 
 SURFACE: Final = "operations"
 
@@ -23,6 +37,7 @@ def routes() -> Sequence[Route]:
     return [
         Route("/health", HEALTH, name="health"),
         Route("/ready", READY, name="ready"),
+        Route("/v1/health/deployments", DEPLOYMENTS, name="deployments"),
         Route("/validate-router-config", VALIDATE, name="validate_router_config"),
     ]
 
@@ -38,6 +53,41 @@ async def ready(call: Call) -> None:
         await call.reply.whole(200, call.answer_headers(), b'{"status":"ready"}')
     else:
         await call.reply.whole(503, call.answer_headers(), b'{"status":"not ready"}')
+
+
+async def deployments(call: Call) -> None:
+    """Say of every deployment that has been asked how it does, and of one that is left out why and until when."""
+    async with call.exchange(Operation.MODELS, SURFACE) as exchange:
+        checkups = await exchange.health()
+    answer = {"object": "list", "data": [_described(one) for one in checkups]}
+    await call.reply.whole(200, call.answer_headers(), dumps(answer))
+
+
+def _described(one: Checkup) -> Mapping[str, Any]:
+    times = {"first_content": one.first_content, "total": one.total}
+    return {
+        "id": one.id,
+        "provider": one.provider_name,
+        "model": one.model,
+        "instance": one.instance,
+        "state": one.state,
+        "reason": one.reason,
+        "out_since": _date(one.out_since),
+        "trial_at": _date(one.trial_at),
+        "dead": one.dead,
+        "requests": one.requests,
+        "errors": one.errors,
+        "error_rate": None if one.error_rate is None else round(one.error_rate, 4),
+        "answers": one.answers,
+        **{
+            f"{name}_seconds": found and {field: round(getattr(found, field), 4) for field in ("p50", "p95", "p99")}
+            for name, found in times.items()
+        },
+    }
+
+
+def _date(moment: float | None) -> str | None:
+    return None if moment is None else dt.datetime.fromtimestamp(moment, dt.UTC).isoformat(timespec="milliseconds")
 
 
 async def validate_router_config(call: Call) -> None:
@@ -62,4 +112,5 @@ async def validate_router_config(call: Call) -> None:
 
 HEALTH: Final = Endpoint(("GET", "HEAD"), health, guarded=False)
 READY: Final = Endpoint(("GET", "HEAD"), ready, guarded=False)
+DEPLOYMENTS: Final = Endpoint(("GET", "HEAD"), deployments)
 VALIDATE: Final = Endpoint(("POST",), validate_router_config)
