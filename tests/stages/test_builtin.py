@@ -14,7 +14,7 @@ NAMES = {
     "routing": {"latency", "least-busy", "priority", "random", "split", "weighted"},
     "providers": {"echo", "openai"},
     "interceptors": {"cache", "rate-limit", "request-rules"},
-    "state": {"memory"},
+    "state": {"memory", "sqlite"},
     "loggers": {"json-lines", "python-logging"},
 }
 

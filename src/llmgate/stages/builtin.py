@@ -34,6 +34,7 @@ from .routing.weighted import Weighted
 from .secrets.env import Env
 from .secrets.file import File
 from .state.memory import Memory
+from .state.sqlite import Sqlite
 
 __all__ = [
     "llmgate_register_auth_providers",
@@ -78,8 +79,8 @@ def llmgate_register_interceptors() -> Sequence[type[Interceptor[Any]]]:
 
 @hookimpl
 def llmgate_register_state_stores() -> Sequence[type[StateStore[Any]]]:
-    """``memory``."""
-    return (Memory,)
+    """``memory`` and ``sqlite``."""
+    return (Memory, Sqlite)
 
 
 @hookimpl
