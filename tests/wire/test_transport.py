@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -279,3 +282,29 @@ async def test_closing_ends_what_is_on_its_way(upstream: FakeUpstream, ask: Ask)
     await transport.aclose()
     with pytest.raises(ProviderConnectionError):
         await task
+
+
+# --- authorities -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_request_may_be_checked_against_authorities_of_its_own(
+    transport: AiohttpTransport, ask: Ask, certificate: Path
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+            await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
+        origin = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        trusted = ask(url=f"{origin}/v1", origin=origin, authorities=certificate.read_text())
+        assert (await transport.send(trusted)).body == b"ok"
+        for untrusted in (None, "no certificate at all"):
+            with pytest.raises(ProviderConnectionError) as refused:
+                await transport.send(ask(url=f"{origin}/v1", origin=origin, authorities=untrusted))
+            assert refused.value.code == "provider_tls_error"

@@ -70,6 +70,7 @@ from .responses import (
 )
 from .routing import RoutingContext, RoutingStrategy
 from .secret_cache import SecretCache, SecretCaching
+from .secret_service import SecretService, ServiceAnswer, secret_field, split_field
 from .secrets import SecretStore
 from .sockets import NO_STATUS, ProviderSocket, SocketClose, SocketMessage, SocketOptions, SocketTransport
 from .stage import NoConfig, Stage, StageContext
@@ -168,8 +169,10 @@ __all__ = [
     "SecretCaching",
     "SecretNotFoundError",
     "SecretRef",
+    "SecretService",
     "SecretStore",
     "SecretUnavailableError",
+    "ServiceAnswer",
     "SocketClose",
     "SocketMessage",
     "SocketOptions",
@@ -198,5 +201,7 @@ __all__ = [
     "hookimpl",
     "kind_named",
     "nano_usd",
+    "secret_field",
+    "split_field",
     "usd",
 ]

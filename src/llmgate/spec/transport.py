@@ -28,6 +28,7 @@ class ProviderRequest:
         pool: Which connections may be shared: those of the same provider and credential.
         timeouts: How long to wait.
         max_body_bytes: Upper bound of a whole answer, decompressed; pieces that are iterated over are not bounded.
+        authorities: Certificates (PEM) that the server's is checked against; None for those of the transport.
     """
 
     method: str
@@ -40,6 +41,7 @@ class ProviderRequest:
     pool: str = ""
     timeouts: Timeouts = Timeouts()
     max_body_bytes: int = 64 * 1024 * 1024
+    authorities: str | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(eq=False)

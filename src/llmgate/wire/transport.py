@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 import importlib.metadata
 import io
 import math
@@ -149,6 +150,8 @@ class AiohttpTransport:
 
     def _pool(self, request: ProviderRequest) -> _Pool:
         name = request.pool or request.origin
+        if request.authorities is not None:
+            name = f"{name} {_digest(request.authorities)}"
         pool = self._pools.get(name)
         if pool is not None:
             self._pools.move_to_end(name)
@@ -159,7 +162,8 @@ class AiohttpTransport:
                 provider_name=request.provider_name,
                 code="gateway_closed",
             )
-        connector = GuardedConnector(self._egress, keepalive=self._keepalive, tls=self._tls)
+        tls = self._tls if request.authorities is None else _context(request)
+        connector = GuardedConnector(self._egress, keepalive=self._keepalive, tls=tls)
         pool = self._pools[name] = _Pool(_session(connector), connector)
         self._drop_idle_pools()
         return pool
@@ -178,6 +182,27 @@ class AiohttpTransport:
         task = asyncio.get_running_loop().create_task(pool.session.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+def _digest(authorities: str) -> str:
+    return hashlib.sha256(authorities.encode()).hexdigest()
+
+
+def _context(request: ProviderRequest) -> ssl.SSLContext:
+    """TLS that trusts a request's own authorities and nobody else.
+
+    Raises:
+        ProviderConnectionError: they are no certificates.
+    """
+    try:
+        return ssl.create_default_context(cadata=request.authorities)
+    except (ssl.SSLError, ValueError):
+        raise ProviderConnectionError(
+            f"nothing was sent to provider {request.provider_name}: what it is to be checked against holds no "
+            "certificates (PEM)",
+            provider_name=request.provider_name,
+            code="provider_tls_error",
+        ) from None
 
 
 def _session(connector: GuardedConnector) -> ClientSession:

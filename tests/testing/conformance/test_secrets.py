@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from llmgate.spec import NoConfig, Secret, SecretNotFoundError, SecretRef, SecretStore
+from llmgate.spec import (
+    NoConfig,
+    Secret,
+    SecretCaching,
+    SecretNotFoundError,
+    SecretRef,
+    SecretStore,
+    SecretUnavailableError,
+)
 from llmgate.testing.clock import FakeClock
 from llmgate.testing.conformance.secrets import SecretConformance
 
@@ -18,6 +26,30 @@ class Sound(SecretStore[NoConfig]):
         if not value:
             raise SecretNotFoundError(f"{ref} is not there; put it there")
         return Secret(value=value, ref=ref)
+
+
+class Far(Sound):
+    """Calls somebody: the pipeline keeps its secrets."""
+
+    reachable = True
+
+    @property
+    def caching(self):
+        return SecretCaching(refresh=5, pause=1)
+
+    async def fetch(self, ref):
+        if not type(self).reachable:
+            raise SecretUnavailableError(f"{ref}: nobody answers")
+        return await super().fetch(ref)
+
+
+class Confuses(Far):
+    """Takes nobody who can say for nothing there."""
+
+    async def fetch(self, ref):
+        if not type(self).reachable:
+            raise SecretNotFoundError(f"{ref} is not there; put it there")
+        return await super().fetch(ref)
 
 
 class Leaks(Sound):
@@ -57,8 +89,12 @@ def kit(stage_class):
     def uproot(self, context, path):
         del values[path]
 
+    def cut(self, context):
+        subject.reachable = False
+
     subject = type(stage_class.__name__, (stage_class,), {"values": values})
-    return type("Kit", (SecretConformance,), {"stage_class": subject, "plant": plant, "uproot": uproot})()
+    own = {"stage_class": subject, "plant": plant, "uproot": uproot, "cut": cut}
+    return type("Kit", (SecretConformance,), own)()
 
 
 async def run(stage_class, test, tmp_path, *args):
@@ -77,13 +113,16 @@ ALL = [
     "test_many_ask_at_once",
     "test_notices_a_changed_value",
     "test_notices_that_a_secret_is_gone",
+    "test_looks_again_when_it_is_told_to",
+    "test_nobody_who_can_say_is_not_nothing_there",
     "test_an_empty_value_is_no_secret",
 ]
 
 
 @pytest.mark.parametrize("test", ALL)
-async def test_a_sound_store_passes(test, tmp_path):
-    await run(Sound, test, tmp_path)
+@pytest.mark.parametrize("stage_class", [Sound, Far])
+async def test_a_sound_store_passes(stage_class, test, tmp_path):
+    await run(stage_class, test, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +133,7 @@ async def test_a_sound_store_passes(test, tmp_path):
         (Keeps, "test_notices_that_a_secret_is_gone", pytest.fail.Exception),
         (Raises, "test_says_what_is_missing", KeyError),
         (Raises, "test_an_empty_value_is_no_secret", pytest.fail.Exception),
+        (Confuses, "test_nobody_who_can_say_is_not_nothing_there", SecretNotFoundError),
         (Forgets, "test_finds_a_secret", AssertionError),
     ],
 )

@@ -58,9 +58,9 @@ class SecretConformance(StageConformance):
         raise NotImplementedError("tell the kit how the store's source is lost")
 
     @asynccontextmanager
-    async def opened(self, context: StageContext) -> AsyncIterator[Any]:
+    async def kept(self, context: StageContext) -> AsyncIterator[Any]:
         """A new store, open, behind the pipeline's cache where it wants one; closed on leaving."""
-        async with super().opened(context) as stage:
+        async with self.opened(context) as stage:
             if stage.caching is None:
                 yield stage
                 return
@@ -84,7 +84,7 @@ class SecretConformance(StageConformance):
     @pytest.mark.asyncio
     async def test_finds_a_secret(self, context: StageContext) -> None:
         """The secret that is there comes back, says where it is from, and never prints itself."""
-        async with self.opened(context) as stage:
+        async with self.kept(context) as stage:
             secret = await stage.fetch(self.ref)
             assert isinstance(secret, Secret)
             assert secret.reveal() == _CANARY
@@ -95,7 +95,7 @@ class SecretConformance(StageConformance):
     async def test_says_what_is_missing(self, context: StageContext) -> None:
         """An absent secret is named by its reference, with what to do, and without any value."""
         missing = SecretRef(self.stage_class.name, "NO_SUCH_SECRET")
-        async with self.opened(context) as stage:
+        async with self.kept(context) as stage:
             with pytest.raises(SecretNotFoundError) as caught:
                 await stage.fetch(missing)
         assert str(missing) in str(caught.value), "name the reference in the message"
@@ -105,7 +105,7 @@ class SecretConformance(StageConformance):
     @pytest.mark.parametrize("path", ["", " ", "\x00", "../..", "/", "a" * 5000, "no/such/secret", "ключ"])
     async def test_awkward_names_are_not_found(self, context: StageContext, path: str) -> None:
         """A name that leads nowhere is ``SecretNotFoundError``, never another error."""
-        async with self.opened(context) as stage:
+        async with self.kept(context) as stage:
             with pytest.raises(SecretNotFoundError):
                 await stage.fetch(SecretRef(self.stage_class.name, path))
 
@@ -113,7 +113,7 @@ class SecretConformance(StageConformance):
     async def test_awkward_values_come_back_whole(self, context: StageContext, clock: FakeClock) -> None:
         """Nothing in a value is interpreted."""
         values = [*_AWKWARD, "two\nlines"] if self.multiline else _AWKWARD
-        async with self.opened(context) as stage:
+        async with self.kept(context) as stage:
             for value in values:
                 self.plant(context, self.path, value)
                 clock.advance(self.notices_within)
@@ -122,14 +122,14 @@ class SecretConformance(StageConformance):
     @pytest.mark.asyncio
     async def test_many_ask_at_once(self, context: StageContext) -> None:
         """Every attempt fetches: concurrent callers get the same answer."""
-        async with self.opened(context) as stage:
+        async with self.kept(context) as stage:
             found = await asyncio.gather(*(stage.fetch(self.ref) for _ in range(100)))
             assert {secret.reveal() for secret in found} == {_CANARY}
 
     @pytest.mark.asyncio
     async def test_notices_a_changed_value(self, context: StageContext, clock: FakeClock) -> None:
         """A rotated secret is seen within seconds, without a restart."""
-        async with self.opened(context) as stage:
+        async with self.kept(context) as stage:
             before = await stage.fetch(self.ref)
             self.plant(context, self.path, "another-value")
             clock.advance(self.notices_within)
@@ -140,7 +140,7 @@ class SecretConformance(StageConformance):
     @pytest.mark.asyncio
     async def test_looks_again_when_it_is_told_to(self, context: StageContext) -> None:
         """After a refusal ``refresh`` gives what the source has now, whatever is cached."""
-        async with self.opened(context) as stage:
+        async with self.kept(context) as stage:
             await stage.fetch(self.ref)
             self.plant(context, self.path, "another-value")
             assert (await stage.refresh(self.ref)).reveal() == "another-value"
@@ -149,7 +149,7 @@ class SecretConformance(StageConformance):
     @pytest.mark.asyncio
     async def test_notices_that_a_secret_is_gone(self, context: StageContext, clock: FakeClock) -> None:
         """A secret that was taken away works no longer, and works again when it is back."""
-        async with self.opened(context) as stage:
+        async with self.kept(context) as stage:
             await stage.fetch(self.ref)
             self.uproot(context, self.path)
             clock.advance(self.notices_within)
@@ -164,7 +164,7 @@ class SecretConformance(StageConformance):
         """While its source does not answer a secret is used on, and none is said to be gone."""
         if self.make_stage().caching is None:
             return
-        async with self.opened(context) as stage:
+        async with self.kept(context) as stage:
             await stage.fetch(self.ref)
             self.cut(context)
             clock.advance(self.notices_within)
@@ -176,7 +176,7 @@ class SecretConformance(StageConformance):
     @pytest.mark.asyncio
     async def test_an_empty_value_is_no_secret(self, context: StageContext, clock: FakeClock) -> None:
         """An empty credential must never be sent anywhere."""
-        async with self.opened(context) as stage:
+        async with self.kept(context) as stage:
             self.plant(context, self.path, "")
             clock.advance(self.notices_within)
             with pytest.raises(SecretNotFoundError):
