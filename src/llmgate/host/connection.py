@@ -20,7 +20,7 @@ import h11
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.events import Event as StreamEvent, Request, Response
+from hypercorn.protocol.events import Body, EndBody, Event as StreamEvent, Request, Response, StreamClosed
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ConnectionState
@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from .mailbox import READ_AHEAD, Mailbox
 from .parser import FramesOnly, StrictParser
+from .plain import PlainRequest
 from .socket_stream import SocketStream, Surroundings
 
 __all__ = ["Connection", "Listener"]
@@ -329,15 +330,30 @@ class _Http(H11Protocol):
 
     async def stream_send(self, event: StreamEvent) -> None:
         """Send a piece of an answer."""
-        if not isinstance(event, Response) or event.status_code < 200:
-            await super().stream_send(event)
+        if isinstance(event, Response) and event.status_code >= 200:
+            await self._send_head(event)
             return
+        plain = self.connection.plain
+        if plain is None:
+            await super().stream_send(event)
+        elif isinstance(event, Body):
+            sending = self.send(RawData(plain.piece(event.data)))
+            del event  # as in ``_send``
+            await sending
+        elif isinstance(event, EndBody):
+            await self.send(RawData(plain.end()))
+        elif isinstance(event, StreamClosed):
+            await self._maybe_recycle()
+
+    async def _send_head(self, event: Response) -> None:
         headers = [*event.headers, *self.config.response_headers("h11")]
         if self.keep_alive_requests >= self.config.keep_alive_max_requests:
             headers.append((b"connection", b"close"))
-        await self._send_h11_event(
-            h11.Response(status_code=event.status_code, headers=headers, _parsed=_are_plain(headers))
-        )
+        valid, plain = _are_plain(headers), self.connection.plain
+        if valid and plain is not None:
+            await self.send(RawData(plain.head(event.status_code, headers)))
+        else:
+            await self._send_h11_event(h11.Response(status_code=event.status_code, headers=headers, _parsed=valid))
 
     @property
     def unread(self) -> bool:
@@ -366,7 +382,7 @@ class _Http(H11Protocol):
         await self.stream.handle(
             Request(
                 stream_id=STREAM_ID,
-                headers=[(name.lower(), value) for name, value in request.headers.raw_items()],
+                headers=_fields(request),
                 http_version=request.http_version.decode("ascii"),
                 method=request.method.decode("ascii"),
                 raw_path=request.target,
@@ -421,6 +437,13 @@ class _Http(H11Protocol):
         )
         await self._send_h11_event(h11.Data(data=body))
         await self._send_h11_event(h11.EndOfMessage())
+
+
+def _fields(request: h11.Request) -> list[tuple[bytes, bytes]]:
+    """The fields of a request, names in lower case."""
+    if isinstance(request, PlainRequest):
+        return request.items
+    return [(name.lower(), value) for name, value in request.headers.raw_items()]
 
 
 def _bound_kernel(transport: asyncio.BaseTransport) -> None:

@@ -8,14 +8,69 @@ import h11
 from hypercorn.protocol.events import Data
 from hypercorn.protocol.h11 import STREAM_ID
 
+from .plain import PlainExchange, read_plain
+
 __all__ = ["FramesOnly", "StrictParser"]
 
 
 class StrictParser(h11.Connection):
-    """h11, less what two servers may read in two ways."""
+    """h11, less what two servers may read in two ways; what is plain in form is not asked of it at all."""
 
     asks_for_socket = False
     """Whether the request that was read last asks for a WebSocket."""
+    plain: PlainExchange | None = None
+    """The request under way where h11 knows nothing of it."""
+    _fresh = b""
+    """What has come of the next request, which h11 is not given before it is clear that it must read it."""
+
+    @property
+    def our_state(self) -> Any:
+        """What we may send next."""
+        return super().our_state if self.plain is None else self.plain.our_state
+
+    @property
+    def their_state(self) -> Any:
+        """What the client may send next."""
+        return super().their_state if self.plain is None else self.plain.their_state
+
+    @property
+    def they_are_waiting_for_100_continue(self) -> bool:
+        """Whether the client wants a sign before it sends the body."""
+        return self.plain is None and super().they_are_waiting_for_100_continue
+
+    @property
+    def trailing_data(self) -> tuple[bytes, bool]:
+        """What has come behind the request, and whether the client sends no more."""
+        if self.plain is not None:
+            return self.plain.rest, False
+        rest, ended = super().trailing_data
+        return self._fresh + rest, ended
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes."""
+        if self.plain is not None:
+            self.plain.receive_data(data)
+        elif super().their_state is h11.IDLE and not super().trailing_data[0]:
+            self._fresh += data
+        else:
+            super().receive_data(data)
+
+    def send(self, event: Any) -> Any:
+        """The bytes of an event."""
+        return super().send(event) if self.plain is None else self.plain.send(event)
+
+    def start_next_cycle(self) -> None:
+        """Be ready for another request.
+
+        Raises:
+            h11.LocalProtocolError: this one is not over on both sides.
+        """
+        if self.plain is None:
+            super().start_next_cycle()
+        elif self.plain.our_state is h11.DONE and self.plain.their_state is h11.DONE:
+            self._fresh, self.plain = self.plain.rest, None
+        else:
+            raise h11.LocalProtocolError("the request is not over")
 
     def next_event(self) -> Any:
         """The next event of the request.
@@ -23,6 +78,19 @@ class StrictParser(h11.Connection):
         Raises:
             h11.RemoteProtocolError: the request is not what this server takes.
         """
+        if self.plain is not None:
+            return self.plain.next_event()
+        if self._fresh:
+            fresh, self._fresh = self._fresh, b""
+            read = read_plain(fresh)
+            if read is not None:
+                self.asks_for_socket = False
+                request, self.plain = read
+                return request
+            super().receive_data(fresh)
+        return self._next_by_h11()
+
+    def _next_by_h11(self) -> Any:
         if self.their_state is not h11.IDLE:
             return super().next_event()
         data, _ = self.trailing_data
@@ -96,6 +164,7 @@ class FramesOnly:
     """
 
     our_state = None  # the connection is never used for another request
+    plain = None
     their_state = h11.SEND_BODY  # the client may be sending: it is listened to for a moment when all is over
     they_are_waiting_for_100_continue = False
     trailing_data = (b"", False)
