@@ -22,7 +22,7 @@ from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import Body, EndBody, Event as StreamEvent, Request, Response, StreamClosed
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
-from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.typing import ConnectionState
 from starlette.types import ASGIApp, Message, Scope
 
@@ -368,7 +368,7 @@ class _Http(H11Protocol):
         if self.connection.asks_for_socket:
             self.stream = self._socket_stream()
         else:
-            self.stream = HTTPStream(
+            self.stream = _Stream(
                 self.app,
                 self.config,
                 self.context,
@@ -452,6 +452,20 @@ def _bound_kernel(transport: asyncio.BaseTransport) -> None:
     connection = transport.get_extra_info("socket")
     if option is not None and connection is not None and connection.family != getattr(socket, "AF_UNIX", None):
         connection.setsockopt(socket.IPPROTO_TCP, option, KERNEL_AHEAD)
+
+
+class _Stream(HTTPStream):
+    """hypercorn's exchange with the application, less a look at each field of an answer that we take ourselves."""
+
+    async def app_send(self, message: Any) -> None:
+        """Take a message of the application's."""
+        if message is not None and message["type"] == "http.response.start" and self.state is ASGIHTTPState.REQUEST:
+            self.response = message
+            status = int(message["status"])
+            await self.send(Response(stream_id=STREAM_ID, headers=list(message.get("headers", ())), status_code=status))
+            self.state = ASGIHTTPState.RESPONSE
+        else:
+            await super().app_send(message)
 
 
 def _are_plain(headers: Sequence[tuple[bytes, bytes]]) -> bool:

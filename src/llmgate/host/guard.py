@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -64,6 +64,27 @@ def authenticates(config: GatewayConfig) -> bool:
     return bool(config.auth) and all(stage.use != "anonymous" for stage in config.auth)
 
 
+def _read_oddly(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers of which some come twice, or have an underscore in their name."""
+    headers: dict[str, str] = {}
+    for name, value in raw:
+        key = name.decode("latin-1")
+        if key in headers:
+            if key in SINGLE:
+                raise RefusedError(400, f"the header {key} is sent twice", code="duplicate_header", close=True)
+            headers[key] += f", {value.decode('latin-1')}"
+            continue
+        if "_" in key:
+            raise RefusedError(
+                400,
+                f"the header {key[:80]} has an underscore, which servers read differently: write it with a dash",
+                code="invalid_header",
+                close=True,
+            )
+        headers[key] = value.decode("latin-1")
+    return headers
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address can only mean this machine."""
     name = host.strip("[]").rstrip(".").lower()
@@ -106,25 +127,8 @@ class Guard:
         Raises:
             RefusedError: 400 or 431.
         """
-        headers: dict[str, str] = {}
-        size = 0
         raw = scope["headers"]
-        for name, value in raw:
-            size += len(name) + len(value) + 4
-            key = name.decode("latin-1")
-            if key in headers:
-                if key in SINGLE:
-                    raise RefusedError(400, f"the header {key} is sent twice", code="duplicate_header", close=True)
-                headers[key] += f", {value.decode('latin-1')}"
-                continue
-            if "_" in key:
-                raise RefusedError(
-                    400,
-                    f"the header {key[:80]} has an underscore, which servers read differently: write it with a dash",
-                    code="invalid_header",
-                    close=True,
-                )
-            headers[key] = value.decode("latin-1")
+        size = len(b"".join(map(b"".join, raw))) + 4 * len(raw)
         limits = self._limits
         if len(raw) > limits.max_headers or size > limits.max_header_bytes:
             raise RefusedError(
@@ -134,7 +138,8 @@ class Guard:
                 code="headers_too_large",
                 close=True,
             )
-        return headers
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+        return headers if len(headers) == len(raw) and "_" not in "".join(headers) else _read_oddly(raw)
 
     def admit(self, scope: Scope, headers: Mapping[str, str]) -> None:
         """Refuse what cannot be served safely, whatever it asks for.
