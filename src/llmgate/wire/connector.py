@@ -46,6 +46,11 @@ class _Handler(ResponseHandler):
         if hasattr(transport, "max_size"):
             transport.max_size = RECEIVED_AT_ONCE
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Read on after a pause; aiohttp asks for it at each piece that is taken, and would look for more each time."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def close(self) -> None:
         """Close the socket now, whatever is still to be sent or said."""
         self.abort()
