@@ -7,7 +7,6 @@ import re
 import socket
 from contextlib import asynccontextmanager
 
-import h11
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -15,7 +14,6 @@ from host.stand_ins import ANSWER, CHAT, StandInPipeline, serving, until
 from llmgate.config.model import ServerConfig
 from llmgate.host import connection, parser
 from llmgate.host.connection import Listener
-from llmgate.host.headers import JSON_HEADERS
 from llmgate.host.server import settings_of
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
@@ -292,28 +290,6 @@ async def test_expect_continue_is_answered():
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
         writer.write(CHAT)
         assert (await reader.read(-1)).endswith(ANSWER)
-
-
-NAMES = st.sampled_from([b"a", b"x-y", b"content-type", b"A", b"a b", b"", b"a\n", b"a:b", b"x_y"])
-VALUES = st.sampled_from(
-    [b"1", b"a b", b"text/html; q=0.1", b"", b" a", b"a ", b"a\tb", b"a\nb: c", b"a\r", b"\x00", b"\xe9"]
-)
-
-
-@settings(max_examples=300)
-@given(st.lists(st.tuples(NAMES, VALUES), max_size=5))
-def test_headers_that_h11_need_not_look_at_are_headers_that_it_lets_through(headers):
-    if connection._are_plain(headers):
-        looked_at = h11.Response(status_code=200, headers=headers)
-        assert h11.Response(status_code=200, headers=headers, _parsed=True) == looked_at
-        assert looked_at.headers.raw_items() == headers
-
-
-def test_headers_as_answers_have_them_need_no_look():
-    plain = [*JSON_HEADERS, (b"x-request-id", b"0198-abc_D"), (b"date", b"Sat, 01 Nov 2025 10:00:00 GMT")]
-    assert connection._are_plain(plain)
-    for spoilt in ((b"x", b"1\r\ny: 2"), (b"x", b"\xff"), (b"x\n", b"1"), (b"X", b"1")):
-        assert not connection._are_plain([*plain, spoilt])
 
 
 @settings(max_examples=300)
