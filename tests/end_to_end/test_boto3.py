@@ -27,6 +27,7 @@ from llmgate.testing.upstream_chat import chat_answer
 
 CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 ARN = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abcdefgh"
 MESSAGES = [{"role": "user", "content": [{"text": "Hello there"}]}]
 CHAT = [{"role": "user", "content": "Hello there"}]
 EVENTS = "application/vnd.amazon.eventstream"
@@ -378,15 +379,15 @@ async def test_the_openai_sdk_on_a_model_of_bedrock(both: Any) -> None:
     assert turn["content"][:2] == ANSWER["output"]["message"]["content"][:2]
 
 
-async def test_the_anthropic_sdk_on_a_model_of_bedrock(both: Any) -> None:
+async def test_the_anthropic_sdk_on_a_model_whose_maker_is_not_told(both: Any) -> None:
+    """A profile of an application's: it is asked by Converse, which every model understands."""
     one, aws, _, _ = both
     aws.stream([REASONED], end="eof", headers=HEADS)
     async with (
         anthropic.AsyncAnthropic(base_url=f"http://127.0.0.1:{one.port}", api_key="mine", max_retries=0) as client,
         client.messages.stream(
-            model=f"bedrock/{CLAUDE}",
+            model=f"bedrock/{PROFILE}",
             max_tokens=4000,
-            thinking={"type": "enabled", "budget_tokens": 2000},
             system=[{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}],
             messages=CHAT,
         ) as events,
@@ -395,10 +396,122 @@ async def test_the_anthropic_sdk_on_a_model_of_bedrock(both: Any) -> None:
     assert [block.type for block in message.content] == ["thinking", "redacted_thinking", "text"]
     assert message.content[0].signature == "EqQBCg=="
     assert message.content[1].data == "aGVsbG8="
-    assert (message.id, message.model) == ("aws-1", CLAUDE)
+    assert (message.id, message.model) == ("aws-1", PROFILE)
     sent = json.loads(aws.requests[0].body)
     assert sent["system"] == [{"text": "s"}, {"cachePoint": {"type": "default"}}]
-    assert sent["additionalModelRequestFields"] == {"thinking": {"type": "enabled", "budget_tokens": 2000}}
+
+
+BETA = {**MESSAGE, "content": [{"type": "text", "text": "Hello", "x_new": [1]}], "x_new": {"kept": True}}
+SCOPED = {"type": "ephemeral", "ttl": "1h", "scope": "global"}
+
+
+@pytest.mark.parametrize("model", [CLAUDE, ARN])
+async def test_anthropics_messages_are_relayed_to_anthropics_models(both: Any, model: str) -> None:
+    one, aws, _, _ = both
+    aws.answer(200, json=BETA, headers={"x-amzn-requestid": "aws-1"})
+    asked = (
+        b'{"max_tokens": 64, "model": "bedrock/%s", "messages": [{"role":"user","content":"Hi"}],\n "x_new" : [1.0]}'
+        % model.encode()
+    )
+    reply = await one.post(asked, "/v1/messages", content_type="application/json", anthropic_version="2023-06-01")
+    assert (reply.status, json.loads(reply.body)) == (200, BETA)
+    assert reply.headers["helicone-provider-req-id"] == "aws-1"
+    assert "llmgate-dropped-params" not in reply.headers
+    received = aws.requests[0]
+    assert received.path == f"/model/{model.replace(':', '%3A').replace('/', '%2F')}/invoke"
+    assert received.body == (
+        b'{"max_tokens": 64, "messages": [{"role":"user","content":"Hi"}],\n "x_new" : [1.0],'
+        b'"anthropic_version":"bedrock-2023-05-31"}'
+    )
+    assert not [name for name in received.headers if name.startswith("anthropic")]
+    assert received.headers["authorization"] == "Bearer secret-of-bedrock"
+    (record,) = await one.recorded()
+    assert (record.outcome, record.usage.output_tokens) == ("ok", MESSAGE["usage"]["output_tokens"])
+
+
+async def test_what_bedrock_would_refuse_is_left_out_and_named(both: Any) -> None:
+    """As Claude Code asks: betas that Bedrock does not know, a cache of its own kind, a tier of Anthropic's."""
+    one, aws, _, _ = both
+    aws.answer(200, json=MESSAGE)
+    body = {
+        "model": f"bedrock/{CLAUDE}",
+        "max_tokens": 64,
+        "service_tier": "auto",
+        "system": [{"type": "text", "text": "s", "cache_control": SCOPED}],
+        "messages": [
+            {"role": "assistant", "content": [
+                {"type": "tool_use", "id": "t", "name": "f", "input": {"cache_control": {"scope": 1}}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]},
+        ],
+    }  # fmt: skip
+    betas = "claude-code-20250219, interleaved-thinking-2025-05-14,context-1m-2025-08-07,oauth-2025-04-20"
+    reply = await one.post(body, "/v1/messages?beta=true", anthropic_version="2023-06-01", anthropic_beta=betas)
+    assert reply.status == 200
+    assert set(reply.headers["llmgate-dropped-params"].split(", ")) == {
+        "anthropic-beta",
+        "service_tier",
+        "cache_control.scope",
+    }
+    sent = json.loads(aws.requests[0].body)
+    assert sent["anthropic_beta"] == ["interleaved-thinking-2025-05-14", "context-1m-2025-08-07"]
+    assert sent["system"][0]["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
+    assert sent["messages"] == body["messages"], "what a tool is given is nobody's business"
+    assert "service_tier" not in sent
+
+
+@pytest.mark.parametrize("split", [1, 7, None])
+async def test_a_stream_of_anthropics_messages_is_relayed_event_by_event(both: Any, split: int | None) -> None:
+    one, aws, _, _ = both
+    aws.stream([b"".join(map(chunk, MESSAGE_EVENTS))], end="eof", headers=HEADS, split=split)
+    body = {"model": f"bedrock/{CLAUDE}", "max_tokens": 64, "messages": CHAT, "stream": True}
+    reply = await one.post(body, "/v1/messages", anthropic_version="2023-06-01")
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    assert reply.body == b"".join(
+        f"event: {value['type']}\ndata: {json.dumps(value)}\n\n".encode() for value in MESSAGE_EVENTS
+    )
+    received = aws.requests[0]
+    assert received.path.endswith("/invoke-with-response-stream")
+    assert received.headers["accept"] == EVENTS
+    assert json.loads(received.body) == {
+        "max_tokens": 64,
+        "messages": CHAT,
+        "anthropic_version": "bedrock-2023-05-31",
+    }
+    (record,) = await one.recorded()
+    assert (record.outcome, record.usage.output_tokens > 0) == ("ok", True)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_errors_of_bedrock_are_anthropics_to_anthropics_clients(both: Any, begun: bool) -> None:
+    one, aws, _, _ = both
+    body = {"model": f"bedrock/{CLAUDE}", "max_tokens": 64, "messages": CHAT}
+    aws.answer(400, json={"message": "no such tool"}, headers={"x-amzn-errortype": "ValidationException:http://x"})
+    reply = await one.post(body, "/v1/messages", anthropic_version="2023-06-01")
+    assert (reply.status, reply.error["type"]) == (400, "invalid_request_error")
+    assert "no such tool" in reply.error["message"]
+    before = [chunk(value) for value in MESSAGE_EVENTS[:3]] if begun else []
+    aws.stream([*before, exception("throttlingException", "slow down")], end="eof", headers=HEADS)
+    reply = await one.post({**body, "stream": True}, "/v1/messages", anthropic_version="2023-06-01")
+    if begun:
+        last = json.loads(reply.body.rstrip().rpartition(b"data: ")[2])
+        assert (reply.status, last["type"], last["error"]["type"]) == (200, "error", "rate_limit_error")
+        assert b"message_stop" not in reply.body
+    else:
+        assert (reply.status, reply.error["type"]) == (429, "rate_limit_error")
+    aws.stream([chunk(value) for value in MESSAGE_EVENTS[:3]], end="eof", headers=HEADS)
+    reply = await one.post({**body, "stream": True}, "/v1/messages", anthropic_version="2023-06-01")
+    assert b"event: error" in reply.body, "a stream that is cut is no answer"
+
+
+async def test_the_anthropic_sdk_on_anthropics_model_of_bedrock(both: Any) -> None:
+    one, aws, _, _ = both
+    aws.stream([*map(chunk, MESSAGE_EVENTS)], end="eof", headers=HEADS)
+    async with (
+        anthropic.AsyncAnthropic(base_url=f"http://127.0.0.1:{one.port}", api_key="mine", max_retries=0) as client,
+        client.messages.stream(model=f"bedrock/{CLAUDE}", max_tokens=4000, messages=CHAT) as events,
+    ):
+        message = await events.get_final_message()
+    assert message.content[0].text == "Hello"
 
 
 async def test_requests_are_signed_with_aws_keys_where_the_plugin_is_used() -> None:

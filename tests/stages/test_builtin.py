@@ -12,7 +12,7 @@ NAMES = {
     "auth": {"anonymous", "static-keys"},
     "secrets": {"env", "file"},
     "routing": {"latency", "least-busy", "priority", "random", "split", "weighted"},
-    "providers": {"echo", "openai"},
+    "providers": {"bedrock", "echo", "openai"},
     "interceptors": {"cache", "rate-limit", "request-rules"},
     "state": {"memory", "sqlite"},
     "loggers": {"json-lines", "python-logging"},

@@ -142,6 +142,8 @@ def build_try(
             f"adapter {runtime.adapter.name!r} built a request to {built.origin!r} for provider "
             f"{runtime.provider.name!r}, which is configured elsewhere: the adapter must use provider.base_url"
         )
+    if built.lost:
+        attempt.dropped_params = (*attempt.dropped_params, *built.lost)
     relay = isinstance(call.body, RelayBody)
     family = None if relay else get_format(request.format).rate_limits
     return Try(attempt, runtime, call, built, relay=relay, tool_names=names, rate_limits=family)

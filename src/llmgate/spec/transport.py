@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 import attrs
@@ -29,6 +29,7 @@ class ProviderRequest:
         timeouts: How long to wait.
         max_body_bytes: Upper bound of a whole answer, decompressed; pieces that are iterated over are not bounded.
         authorities: Certificates (PEM) that the server's is checked against; None for those of the transport.
+        lost: What the adapter has left out of what was asked, as the caller writes it.
     """
 
     method: str
@@ -42,6 +43,7 @@ class ProviderRequest:
     timeouts: Timeouts = Timeouts()
     max_body_bytes: int = 64 * 1024 * 1024
     authorities: str | None = attrs.field(default=None, repr=False)
+    lost: Sequence[str] = ()
 
 
 @attrs.frozen(eq=False)

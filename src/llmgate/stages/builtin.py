@@ -23,6 +23,7 @@ from .interceptors.rate_limit import RateLimit
 from .interceptors.request_rules import RequestRules
 from .loggers.json_lines import JsonLines
 from .loggers.python_logging import PythonLogging
+from .providers.bedrock.adapter import BedrockAdapter
 from .providers.echo import EchoAdapter
 from .providers.openai.adapter import OpenAIAdapter
 from .routing.latency import Latency
@@ -67,8 +68,8 @@ def llmgate_register_routing_strategies() -> Sequence[type[RoutingStrategy[Any]]
 
 @hookimpl
 def llmgate_register_provider_adapters() -> Sequence[type[ProviderAdapter[Any]]]:
-    """``echo`` and ``openai``."""
-    return (EchoAdapter, OpenAIAdapter)
+    """``bedrock``, ``echo`` and ``openai``."""
+    return (BedrockAdapter, EchoAdapter, OpenAIAdapter)
 
 
 @hookimpl

@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from llmgate.formats.adapter import FormatAdapter, build_request
+from llmgate.formats.bedrock_anthropic.invoking import InvokingAdapter, invoked
 from llmgate.spec import (
     AttemptCall,
     ConfigError,
@@ -28,7 +28,7 @@ __all__ = ["BedrockSigV4"]
 _REGION: Final = re.compile(r"https?://(?:[^/]*\.)?bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
 
 
-class BedrockSigV4(FormatAdapter[BedrockSigV4Config]):
+class BedrockSigV4(InvokingAdapter[BedrockSigV4Config]):
     """Amazon Bedrock with signed requests; the credential is a secret of ``aws-credentials``."""
 
     name = "bedrock-sigv4"
@@ -54,7 +54,7 @@ class BedrockSigV4(FormatAdapter[BedrockSigV4Config]):
             raise NoDeploymentError(
                 f"the credential of provider {name!r} cannot sign: {error}", code="unusable_credential"
             ) from None
-        request = build_request(call, credential={})
+        request = invoked(call, credential={})
         signed = signature_headers(request, keys, self._region(call), call.now)
         return attrs.evolve(request, headers={**request.headers, **signed})
 

@@ -21,9 +21,10 @@ from llmgate.formats.bedrock_converse.errors import encode_error, type_of
 from llmgate.formats.bedrock_converse.stream import exception_in
 from llmgate.spec import GatewayChunk, GatewayError, ProviderError, StreamEncoder
 
-__all__ = ["InvokeStreamEncoder", "InvokeStreamReader"]
+__all__ = ["CHUNK", "InvokeStreamEncoder", "InvokeStreamReader", "data_in"]
 
-_CHUNK: Final = "chunk"
+CHUNK: Final = "chunk"
+"""The type of every event."""
 
 
 class InvokeStreamReader(MessageStreamReader):
@@ -42,9 +43,9 @@ class InvokeStreamReader(MessageStreamReader):
         except ValueError as error:
             raise self._broken(str(error)) from None
         self.outcome.error = exception_in(message.headers, message.payload)
-        if self.outcome.error is not None or message.headers.get(":event-type") != _CHUNK:
+        if self.outcome.error is not None or message.headers.get(":event-type") != CHUNK:
             return None
-        data = _data_in(message.payload)
+        data = data_in(message.payload)
         if data is None:
             raise self._broken("a chunk holds no base64")
         read = super()._read(encode_sse(data))
@@ -80,7 +81,7 @@ class InvokeStreamEncoder(StreamEncoder):
 
     def passed(self, chunk: GatewayChunk) -> bytes:
         """Keep count of the blocks that go down as they came; close the one whose end was changed."""
-        data = _data_in(decode_message(chunk.raw).payload)
+        data = data_in(decode_message(chunk.raw).payload)
         plain = attrs.evolve(chunk, raw=b"" if data is None else encode_sse(data))
         return _in_chunks(self._inner.passed(plain))
 
@@ -92,13 +93,13 @@ class InvokeStreamEncoder(StreamEncoder):
 
 def _in_chunks(events: bytes) -> bytes:
     return b"".join(
-        encode_event(_CHUNK, {"bytes": base64.b64encode(data).decode()})
+        encode_event(CHUNK, {"bytes": base64.b64encode(data).decode()})
         for data in map(event_data, EventSplitter().feed(events))
         if data is not None
     )
 
 
-def _data_in(payload: bytes) -> bytes | None:
+def data_in(payload: bytes) -> bytes | None:
     """The JSON in a chunk; None where there is none."""
     try:
         value = loads(payload)

@@ -1,0 +1,1 @@
+"""Amazon Bedrock with a bearer key."""
