@@ -159,9 +159,9 @@ def llm_files(place: Place) -> Mapping[str, str]:
     return {"llm/extra-openai-models.yaml": json.dumps([model])}
 
 
-def program(name: str) -> Callable[[Place, str], Sequence[str]]:
-    """A program of ours that uses a library."""
-    return lambda place, prompt: [str(BUILD / "python" / "bin" / "python"), str(PROGRAMS / name), prompt]
+def program(name: str, environment: str = "python") -> Callable[[Place, str], Sequence[str]]:
+    """A program of ours that uses a library, of the environment of that name."""
+    return lambda place, prompt: [str(BUILD / environment / "bin" / "python"), str(PROGRAMS / name), prompt]
 
 
 def program_environment(place: Place) -> Mapping[str, str]:
@@ -241,4 +241,13 @@ CLIENTS = (
     library("langchain-anthropic", "openai-chat", "anthropic-messages", route="/v1/messages"),
     library("mistral", "anthropic-messages", "openai-chat"),
     library("pydantic-ai", "anthropic-messages", "openai-chat"),
+    Client(
+        "openai-0",
+        ("anthropic-messages", "openai-chat"),
+        "legacy.log",
+        program("with_openai_0.py", "legacy"),
+        program_environment,
+        tool="read_note",
+        route="/v1/",
+    ),
 )

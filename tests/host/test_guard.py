@@ -64,6 +64,11 @@ def refusal(what, **options) -> RefusedError:
         "/router/a%2fb/chat/completions",
         "/v1/models/a%2f..%2f..%2fhealth%00",
         "/v1/models/%2e%2e/x",
+        "/v1/engines/a%2fb",
+        "/engines/a/%2e%2e/chat",
+        "/openai%2fdeployments/a/chat/completions",
+        "/openai/deployments/a%2fb/chat/%2e%2e",
+        "/my/deployments/a%2fb/chat",
     ],
 )
 def test_a_path_that_can_be_read_in_two_ways_is_refused(path):
@@ -86,6 +91,9 @@ def test_a_path_that_can_be_read_in_two_ways_is_refused(path):
         "/v1/models/openai%2Fgpt-4o",
         "/ai/v1/models/gpt-4o:free",
         "/v1/models/openai/gpt-4o",
+        "/v1/engines/openai%2Fgpt-4o/chat/completions",
+        "/engines/openai%2fgpt-4o/embeddings",
+        "/router/main/openai/deployments/openai%2Fgpt-4o/audio/transcriptions",
         "/x/..a",
         "/.well-known/x",
     ],

@@ -32,8 +32,11 @@ BAD_PATH: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-OPAQUE_TAIL: Final = re.compile(rb"/(?:[^%]+/)?(?:models/[^/]+|model/[^/]+/[a-z-]+)")
-"""Model names hold slashes, and the openai SDK and AWS's escape them: here and only here ``%2f`` is part of a name."""
+OPAQUE_TAIL: Final = re.compile(
+    rb"/(?:[^%]+/)?(?:models/[^/]+|model/[^/]+/[a-z-]+|(?:engines|openai/deployments)/[^/]+/[a-z]+(?:/[a-z]+)?)"
+)
+"""Model names hold slashes, and the openai SDK, old and new, and AWS's escape them: here and only here ``%2f`` is part
+of a name."""
 
 HOST: Final = re.compile(r"(?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
