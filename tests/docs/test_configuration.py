@@ -25,6 +25,10 @@ KEYS = (
     "ANTHROPIC_API_KEY",
     "OPENAI_KEY_OF_SALES",
     "OPENAI_EU_KEY",
+    "BATCH_KEY_1",
+    "BATCH_KEY_2",
+    "MISTRAL_KEY_1",
+    "MISTRAL_KEY_2",
     "BATCH_KEY",
     "PROD_OPENAI_API_KEY",
 )

@@ -38,6 +38,7 @@ OURS: Final = frozenset(
         "date",
         "helicone-cache",
         "helicone-cache-bucket-idx",
+        "helicone-fallback-index",
         "helicone-id",
         "helicone-provider",
         "helicone-provider-req-id",

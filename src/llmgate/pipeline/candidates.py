@@ -44,6 +44,7 @@ from .snapshot import Balance, Member, Route, Snapshot
 
 __all__ = [
     "Candidates",
+    "at_provider",
     "candidates_for",
     "find_candidates",
     "find_route",
@@ -52,6 +53,7 @@ __all__ = [
     "keepers",
     "owns",
     "permitted",
+    "reached_route",
     "relay_candidates",
     "speaks",
 ]
@@ -98,6 +100,22 @@ def find_route(snapshot: Snapshot, router: str | None, model: str) -> Route | No
     return snapshot.unified if named is None else snapshot.routers[named[0]]
 
 
+def reached_route(snapshot: Snapshot, router: str | None, model: str) -> Route:
+    """The route that ``find_route`` finds.
+
+    Raises:
+        ModelNotFoundError: the router addressed is not configured.
+    """
+    route = find_route(snapshot, router, model)
+    if route is None:
+        listed = ", ".join(sorted(snapshot.routers))
+        remedy = (
+            f"write it under routers, or use one of {listed}" if listed else "there is none, write it under routers"
+        )
+        raise ModelNotFoundError(f"router {router!r} is not configured: {remedy}", code="router_not_found")
+    return route
+
+
 def find_candidates(snapshot: Snapshot, router: str | None, model: str, operation: Operation) -> Candidates:
     """The deployments for a model's name.
 
@@ -128,13 +146,7 @@ def _find(snapshot: Snapshot, router: str | None, model: str, operation: Operati
         if named is None:
             return _chained(snapshot.unified, model, operation, _on_unified)
         router, model = named
-    route = snapshot.routers.get(router)
-    if route is None:
-        listed = ", ".join(sorted(snapshot.routers))
-        remedy = (
-            f"write it under routers, or use one of {listed}" if listed else "there is none, write it under routers"
-        )
-        raise ModelNotFoundError(f"router {router!r} is not configured: {remedy}", code="router_not_found")
+    route = reached_route(snapshot, router, model)
     return _chained(route, model, operation, _on_router)
 
 
@@ -402,6 +414,25 @@ def _on_router(route: Route, model: str, operation: Operation) -> Candidates:
             param="model",
         )
     return Candidates(route, deployments, balance.strategy)
+
+
+def at_provider(snapshot: Snapshot, route: Route, provider: Provider, model: str) -> Deployment:
+    """What a provider is asked for that the caller has picked: its counterpart of a model, else that very name.
+
+    Args:
+        snapshot: What is configured.
+        route: The route of the request.
+        provider: The provider.
+        model: The model asked for, whatever stands before its own name; the first of several.
+    """
+    name = next(iter(read_model_chain(model).models), "")
+    led = _router_in(snapshot, name)
+    name = name if led is None else led[1]
+    owner, slash, rest = name.partition("/")
+    bare = rest if slash and (owner in route.providers or provider_row(owner) is not None) else name
+    member = Member(provider)
+    upstream = _upstream_model(route, member, bare, (name, bare, family(bare)), named=None, known=True)
+    return _deployment(provider, upstream or bare)
 
 
 def _by_model(route: Route, balance: Balance, model: str) -> Sequence[Deployment]:

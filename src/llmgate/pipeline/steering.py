@@ -1,0 +1,144 @@
+"""Where a request goes whose caller has a say in it: one provider, or a list of places of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import urlsplit
+
+import attrs
+
+from llmgate.catalogue import provider_for_domain, provider_row
+from llmgate.spec import GatewayError, GatewayRequest, InvalidRequestError, ModelNotFoundError, Provider
+
+from .attempt import Try
+from .candidates import Candidates, at_provider, candidates_for, find_candidates, reached_route, speaks
+from .fallbacks import Fallback
+from .ranking import rank
+from .snapshot import Route, Snapshot
+from .walk import Walk
+from .wishes import Wishes
+
+if TYPE_CHECKING:
+    from .frame import ExchangeFrame
+
+__all__ = ["forced_candidates", "through_fallbacks"]
+
+T = TypeVar("T")
+
+INDEX: Final = "helicone-fallback-index"
+"""The response header that says which entry of the caller's list has answered, from 0."""
+
+
+def forced_candidates(snapshot: Snapshot, request: GatewayRequest, name: str) -> Candidates:
+    """What one provider has for a request: what routing would ask it for, else the model by its own name.
+
+    Args:
+        snapshot: What is configured.
+        request: What is asked.
+        name: The provider, as configured or as the catalogue calls it.
+
+    Raises:
+        ModelNotFoundError: it is not configured, or does not serve the operation.
+    """
+    route = reached_route(snapshot, request.router, request.model)
+    row = provider_row(name)
+    provider = route.providers.get(name) or (route.providers.get(row.name) if row is not None else None)
+    if provider is None or not speaks(provider, request.operation):
+        raise ModelNotFoundError(
+            f"helicone-forced-routing names provider {name[:100]!r}, which is not configured for "
+            f"{request.operation.value}: name one of {', '.join(route.providers) or 'none'}",
+            code="provider_not_found",
+        )
+    try:
+        found = candidates_for(snapshot, request)
+    except ModelNotFoundError:
+        found = Candidates(route, [], route.fallback)
+    kept = [one for one in found.deployments if one.provider_name == provider.name]
+    return attrs.evolve(
+        found, deployments=kept or [at_provider(snapshot, route, provider, request.model)], addressed=True
+    )
+
+
+async def through_fallbacks(
+    frame: ExchangeFrame,
+    request: GatewayRequest,
+    run: Callable[[Try], Awaitable[T]],
+    wishes: Wishes,
+) -> T:
+    """Try the places of a caller's own list in order, each as its entry says.
+
+    Args:
+        frame: The exchange.
+        request: What is asked.
+        run: Makes one try.
+        wishes: The list, and what else the caller asks.
+
+    Raises:
+        InvalidRequestError: the list leads to no configured provider, or the request goes to one as it is.
+        GatewayError: what the last place failed with, or one after whose error nothing else is to be tried.
+    """
+    fallbacks = wishes.fallbacks
+    if request.relay is not None:
+        raise InvalidRequestError(
+            "helicone-fallbacks cannot be followed where the path names the provider: use /v1",
+            code="invalid_routing_header",
+        )
+    if frame.caller_key is not None:
+        raise InvalidRequestError(
+            "helicone-fallbacks cannot be followed with a key of your own, which is for one provider only",
+            code="invalid_routing_header",
+        )
+    places = [_place(frame.snapshot, request, one, position) for position, one in enumerate(fallbacks)]
+    places[0].route.budget.request(frame.clock.monotonic())
+    for position, (one, candidates) in enumerate(zip(fallbacks, places, strict=True)):
+        try:
+            walk = Walk(frame, request, candidates)
+            answer = await walk.through(await rank(frame, candidates, request, wishes), run)
+            if answer is None:
+                raise walk.verdict()
+        except GatewayError as error:
+            last = position == len(places) - 1
+            if last or frame.exchange.disconnected or not one.goes_on(error):
+                raise
+        else:
+            return answer
+        finally:
+            frame.exchange.notes("llmgate").setdefault("headers", {})[INDEX] = str(position)
+    raise AssertionError("the last place answers or raises")  # pragma: no cover
+
+
+def _place(snapshot: Snapshot, request: GatewayRequest, fallback: Fallback, position: int) -> Candidates:
+    """What an entry of the list stands for.
+
+    Raises:
+        InvalidRequestError: no configured provider is at its address.
+        ModelNotFoundError: nothing is called as its model.
+    """
+    if not fallback.host:
+        return find_candidates(snapshot, request.router, fallback.model, request.operation)
+    route = reached_route(snapshot, request.router, request.model)
+    provider = _provider_at(route, fallback.host)
+    if provider is None or not speaks(provider, request.operation):
+        raise InvalidRequestError(
+            f"helicone-fallbacks: entry {position} leads to {fallback.host[:100]!r}, and no configured provider is "
+            f"there that serves {request.operation.value}",
+            code="invalid_routing_header",
+        )
+    deployment = at_provider(snapshot, route, provider, fallback.model or request.model)
+    return Candidates(route, [deployment], route.fallback, addressed=True)
+
+
+def _provider_at(route: Route, host: str) -> Provider | None:
+    """The provider that is asked at a host, else the one that a vendor's host stands for."""
+    for one in route.providers.values():
+        if _host_of(one) == host:
+            return one
+    row = provider_for_domain(host)
+    return next((one for one in route.providers.values() if row is not None and one.row.name == row.name), None)
+
+
+def _host_of(provider: Provider) -> str:
+    parts = urlsplit(provider.base_url)
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.hostname or "" if parts.port in {None, usual} else f"{parts.hostname}:{parts.port}"

@@ -1,0 +1,65 @@
+"""What a caller asks of routing for one request, in its headers.
+
+The words are Helicone's where Helicone has any; ``llmgate-*`` are our own. None of these headers goes upstream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+
+from llmgate.spec import InvalidRequestError
+
+from .fallbacks import Fallback, read_fallbacks
+
+__all__ = ["Wishes", "wishes_of"]
+
+_FORCED: Final = "helicone-forced-routing"
+_FALLBACKS: Final = "helicone-fallbacks"
+_FAILOVER: Final = "llmgate-failover"
+_NAMES: Final = frozenset({_FORCED, _FALLBACKS, _FAILOVER})
+
+_SWITCH: Final = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+
+
+@attrs.frozen
+class Wishes:
+    """What a caller asks of routing.
+
+    Args:
+        provider: The only provider that may serve the request.
+        fallbacks: Where it is to be tried, in the place of what routing finds; empty for nothing said.
+        alone: Whether it is tried at one deployment only.
+    """
+
+    provider: str | None = None
+    fallbacks: tuple[Fallback, ...] = ()
+    alone: bool = False
+
+
+def wishes_of(headers: Mapping[str, str]) -> Wishes | None:
+    """What a caller's headers ask of routing; None where they ask for nothing.
+
+    Args:
+        headers: The caller's headers, lower-case names.
+
+    Raises:
+        InvalidRequestError: a header cannot be read; the message says how to write it.
+    """
+    if _NAMES.isdisjoint(headers):
+        return None
+    fallbacks = headers.get(_FALLBACKS)
+    return Wishes(
+        provider=headers.get(_FORCED, "").strip() or None,
+        fallbacks=read_fallbacks(fallbacks) if fallbacks is not None else (),
+        alone=not _switch(_FAILOVER, headers.get(_FAILOVER, "true")),
+    )
+
+
+def _switch(name: str, text: str) -> bool:
+    found = _SWITCH.get(text.strip().lower())
+    if found is None:
+        raise InvalidRequestError(f"{name} must be true or false, not {text[:40]!r}", code="invalid_routing_header")
+    return found
