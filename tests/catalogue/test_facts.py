@@ -66,3 +66,37 @@ def test_nothing_is_known_of_a_name_that_no_family_has():
 
 def test_the_facts_are_dated():
     assert dt.date.fromisoformat(facts_date())
+
+
+@pytest.mark.parametrize(
+    ("model", "window", "vision", "tools", "structured"),
+    [
+        ("gpt-4o-mini", 128_000, None, None, None),
+        ("openai/gpt-4.1-mini", 1_047_576, None, None, None),
+        ("gpt-4", 8192, False, None, False),
+        ("gpt-4-0613", 8192, False, None, False),
+        ("gpt-4-turbo-2024-04-09", 128_000, None, None, False),
+        ("gpt-3.5-turbo-0125", 16_385, False, None, False),
+        ("o1-mini", 128_000, False, False, False),
+        ("o3-mini", 200_000, False, None, None),
+        ("gpt-5.1", 400_000, None, None, None),
+        ("claude-3-5-haiku-20241022", 200_000, None, None, None),
+        ("claude-opus-4-1", 200_000, None, None, None),
+        ("claude-opus-4-6", 1_000_000, None, None, None),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", 1_000_000, None, None, None),
+        ("gemini-2.5-pro", 1_048_576, None, None, None),
+        ("deepseek-chat", 131_072, False, None, None),
+        ("meta-llama/Llama-3.3-70B-Instruct".lower(), 131_072, False, None, None),
+        ("command-r-plus-08-2024", 128_000, False, None, None),
+        ("my-own-model", None, None, None, None),
+    ],
+)
+def test_what_models_can_read_and_do(model, window, vision, tools, structured):
+    facts = facts_of(model)
+    found = (facts.context_window, facts.vision, facts.tools, facts.structured_output)
+    assert found == (window, vision, tools, structured)
+
+
+def test_abilities_are_laid_over_the_facts_of_the_family():
+    assert facts_of("o1-mini").efforts == ("low", "medium", "high")
+    assert facts_of("deepseek-chat").thinking == UNKNOWN_MODEL.thinking

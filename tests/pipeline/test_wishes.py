@@ -19,6 +19,7 @@ from llmgate.spec import InvalidRequestError
         ({"llmgate-failover": "false"}, Wishes(alone=True)),
         ({"llmgate-failover": "OFF"}, Wishes(alone=True)),
         ({"llmgate-failover": "true"}, Wishes()),
+        ({"helicone-token-limit-exception-handler": "Middle-Out"}, Wishes(too_long="middle-out")),
         ({"helicone-fallbacks": '[{"model": "a/b"}]'}, Wishes(fallbacks=(Fallback("", "a/b"),))),
     ],
 )

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from fnmatch import translate
 from typing import Any
 
+import attrs
+
 from llmgate.spec import UNKNOWN_MODEL, ModelFacts
 
 from .rows import read_data
@@ -26,7 +28,9 @@ def facts_of(model: str) -> ModelFacts:
         ``UNKNOWN_MODEL`` where no family has such a name.
     """
     name = model.rpartition("/")[2]
-    return next((facts for names, facts in _families() if names.match(name)), UNKNOWN_MODEL)
+    facts = next((facts for names, facts in _families() if names.match(name)), UNKNOWN_MODEL)
+    abilities = next((fields for names, fields in _abilities() if names.match(name)), None)
+    return facts if abilities is None else attrs.evolve(facts, **abilities)
 
 
 def facts_date() -> str:
@@ -40,11 +44,19 @@ def _families() -> Sequence[tuple[re.Pattern[str], ModelFacts]]:
     return [(_pattern(one["names"]), _facts(one)) for one in read_data("models.toml")["family"]]
 
 
+@functools.cache
+def _abilities() -> Sequence[tuple[re.Pattern[str], Mapping[str, Any]]]:
+    return [(_pattern(one["names"]), _fields(one)) for one in read_data("models.toml")["abilities"]]
+
+
 def _pattern(names: Sequence[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(translate, names)))
 
 
 def _facts(family: Mapping[str, Any]) -> ModelFacts:
-    fields: dict[str, Any] = {name.replace("-", "_"): value for name, value in family.items() if name != "names"}
-    fields |= {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
-    return ModelFacts(**fields)
+    return ModelFacts(**_fields(family))
+
+
+def _fields(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    fields: dict[str, Any] = {name.replace("-", "_"): value for name, value in entry.items() if name != "names"}
+    return fields | {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}

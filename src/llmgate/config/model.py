@@ -245,6 +245,7 @@ class RouterConfig:
         timeouts: How long its requests wait, for providers that say nothing themselves; None for the gateway's.
         interceptors: Its own interceptors, after the gateway's.
         resilience: What it says of extra attempts and of callers who leave.
+        larger_models: What is tried when a request is too long for the models asked.
         unsupported: What becomes of what a provider's wire format cannot say; what is left out is the gateway's.
     """
 
@@ -256,6 +257,7 @@ class RouterConfig:
     timeouts: Timeouts | None = None
     interceptors: Sequence[StageConfig] = ()
     resilience: ResilienceConfig = ResilienceConfig()
+    larger_models: Sequence[MemberConfig] = ()
     unsupported: UnsupportedConfig = UnsupportedConfig()
 
 
@@ -382,6 +384,7 @@ class GatewayConfig:
         unified_retries: Retries of the unified API; None for ``retries``.
         resilience: Extra attempts and callers who leave, where a router says nothing.
         unified_resilience: The same of the unified API.
+        unified_larger_models: What the unified API tries when a request is too long for the models asked.
         credential_cool_down: Seconds for which a credential that a provider has refused is left out.
         health: When a deployment is left out while another can be asked.
         unsupported: What becomes of what a provider's wire format cannot say: as the format judges each, all
@@ -415,6 +418,7 @@ class GatewayConfig:
     unified_retries: RetryConfig | None = None
     resilience: ResilienceConfig = ResilienceConfig()
     unified_resilience: ResilienceConfig = ResilienceConfig()
+    unified_larger_models: Sequence[MemberConfig] = ()
     credential_cool_down: float = 60.0
     health: HealthConfig = HealthConfig()
     unsupported: UnsupportedConfig = UnsupportedConfig()

@@ -15,6 +15,7 @@ from llmgate.spec import Operation
 from .balances import read_balance, split_model
 from .decoder import UnreadableError
 from .dialect import read_policies
+from .larger_models import read_larger_models
 from .model import BalanceConfig, ProviderConfig, RouterConfig
 from .problems import Where
 from .providers import ProviderReader
@@ -93,6 +94,7 @@ class RouterReader:
             retries=read_retries(self.stages, section),
             timeouts=self.reader.read_timeouts(section),
             resilience=read_resilience(self.stages, section),
+            larger_models=read_larger_models(self.stages, section, lambda name, at: self.name(name, at, local)),
             unsupported=read_unsupported(self.stages.decoder, section),
             interceptors=(
                 *read_policies(self.stages, section, _PATH, label),
@@ -118,7 +120,7 @@ class RouterReader:
                     f"{label}.{operation}",
                     place,
                     discover=self.discover,
-                    named=lambda name, where: self._name(name, where, local),
+                    named=lambda name, where: self.name(name, where, local),
                 )
                 found[operation] = _identified(balance, f"{label.removesuffix('.load-balance')}.{operation}")
             if operation not in set(Operation):
@@ -129,8 +131,14 @@ class RouterReader:
             )
         return found
 
-    def _name(self, name: str, where: Where, local: Collection[str]) -> None:
-        """See that a member's provider can be used, and take it in when only the catalogue describes it."""
+    def name(self, name: str, where: Where, local: Collection[str] = ()) -> None:
+        """See that a provider can be used, and take it in when only the catalogue describes it.
+
+        Args:
+            name: What an entry calls it.
+            where: The place of that.
+            local: Providers that the router itself describes.
+        """
         self._refuse_relay_only(name, where, local)
         if name in self.providers or name in self.reader.written or name in local:
             return

@@ -25,6 +25,7 @@ from .dialect import (
     refuse_unsupported,
 )
 from .health import read_health
+from .larger_models import read_larger_models
 from .model import GatewayConfig, ModelListsConfig, ServerConfig, SessionConfig, StageConfig, StreamConfig
 from .problems import Problems
 from .providers import ProviderReader
@@ -101,7 +102,7 @@ def structured(
         unified_interceptors=unified,
         loggers=stages.listed("loggers", top.nodes.get("loggers"), "loggers"),
         health=read_health(stages, top),
-        **_extra_attempts(stages, scope),
+        **_extra_attempts(stages, scope, router_reader),
         unsupported=read_unsupported(decoder, top),
         model_mapping=read_mapping_of_models(stages, top, "default-model-mapping", providers),
         timeouts=timeouts,
@@ -150,9 +151,10 @@ def _scopes(decoder: Decoder, top: Section) -> Mapping[str, Section]:
     }
 
 
-def _extra_attempts(stages: StageReader, scope: Mapping[str, Section]) -> dict[str, Any]:
-    """The fields that say when a request is sent again, of the gateway and of the unified API."""
+def _extra_attempts(stages: StageReader, scope: Mapping[str, Section], routers: RouterReader) -> dict[str, Any]:
+    """The fields that say when a request is sent again, and where, of the gateway and of the unified API."""
     return {
+        "unified_larger_models": read_larger_models(stages, scope["unified-api"], routers.name),
         "retries": read_retries(stages, scope["global"]),
         "unified_retries": read_retries(stages, scope["unified-api"]),
         "resilience": read_resilience(stages, scope["global"]),

@@ -46,6 +46,7 @@ OURS: Final = frozenset(
         "llmgate-attempts",
         "llmgate-dropped-params",
         "llmgate-model",
+        "llmgate-shortened",
         "proxy-authenticate",
         "proxy-connection",
         "request-id",

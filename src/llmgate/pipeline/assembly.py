@@ -13,6 +13,7 @@ from llmgate.catalogue.relaying import mount_of
 from llmgate.config.model import (
     BalanceConfig,
     GatewayConfig,
+    MemberConfig,
     ProviderConfig,
     ResilienceConfig,
     RetryBudgetConfig,
@@ -194,6 +195,7 @@ class Assembly:
             retries=config.unified_retries or config.retries,
             providers={name: one for name, one in providers.items() if not one.row.relay_only},
             aliases=ModelMapping(config.models),
+            larger=_members(config.unified_larger_models, providers),
             **self._resilience("unified-api", config.unified_resilience),
             unsupported=config.unsupported,
         )
@@ -215,6 +217,7 @@ class Assembly:
             retries=entry.retries or self._config.retries,
             providers=seen,
             total=entry.timeouts.total if entry.timeouts is not None else None,
+            larger=_members(entry.larger_models, seen),
             **self._resilience(f"routers.{entry.id}", entry.resilience),
             unsupported=self._config.unsupported.under(entry.unsupported),
         )
@@ -248,7 +251,7 @@ class Assembly:
         missing = [one.provider for one in entry.members if one.provider not in providers]
         if missing:
             raise ConfigError(f"routers.{router.id}: provider {missing[0]!r} is not configured")
-        members = [Member(providers[one.provider], one.model, one.weight) for one in entry.members]
+        members = _members(entry.members, providers)
         return Balance(self._stage("routing", entry.strategy), members, entry.by_model, entry.grouped)
 
     def _mapping(self, entry: RouterConfig, balances: Mapping[Operation, Balance]) -> ModelMapping:
@@ -275,6 +278,10 @@ def _cache(stage: Stage[Any], context: StageContext) -> SecretCache | None:
     if not isinstance(stage, SecretStore) or stage.caching is None:
         return None
     return SecretCache(stage.fetch, stage.caching, context.clock, renew=stage.refresh)
+
+
+def _members(entries: Sequence[MemberConfig], providers: Mapping[str, Provider]) -> Sequence[Member]:
+    return [Member(providers[one.provider], one.model, one.weight) for one in entries]
 
 
 def origin_of(base_url: str) -> str:

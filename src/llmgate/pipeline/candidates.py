@@ -21,15 +21,13 @@ from typing import Any, Final
 
 import attrs
 
-from llmgate.catalogue import facts_of, family, provider_row
+from llmgate.catalogue import family, provider_row
 from llmgate.formats import get_format
 from llmgate.formats.sessions import session_format
 from llmgate.spec import (
     Deployment,
     GatewayRequest,
     InvalidRequestError,
-    ListedModel,
-    ModelFacts,
     ModelNotFoundError,
     NoDeploymentError,
     Operation,
@@ -40,6 +38,7 @@ from llmgate.spec import (
 )
 from llmgate.spec.model_chain import read_model_chain
 
+from .deployments import deployment_at
 from .snapshot import Balance, Member, Route, Snapshot
 
 __all__ = [
@@ -215,7 +214,7 @@ def relay_candidates(snapshot: Snapshot, provider_name: str, model: str, router:
     provider = (snapshot if router is None else route).providers.get(provider_name)
     if provider is None:
         raise ModelNotFoundError(f"provider {provider_name!r} is not configured", code="provider_not_found")
-    return Candidates(route, [_deployment(provider, model)], route.fallback, addressed=True)
+    return Candidates(route, [deployment_at(provider, model)], route.fallback, addressed=True)
 
 
 def find_speakers(snapshot: Snapshot, router: str | None, model: str, wire_format: str) -> Sequence[Deployment]:
@@ -334,7 +333,7 @@ def _on_unified(route: Route, model: str, operation: Operation) -> Candidates:
             raise ModelNotFoundError(
                 f"provider {named.name!r} does not serve {operation.value}", code="operation_not_supported"
             )
-        return Candidates(route, [_deployment(named, rest)], route.fallback, addressed=True)
+        return Candidates(route, [deployment_at(named, rest)], route.fallback, addressed=True)
     if matched := route.aliases.candidates(model):
         return _on_alias(route, model, matched, operation)
     if row is not None and named is None:
@@ -349,7 +348,7 @@ def _on_unified(route: Route, model: str, operation: Operation) -> Candidates:
             f"model {model!r} is not known: write provider/model with one of {', '.join(route.providers) or 'none'}",
             param="model",
         )
-    return Candidates(route, [_deployment(provider, model) for provider in providers], route.fallback)
+    return Candidates(route, [deployment_at(provider, model) for provider in providers], route.fallback)
 
 
 def _on_alias(route: Route, model: str, targets: Sequence[str], operation: Operation) -> Candidates:
@@ -360,7 +359,7 @@ def _on_alias(route: Route, model: str, targets: Sequence[str], operation: Opera
         row = provider_row(owner)
         provider = route.providers.get(owner) or (route.providers.get(row.name) if row is not None else None)
         if provider is not None and speaks(provider, operation):
-            found.setdefault(f"{provider.name}/{upstream}", _deployment(provider, upstream))
+            found.setdefault(f"{provider.name}/{upstream}", deployment_at(provider, upstream))
     if not found:
         raise ModelNotFoundError(
             f"model {model!r} stands for {', '.join(targets)}, and none of these providers is configured for "
@@ -432,12 +431,12 @@ def at_provider(snapshot: Snapshot, route: Route, provider: Provider, model: str
     bare = rest if slash and (owner in route.providers or provider_row(owner) is not None) else name
     member = Member(provider)
     upstream = _upstream_model(route, member, bare, (name, bare, family(bare)), named=None, known=True)
-    return _deployment(provider, upstream or bare)
+    return deployment_at(provider, upstream or bare)
 
 
 def _by_model(route: Route, balance: Balance, model: str) -> Sequence[Deployment]:
     """Entries that name models: all of them whatever was asked for, or the group that is called so."""
-    everything = [_deployment(one.provider, one.model or model, one.weight) for one in balance.members]
+    everything = [deployment_at(one.provider, one.model or model, one.weight) for one in balance.members]
     if not balance.grouped:
         return everything
     bare = model.rpartition("/")[2]
@@ -458,7 +457,7 @@ def _by_provider(route: Route, balance: Balance, model: str) -> Sequence[Deploym
     for member in balance.members:
         upstream = _upstream_model(route, member, bare, names, named=named, known=known)
         if upstream is not None:
-            deployment = _deployment(member.provider, upstream, member.weight)
+            deployment = deployment_at(member.provider, upstream, member.weight)
             chosen.setdefault(deployment.id, deployment)
     return list(chosen.values())
 
@@ -485,21 +484,3 @@ def owns(provider: Provider, model: str) -> bool:
     """Whether a model's bare name is plainly one of a provider's own."""
     row = provider.row
     return model in provider.models or model in row.models or model in row.listed or _looks_like(provider, model)
-
-
-def _deployment(provider: Provider, model: str, weight: float = 1.0) -> Deployment:
-    facts = facts_of(model)
-    if provider.row.listed:
-        facts = _as_listed(facts, provider.row.listed.get(model))
-    return Deployment(f"{provider.name}/{model}", provider, model, weight, facts)
-
-
-def _as_listed(facts: ModelFacts, listed: ListedModel | None) -> ModelFacts:
-    """What is known of a model, and what its provider says of its size: the provider knows best."""
-    if listed is None or (listed.context_window is None and listed.max_output is None):
-        return facts
-    return attrs.evolve(
-        facts,
-        context_window=listed.context_window or facts.context_window,
-        max_output=listed.max_output or facts.max_output,
-    )

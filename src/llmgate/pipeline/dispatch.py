@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import attrs
 
 from llmgate.config.model import RetryConfig
-from llmgate.spec import Deployment, GatewayRequest
+from llmgate.spec import Deployment, GatewayRequest, InvalidRequestError, ProviderError
 
 from .attempt import Try
 from .caller_keys import of_one_vendor
 from .candidates import Candidates, candidates_for
+from .overflow import is_overflow, through_larger
 from .ranking import rank
+from .shortening import shortened
 from .steering import forced_candidates, through_fallbacks
 from .walk import Walk
 from .wishes import wishes_of
@@ -58,26 +60,33 @@ async def dispatch(
             candidates = candidates_for(frame.snapshot, request)
     if frame.caller_key is not None:
         candidates = of_one_vendor(candidates, request.model)
+    if wishes is not None and wishes.too_long is not None:
+        request = shortened(frame, request, candidates.deployments, wishes.too_long)
     candidates.route.budget.request(frame.clock.monotonic())
-    ranked = await rank(frame, candidates, request, wishes)
     walk = Walk(frame, request, candidates)
-    for round_number in itertools.count():
-        answer = await walk.through(ranked, run)
-        if answer is not None:
-            return answer
-        plans = {one: _retries(frame, candidates, request, one) for one in walk.waits}
-        now, health = frame.clock.monotonic(), frame.snapshot.health
-        ranked = [
-            one for one, plan in plans.items() if round_number < plan.max_retries and not health.refuses(one, now)
-        ]
-        if not ranked:
-            raise walk.verdict()
-        soonest = min(walk.waits[one] for one in ranked)
-        delay = max(soonest, _backoff(plans[ranked[0]], round_number, frame.chance()))
-        if delay > LONGEST_WAIT or frame.remaining() <= delay or not walk.pay():
-            raise walk.verdict()
-        await frame.clock.sleep(delay)
-        ranked = [one for one in ranked if walk.waits[one] <= delay]
+    try:
+        ranked = await rank(frame, candidates, request, wishes)
+        for round_number in itertools.count():
+            answer = await walk.through(ranked, run)
+            if answer is not None:
+                return answer
+            plans = {one: _retries(frame, candidates, request, one) for one in walk.waits}
+            now, health = frame.clock.monotonic(), frame.snapshot.health
+            ranked = [
+                one for one, plan in plans.items() if round_number < plan.max_retries and not health.refuses(one, now)
+            ]
+            if not ranked:
+                raise walk.verdict()
+            soonest = min(walk.waits[one] for one in ranked)
+            delay = max(soonest, _backoff(plans[ranked[0]], round_number, frame.chance()))
+            if delay > LONGEST_WAIT or frame.remaining() <= delay or not walk.pay():
+                raise walk.verdict()
+            await frame.clock.sleep(delay)
+            ranked = [one for one in ranked if walk.waits[one] <= delay]
+    except (ProviderError, InvalidRequestError) as error:
+        if not is_overflow(error):
+            raise
+        return await through_larger(walk, run, wishes, error)
     raise AssertionError("the last round returns or raises")  # pragma: no cover
 
 

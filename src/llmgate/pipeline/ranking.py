@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from llmgate.spec import Deployment, GatewayRequest, NoDeploymentError, RoutingContext
 
 from .candidates import Candidates, permitted
+from .capabilities import capable
 from .key_pool import spread
 from .wishes import Wishes
 
 if TYPE_CHECKING:
     from .frame import ExchangeFrame
 
-__all__ = ["rank"]
+__all__ = ["rank", "with_keys"]
 
 
 async def rank(
@@ -30,19 +31,28 @@ async def rank(
 
     Raises:
         PermissionDeniedError: the caller may call none of them.
+        InvalidRequestError: no model among them can serve such a request.
         NoDeploymentError: none is left.
     """
     deployments = permitted(frame.view.principal, candidates.deployments, request.model)
     deployments = await frame.chain.on_route(frame.view, deployments)
     if len(deployments) > 1:
+        deployments = capable(request, deployments)
         deployments = await frame.secrets.usable(deployments)
     if not deployments:
         raise NoDeploymentError(f"no deployment is left for model {request.model!r} after the interceptors")
     context = RoutingContext(now=frame.clock.monotonic(), random=frame.clock.random)
     ranked = candidates.strategy.rank(frame.view, deployments, context)
-    if frame.snapshot.pools and frame.caller_key is None:
-        ranked = await frame.secrets.usable(spread(frame.snapshot.pools, ranked, context.random))
+    if frame.snapshot.pools:
+        ranked = await with_keys(frame, ranked)
     ranked = frame.snapshot.health.arranged(ranked, context.now)
     if wishes is not None and wishes.alone:
         return [one for one in ranked if one.id == ranked[0].id]  # whichever of its keys it is asked with
     return ranked
+
+
+async def with_keys(frame: ExchangeFrame, ranked: Sequence[Deployment]) -> Sequence[Deployment]:
+    """Ranked deployments, each with each of its provider's keys that is usable; with the caller's where it has one."""
+    if frame.caller_key is not None:
+        return ranked
+    return await frame.secrets.usable(spread(frame.snapshot.pools, ranked, frame.clock.random))

@@ -121,6 +121,7 @@ class Route:
         budget: How many extra attempts its requests may make, all together.
         resend_unknown: Whether a request may be sent again that was lost after it had been sent.
         drains: Whether answers are read to their end when the caller leaves.
+        larger: What is tried when a request is too long for the models asked, in order.
         caller_keys: Whether callers may bring their own key at a provider.
         unsupported: What becomes of what a provider's wire format cannot say.
     """
@@ -137,6 +138,7 @@ class Route:
     aliases: ModelMapping = ModelMapping()
     resend_unknown: bool = True
     drains: bool = False
+    larger: Sequence[Member] = ()
     caller_keys: bool = False
     unsupported: UnsupportedConfig = UnsupportedConfig()
 

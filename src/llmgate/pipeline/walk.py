@@ -53,11 +53,11 @@ class Walk:
     """
 
     def __init__(self, frame: ExchangeFrame, request: GatewayRequest, candidates: Candidates) -> None:
-        self._frame = frame
-        self._request = request
-        self._candidates = candidates
+        self.frame = frame
+        self.request = request
+        self.candidates = candidates
         self._missing: list[SecretNotFoundError] = []
-        self._tried: set[Deployment] = set()
+        self.tried: set[Deployment] = set()
         self._beyond_keys: set[str] = set()
         self._paid = False
         self._unsaid: InvalidRequestError | None = None
@@ -80,10 +80,10 @@ class Walk:
         for deployment in ranked:
             if deployment.key is not None and deployment.id in self._beyond_keys:
                 continue  # it fails whatever key it is asked with
-            runtime = self._frame.snapshot.runtimes[deployment.provider]
+            runtime = self.frame.snapshot.runtimes[deployment.provider]
             try:
                 said = self._say(runtime, deployment)
-                secret = await self._frame.secrets.for_deployment(deployment)
+                secret = await self.frame.secrets.for_deployment(deployment)
             except SecretNotFoundError as missing:
                 self._missing.append(missing)
                 continue
@@ -96,9 +96,13 @@ class Walk:
                 return answer
         return None
 
+    def has_tried(self, deployment: Deployment) -> bool:
+        """Whether a deployment has been tried, with whatever key."""
+        return any(one.id == deployment.id for one in self.tried)
+
     def pay(self) -> bool:
         """Pay for the next attempt that costs something; False where the budget is spent."""
-        self._paid = self._paid or self._candidates.route.budget.withdraw(self._frame.clock.monotonic())
+        self._paid = self._paid or self.candidates.route.budget.withdraw(self.frame.clock.monotonic())
         return self._paid
 
     async def _at(
@@ -108,11 +112,11 @@ class Walk:
         answer, error = await self._once(deployment, secret, said, run)
         if secret is None or not isinstance(error, ProviderAuthenticationError):
             return answer
-        secrets, status = self._frame.secrets, error.upstream_status
+        secrets, status = self.frame.secrets, error.upstream_status
         other = await secrets.after_refusal(deployment, secret, status)
         if other is None:
             return None
-        log.info("%s: the credential of %s has been exchanged", self._frame.id, deployment.provider_name)
+        log.info("%s: the credential of %s has been exchanged", self.frame.id, deployment.provider_name)
         answer, error = await self._once(deployment, other, said, run)
         if isinstance(error, ProviderAuthenticationError):
             secrets.cool(deployment, other, error.upstream_status)
@@ -125,78 +129,78 @@ class Walk:
         costs = self._costs(deployment)
         if costs and not self._affords(deployment):
             return None, None
-        attempt = self._frame.new_attempt(deployment, self._candidates.strategy)
-        if not await self._frame.start_attempt(attempt):
-            self._frame.snapshot.health.spared(attempt, self._frame.clock.monotonic())
+        attempt = self.frame.new_attempt(deployment, self.candidates.strategy)
+        if not await self.frame.start_attempt(attempt):
+            self.frame.snapshot.health.spared(attempt, self.frame.clock.monotonic())
             self._skipped = self._skipped or attempt.error
             return None, None
-        self._tried.add(deployment)
+        self.tried.add(deployment)
         self._paid = self._paid and not costs
         tried = None
         try:
-            runtime = self._frame.snapshot.runtimes[deployment.provider]
-            tried = build_try(runtime, self._request, attempt, secret, self._frame.clock.now(), said)
+            runtime = self.frame.snapshot.runtimes[deployment.provider]
+            tried = build_try(runtime, self.request, attempt, secret, self.frame.clock.now(), said)
             return await run(tried), None
         except ProviderError as error:
             if tried is not None:
                 tried.withhold(error)
-            await self._frame.end_attempt(attempt, error)
+            await self.frame.end_attempt(attempt, error)
             if not is_its_own_fault(error) or not self._may_go_on(deployment, error):
                 raise
-            if self._request.upload is not None and not self._request.upload.repeatable:
+            if self.request.upload is not None and not self.request.upload.repeatable:
                 error.retryable = False  # bytes of the body are gone: only the caller can send them again
                 raise
             self._failed(deployment, error)
             return None, error
         except GatewayError as error:
-            await self._frame.end_attempt(attempt, error)
+            await self.frame.end_attempt(attempt, error)
             if tried is not None or not self._passes(error):
                 raise
             return None, None
 
     def _costs(self, deployment: Deployment) -> bool:
         """Whether an attempt is paid for from the retry budget."""
-        if not self._tried:
+        if not self.tried:
             return False
-        now = self._frame.clock.monotonic()
-        snapshot = self._frame.snapshot
+        now = self.frame.clock.monotonic()
+        snapshot = self.frame.snapshot
         return (
-            deployment in self._tried
+            deployment in self.tried
             or snapshot.failing.fails(deployment, now)
             or snapshot.health.leaves_out(deployment, now)
         )
 
     def _affords(self, deployment: Deployment) -> bool:
         """Whether an attempt may be made that costs something: not at one that only fails, nor beyond the budget."""
-        health, now = self._frame.snapshot.health, self._frame.clock.monotonic()
+        health, now = self.frame.snapshot.health, self.frame.clock.monotonic()
         if health.refuses(deployment, now):
-            log.info("%s: %s fails, and is left out", self._frame.id, deployment.id)
+            log.info("%s: %s fails, and is left out", self.frame.id, deployment.id)
             return False
         if not self.pay():
-            log.info("%s: the retry budget is spent, %s is left out", self._frame.id, deployment.id)
+            log.info("%s: the retry budget is spent, %s is left out", self.frame.id, deployment.id)
             return False
         health.take_trial(deployment, now)
         return True
 
     def _may_go_on(self, deployment: Deployment, error: ProviderError) -> bool:
         """Whether the request may be sent once more: somebody waits, and it was not lost where that must not happen."""
-        if self._frame.exchange.disconnected:
+        if self.frame.exchange.disconnected:
             return False
         if not error.lost:
             return True
-        relay = self._request.relay
+        relay = self.request.relay
         if relay is None:
-            return self._candidates.route.resend_unknown
+            return self.candidates.route.resend_unknown
         if relay.method in REPEATABLE:
             return True
         # Where every path may be called, a POST may make or start something, and nobody knows whether it has.
-        return self._candidates.route.resend_unknown and not deployment.provider.passthrough
+        return self.candidates.route.resend_unknown and not deployment.provider.passthrough
 
     def _say(self, runtime: ProviderRuntime, deployment: Deployment) -> Said | None:
         """The request in a deployment's wire format, before anything of it is tried: a refusal leaves no attempt."""
-        if self._request.relay:
+        if self.request.relay:
             return None
-        return say(runtime, self._request, deployment, self._candidates.route.unsupported)
+        return say(runtime, self.request, deployment, self.candidates.route.unsupported)
 
     def _passes(self, refused: GatewayError) -> bool:
         """Whether a deployment that speaks another wire format might take it; keeps the first refusal."""
@@ -206,7 +210,7 @@ class Walk:
         return True
 
     def _failed(self, deployment: Deployment, error: ProviderError) -> None:
-        log.info("%s: %s failed: %s", self._frame.id, deployment.id, error.message)
+        log.info("%s: %s failed: %s", self.frame.id, deployment.id, error.message)
         self.last_error = error
         if deployment.key is not None and not is_about_the_key(error):
             self._beyond_keys.add(deployment.id)
@@ -224,5 +228,5 @@ class Walk:
         if self._missing:
             return NoDeploymentError("; ".join(one.message for one in self._missing), code="missing_credential")
         return NoDeploymentError(
-            f"no deployment can serve model {self._request.model!r} now: every candidate was skipped by an interceptor"
+            f"no deployment can serve model {self.request.model!r} now: every candidate was skipped by an interceptor"
         )

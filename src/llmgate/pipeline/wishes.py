@@ -6,7 +6,7 @@ The words are Helicone's where Helicone has any; ``llmgate-*`` are our own. None
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal, TypeAlias, get_args
 
 import attrs
 
@@ -14,12 +14,16 @@ from llmgate.spec import InvalidRequestError
 
 from .fallbacks import Fallback, read_fallbacks
 
-__all__ = ["Wishes", "wishes_of"]
+__all__ = ["Shortening", "Wishes", "wishes_of"]
+
+Shortening: TypeAlias = Literal["truncate", "middle-out", "fallback"]
+"""What becomes of a request that is too long for its model."""
 
 _FORCED: Final = "helicone-forced-routing"
 _FALLBACKS: Final = "helicone-fallbacks"
 _FAILOVER: Final = "llmgate-failover"
-_NAMES: Final = frozenset({_FORCED, _FALLBACKS, _FAILOVER})
+_TOO_LONG: Final = "helicone-token-limit-exception-handler"
+_NAMES: Final = frozenset({_FORCED, _FALLBACKS, _FAILOVER, _TOO_LONG})
 
 _SWITCH: Final = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 
@@ -32,11 +36,13 @@ class Wishes:
         provider: The only provider that may serve the request.
         fallbacks: Where it is to be tried, in the place of what routing finds; empty for nothing said.
         alone: Whether it is tried at one deployment only.
+        too_long: What becomes of it where it is too long for its model; None where it does not say.
     """
 
     provider: str | None = None
     fallbacks: tuple[Fallback, ...] = ()
     alone: bool = False
+    too_long: Shortening | None = None
 
 
 def wishes_of(headers: Mapping[str, str]) -> Wishes | None:
@@ -55,7 +61,20 @@ def wishes_of(headers: Mapping[str, str]) -> Wishes | None:
         provider=headers.get(_FORCED, "").strip() or None,
         fallbacks=read_fallbacks(fallbacks) if fallbacks is not None else (),
         alone=not _switch(_FAILOVER, headers.get(_FAILOVER, "true")),
+        too_long=_handler(headers.get(_TOO_LONG)),
     )
+
+
+def _handler(text: str | None) -> Shortening | None:
+    if text is None:
+        return None
+    handlers: dict[str, Shortening] = {word: word for word in get_args(Shortening)}
+    found = handlers.get(text.strip().lower())
+    if found is None:
+        raise InvalidRequestError(
+            f"{_TOO_LONG} must be one of {', '.join(handlers)}, not {text[:40]!r}", code="invalid_routing_header"
+        )
+    return found
 
 
 def _switch(name: str, text: str) -> bool:

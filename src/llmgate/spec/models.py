@@ -11,7 +11,7 @@ __all__ = ["UNKNOWN_MODEL", "ListedModel", "ModelFacts"]
 
 @attrs.frozen
 class ModelFacts:
-    """What a model takes, for requests that are translated; a caller who speaks its format knows the model himself.
+    """What a model takes: for requests that are translated, and for the choice among models that differ.
 
     The defaults are those of a lenient server of which nothing is known. The catalogue fills in the rest, and formats
     get it handed in.
@@ -31,6 +31,9 @@ class ModelFacts:
         system_turns: Whether the system may speak in the midst of a conversation.
         max_output: The largest number of output tokens; None where it is not known.
         context_window: The largest number of input and output tokens together; None where it is not known.
+        vision: Whether it reads images; None where it is not known.
+        tools: Whether it calls tools; None where it is not known.
+        structured_output: Whether its answer can be held to a JSON Schema; None where it is not known.
     """
 
     thinking: str = "budget"
@@ -45,6 +48,9 @@ class ModelFacts:
     system_turns: bool = False
     max_output: int | None = None
     context_window: int | None = None
+    vision: bool | None = None
+    tools: bool | None = None
+    structured_output: bool | None = None
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ from typing import Any, Final
 from llmgate.codecs.jsons import dumps
 from llmgate.spec import Blob, ChatRequest, FileRef, Part, Reasoning, Refusal, Text, ToolCall, ToolCallResponse, Uri
 
-__all__ = ["estimate_input"]
+__all__ = ["estimate_input", "estimate_text"]
 
 CHARACTERS_A_TOKEN: Final = 3.6
 """ASCII characters that make a token, on average; of other characters each is one."""
@@ -34,7 +34,7 @@ def estimate_input(request: ChatRequest) -> int:
     for message in request.messages:
         count += TURN + _of_parts(message.parts)
     for tool in request.tools:
-        count += TURN + _of_text(tool.name) + _of_text(tool.description or "")
+        count += TURN + estimate_text(tool.name) + estimate_text(tool.description or "")
         count += _of_value(tool.parameters) + _of_value(tool.extra)
     if request.output_format is not None:
         count += _of_value(request.output_format.schema)
@@ -48,9 +48,9 @@ def _of_parts(parts: Iterable[Part]) -> float:
 def _of_part(part: Part) -> float:
     match part:
         case Text() | Reasoning() | Refusal():
-            return _of_text(part.text)
+            return estimate_text(part.text)
         case ToolCall():
-            return TURN + _of_text(part.name) + _of_text(part.arguments)
+            return TURN + estimate_text(part.name) + estimate_text(part.arguments)
         case ToolCallResponse():
             return TURN + _of_parts(part.content)
         case Blob(modality="image") | Uri(modality="image") | FileRef(modality="image"):
@@ -63,7 +63,8 @@ def _of_part(part: Part) -> float:
             return _of_value(part.value)
 
 
-def _of_text(text: str) -> float:
+def estimate_text(text: str) -> float:
+    """The tokens of a text."""
     plain = len(text) if text.isascii() else len(text.encode("ascii", "ignore"))
     return plain / CHARACTERS_A_TOKEN + (len(text) - plain)
 

@@ -1,0 +1,44 @@
+"""Deployments made of what the configuration says and what is known of the model."""
+
+from __future__ import annotations
+
+import attrs
+
+from llmgate.catalogue import facts_of
+from llmgate.spec import Deployment, ListedModel, ModelFacts, Provider
+
+from .snapshot import Member
+
+__all__ = ["deployment_at", "deployment_of"]
+
+
+def deployment_of(member: Member) -> Deployment:
+    """The deployment that an entry of the configuration names."""
+    return deployment_at(member.provider, member.model or "", member.weight)
+
+
+def deployment_at(provider: Provider, model: str, weight: float = 1.0) -> Deployment:
+    """A model at a provider, with what is known of it.
+
+    Args:
+        provider: The provider.
+        model: The model's name there.
+        weight: Its share, for strategies that weigh.
+    """
+    facts = facts_of(model)
+    if provider.row.listed:
+        facts = _as_listed(facts, provider.row.listed.get(model))
+    return Deployment(f"{provider.name}/{model}", provider, model, weight, facts)
+
+
+def _as_listed(facts: ModelFacts, listed: ListedModel | None) -> ModelFacts:
+    """What is known of a model, and what its provider says of its size and abilities: the provider knows best."""
+    if listed is None:
+        return facts
+    return attrs.evolve(
+        facts,
+        context_window=listed.context_window or facts.context_window,
+        max_output=listed.max_output or facts.max_output,
+        tools=facts.tools if listed.tools is None else listed.tools,
+        vision=facts.vision if listed.modalities is None else "image" in listed.modalities,
+    )
