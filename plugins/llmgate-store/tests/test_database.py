@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from llmgate_store.config import DatabaseConfig
+from llmgate_store.config import KEYS, DatabaseConfig
 from llmgate_store.database import Database, address_of
 from llmgate_store.errors import StoreUnavailableError
 from llmgate_store.schema import VERSION_TABLE, current, wanted
-from llmgate_store.tables import KEYS, issued_keys, metadata, revisions
+from llmgate_store.tables import issued_keys, metadata, revisions
 from store_bench import PATIENCE, make_context
 
 from llmgate.spec import ConfigError, GatewayClosedError, PluginError, SecretRef, StageContext

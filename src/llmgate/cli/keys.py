@@ -1,4 +1,7 @@
-"""``llmgate keys new``: makes a key for a caller, shows it once, and the line for the configuration."""
+"""``llmgate keys new``: makes a key for a caller, shows it once, and the line for the configuration.
+
+Plugins add more to the group: ``llmgate-store`` what looks after keys in a database.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,15 @@ __all__ = ["add_parser", "run"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the command to the command line."""
+def add_parser(subparsers: Subparsers) -> Subparsers:
+    """Add the command to the command line; where plugins add theirs of the same group."""
     parser = subparsers.add_parser(
         "keys",
         help="make keys for callers",
-        description="Make keys for callers; only a hash of a key goes into the configuration.",
+        description="Make keys for callers; only a hash of a key goes into the configuration. The plugin llmgate-store "
+        "adds create, list, show, rotate and revoke, for keys in a database.",
     )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions: Subparsers = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     new = actions.add_parser(
         "new",
         help="make a key",
@@ -28,6 +32,7 @@ def add_parser(subparsers: Subparsers) -> None:
     new.add_argument(
         "--name", type=_name, default="me", metavar="NAME", help="who the key is for, as records call it (default: me)"
     )
+    return actions
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from llmgate.spec import ConfigError, GatewayError
+from llmgate.spec import ConfigError, GatewayError, PluginError
 
-from . import check, health, init, keys, models, plugins, providers, schema, secrets, serve
+from . import check, extensions, health, init, keys, models, plugins, providers, schema, secrets, serve
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
@@ -37,8 +37,15 @@ _SERVER_PACKAGES: Final = frozenset({"h11", "h2", "hypercorn", "starlette"})
 """What the ``server`` extra installs; any of them missing means that the extra is."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+def build_parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """The parser of the whole command line.
+
+    Args:
+        words: The command line, so that the commands of its group are there that plugins bring; None to leave them out.
+
+    Raises:
+        PluginError: a plugin that brings the command called for cannot be used.
+    """
     parser = argparse.ArgumentParser(
         prog="llmgate",
         description="A gateway between applications and LLM providers.",
@@ -48,8 +55,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=version, help="print the version")
     _add_log_level(parser, default=None)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in COMMANDS.values():
-        command.add_parser(subparsers)
+    added = {name: command.add_parser(subparsers) for name, command in COMMANDS.items()}
+    if words is not None:
+        extensions.add_offered(subparsers, {name: more for name, more in added.items() if more is not None}, words)
     for subparser in subparsers.choices.values():
         # SUPPRESS: an option left out after the command must not overwrite one given before it.
         _add_log_level(subparser, default=argparse.SUPPRESS)
@@ -65,12 +73,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 done, 1 failed, 2 the command line or the configuration is wrong.
     """
-    args = build_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        args = build_parser(words).parse_args(words)
+    except PluginError as error:
+        print(f"llmgate: {error}", file=sys.stderr)
+        return 1
     logging.basicConfig(
         level=(args.log_level or "warning").upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
     try:
-        status: int = COMMANDS[args.command].run(args)
+        status: int = (extensions if hasattr(args, "extension") else COMMANDS[args.command]).run(args)
         sys.stdout.flush()
     except ConfigError as error:
         for problem in error.problems:

@@ -58,17 +58,18 @@ class EntryPointPlugin:
         return f"{self.distribution} {self.version}".strip()
 
 
-def discover(block: Collection[str] = ()) -> list[EntryPointPlugin]:
+def discover(block: Collection[str] = (), group: str = GROUP) -> list[EntryPointPlugin]:
     """Every entry point of the group, in the order of names, those of the same name by distribution.
 
     Args:
         block: Names of entry points or of distributions to leave out.
+        group: The entry-point group.
     """
     # Late: it costs as much as all of pluggy, and a gateway that is embedded with explicit plugins may never ask.
     import importlib.metadata
 
     blocked = {normalised(name) for name in block}
-    found = [_described(entry_point) for entry_point in importlib.metadata.entry_points(group=GROUP)]
+    found = [_described(entry_point) for entry_point in importlib.metadata.entry_points(group=group)]
     kept = [one for one in found if not blocked & {normalised(one.name), normalised(one.distribution)}]
     return sorted(kept, key=lambda one: (one.name, one.distribution, one.target))
 

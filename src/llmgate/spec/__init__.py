@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .auth import AuthProvider
 from .clock import Clock, SystemClock
+from .commands import Command, CommandContext
 from .deployments import AT_HOST, CredentialHeader, Deployment, Provider, ProviderKey, ProviderRow, Timeouts
 from .errors import (
     AuthenticationError,
@@ -99,6 +100,8 @@ __all__ = [
     "ChoiceDelta",
     "Claim",
     "Clock",
+    "Command",
+    "CommandContext",
     "ConfigError",
     "CredentialHeader",
     "Credentials",

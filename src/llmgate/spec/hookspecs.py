@@ -20,6 +20,7 @@ from typing import Any
 import pluggy
 
 from .auth import AuthProvider
+from .commands import Command
 from .interceptors import Interceptor
 from .loggers import Logger
 from .providers import ProviderAdapter
@@ -68,3 +69,8 @@ def llmgate_register_state_stores() -> type[StateStore[Any]] | Sequence[type[Sta
 @hookspec
 def llmgate_register_loggers() -> type[Logger[Any]] | Sequence[type[Logger[Any]]]:  # type: ignore[empty-body]
     """Return loggers. Called once when a registry is filled, before any configuration is structured."""
+
+
+@hookspec
+def llmgate_register_commands() -> type[Command] | Sequence[type[Command]]:  # type: ignore[empty-body]
+    """Return commands of the ``llmgate`` program. Called when one of their group is called for, and only then."""

@@ -10,8 +10,12 @@ import attrs
 
 from llmgate.spec import SecretRef
 
-__all__ = ["DatabaseConfig", "IssuedKeysConfig", "check_address"]
+__all__ = ["KEYS", "STAGES", "DatabaseConfig", "IssuedKeysConfig", "check_address"]
 
+KEYS: Final = "keys"
+"""What issued keys are called where changes of several things are told apart."""
+STAGES: Final = (("auth", "issued-keys"),)
+"""The kinds and names of the stages that have a database."""
 SCHEMES: Final = ("sqlite", "postgresql", "mysql", "mariadb")
 MIGRATIONS: Final = ("at-start", "by-hand")
 VARIABLE: Final = "LLMGATE_DATABASE_URL"

@@ -10,13 +10,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
-__all__ = ["KEYS", "MICROSECONDS", "issued_keys", "metadata", "revisions", "text", "word"]
+__all__ = ["MICROSECONDS", "issued_keys", "metadata", "revisions", "text", "word"]
 
 metadata: Final = sa.MetaData()
 
 MICROSECONDS: Final = 1_000_000
-KEYS: Final = "keys"
-"""The subject of the revisions of issued keys."""
 
 
 def word(length: int) -> Any:

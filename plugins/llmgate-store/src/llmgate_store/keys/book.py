@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from llmgate.spec import Clock, GatewayError
+from llmgate_store.config import KEYS
 from llmgate_store.database import Database
-from llmgate_store.tables import KEYS, MICROSECONDS, issued_keys, revisions
+from llmgate_store.tables import MICROSECONDS, issued_keys, revisions
 
 from .grant import Grant, IssuedKey, KeyKind, State
 from .peppers import Peppers
@@ -61,6 +62,8 @@ class KeyBook:
             The key itself, which nobody can say again, and what is kept of it.
         """
         text = KeyText.new()
+        if grant.expires_at is not None:
+            grant = attrs.evolve(grant, expires_at=_seconds(_whole(grant.expires_at)))
         key = self._made(text, text.public_id, grant, peppers)
         async with self._database.write() as connection:
             revision = await self._database.raise_revision(connection, KEYS)
@@ -205,7 +208,7 @@ class KeyBook:
             grant=grant,
             secret_hash=peppers.hash_of(text.text),
             pepper_id=peppers.current,
-            created_at=self._clock.now(),
+            created_at=_whole(self._clock.now()) / MICROSECONDS,
         )
 
 

@@ -1,0 +1,19 @@
+"""The commands that look after what is in the database: ``llmgate keys …``, ``llmgate db …``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llmgate.spec import Command, hookimpl
+
+from .database import DbStatus, DbUpgrade
+from .key_changes import KeysCreate, KeysRevoke, KeysRotate
+from .key_lists import KeysList, KeysShow
+
+__all__ = ["llmgate_register_commands"]
+
+
+@hookimpl
+def llmgate_register_commands() -> Sequence[type[Command]]:
+    """Every command."""
+    return [KeysCreate, KeysList, KeysShow, KeysRotate, KeysRevoke, DbUpgrade, DbStatus]
