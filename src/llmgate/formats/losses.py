@@ -14,7 +14,10 @@ import attrs
 
 from llmgate.spec import ChatRequest, InvalidRequestError, Message, Part, ToolDefinition, Unsupported
 
-__all__ = ["BESIDE", "Losses", "leave_out", "with_parts"]
+__all__ = ["BESIDE", "INCLUDED_LOGPROBS", "Losses", "leave_out", "with_parts"]
+
+INCLUDED_LOGPROBS: Final = "message.output_text.logprobs"
+"""How Responses ask for the probabilities of tokens, among what is to be included."""
 
 _REFUSED: Final = frozenset(
     {
@@ -57,6 +60,9 @@ _HARMLESS: Final[Mapping[str, Collection[Any]]] = {
     "verbosity": ("medium",),
 }
 """Values that ask for no more than leaving the field out."""
+
+_INCLUDED: Final = frozenset({INCLUDED_LOGPROBS, "reasoning.encrypted_content"})
+"""What formats with probabilities make of an ``include``, and what asks for nothing of theirs."""
 
 _WHOLE: Final = (
     "only the provider that made it has it: send the whole conversation instead, or choose a model of that one"
@@ -148,11 +154,13 @@ def _kept_extra(request: ChatRequest, handled: Collection[str], losses: Losses) 
     kept = dict(request.extra)
     for name, value in request.extra.items():
         if name != repeated and (name in handled or name in BESIDE or not value or value in _HARMLESS.get(name, ())):
+            if name == "include" and any(one not in _INCLUDED for one in value):
+                losses.report(name)
             continue
         del kept[name]
         if name == repeated:
             continue
-        if name in _REFUSED or (name == "include" and "message.output_text.logprobs" in value):
+        if name in _REFUSED or (name == "include" and INCLUDED_LOGPROBS in value):
             otherwise = f"{name} has no counterpart at the provider: leave it out or choose another model"
             losses.refuse(name, _REMEDIES.get(name, otherwise))
         else:

@@ -43,7 +43,7 @@ def lost(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> dict[str, s
         ({"parallel_tool_calls": False, "tools": TOOLS}, {"parallel_tool_calls": "report"}),
         ({"choice_count": 2}, {"choice_count": "refuse"}),
         ({"choice_count": 1}, {}),
-        ({"extra": {"logprobs": True}}, {"logprobs": "refuse"}),
+        ({"extra": {"logprobs": True}}, {}),
         ({"extra": {"logit_bias": {"1": 1}}}, {"logit_bias": "report"}),
         ({"tools": (ToolDefinition("a", strict=True),)}, {"tools.strict": "report"}),
         ({"tools": (ToolDefinition("web", extra={"type": "web_search"}),)}, {"tools": "refuse"}),

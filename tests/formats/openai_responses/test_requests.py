@@ -269,8 +269,6 @@ def test_a_choice_of_a_few_tools():
         ({"conversation": "conv_1"}, "conversation"),
         ({"background": True}, "background"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
-        ({"top_logprobs": 3}, "top_logprobs"),
-        ({"include": ["message.output_text.logprobs"]}, "include"),
         ({"tool_choice": {"type": "web_search"}}, "tool_choice"),
     ],
 )
@@ -279,6 +277,14 @@ def test_what_only_openai_can_do_is_refused_elsewhere(fields, param):
     for other in (CHAT, ANTHROPIC):
         assert lost(other, request) == {param: "refuse"}
     assert into(FORMAT, request)[param] == fields[param]
+
+
+@pytest.mark.parametrize("fields", [{"top_logprobs": 3}, {"include": ["message.output_text.logprobs"]}])
+def test_probabilities_are_refused_where_there_is_no_place_for_them(fields):
+    request = read({"role": "user", "content": "go"}, **fields)
+    assert lost(ANTHROPIC, request) == {next(iter(fields)): "refuse"}
+    assert lost(CHAT, request) == {}
+    assert into(CHAT, request)["logprobs"] is True
 
 
 def test_what_says_nothing_is_no_loss_and_the_rest_is_named():

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from llmgate.formats.allowed_tools import narrowed
+from llmgate.formats.logprobs import logprob_fields
 from llmgate.formats.losses import Losses, leave_out, with_parts
 from llmgate.formats.thought_signatures import signature_in
 from llmgate.spec import (
@@ -98,7 +99,7 @@ def _handled(request: ChatRequest) -> frozenset[str]:
         more.add("output_config")
     if request.output_format is not None:
         more.add("response_format")
-    return _HANDLED | more
+    return _HANDLED | more | logprob_fields(request)
 
 
 def _messages(messages: Sequence[Message], losses: Losses) -> Iterable[Message]:

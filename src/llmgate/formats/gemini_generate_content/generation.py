@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from llmgate.formats.fields import as_boolean, as_list, as_object, as_text, optional, rest
+from llmgate.formats.logprobs import asked_logprobs
 from llmgate.spec import ChatRequest, ModelFacts, OutputFormat
 
 from .keys import as_camel, as_float, as_whole
@@ -91,10 +92,11 @@ def encode_generation(request: ChatRequest, facts: ModelFacts, *, own: bool) -> 
         value["thinkingConfig"] = thinking
     elif request.reasoning_effort is not None:
         value["thinkingConfig"] = encode_effort(request.reasoning_effort, facts)
-    if request.extra.get("logprobs") is True:
+    asked = asked_logprobs(request)
+    if asked.get("logprobs") is True:
         value["responseLogprobs"] = True
-    if request.extra.get("top_logprobs") is not None:
-        value["logprobs"] = request.extra["top_logprobs"]
+    if asked.get("top_logprobs") is not None:
+        value["logprobs"] = asked["top_logprobs"]
     return {**kept, **value}
 
 

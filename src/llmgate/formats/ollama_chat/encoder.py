@@ -12,6 +12,7 @@ import attrs
 
 from llmgate.codecs.jsons import dumps, loads
 from llmgate.codecs.ndjson import encode_line
+from llmgate.formats.logprobs import tokens_in
 from llmgate.spec import (
     ChoiceDelta,
     FinishReason,
@@ -85,10 +86,12 @@ class LineEncoder(StreamEncoder):
             call = self._calls.setdefault(delta.index, _Call())
             call.id, call.name = call.id or delta.id or "", call.name or delta.name or ""
             call.pieces.append(delta.arguments)
-        if not thoughts and not text:
+        tokens = tokens_in(choice.extra) if choice.extra else ()
+        if not thoughts and not text and not tokens:
             return b""
         thinking = {"thinking": thoughts} if thoughts else {}
-        return self._line({"role": "assistant", "content": text, **thinking}, done=False)
+        shown = {"logprobs": list(tokens)} if tokens else {}
+        return self._line({"role": "assistant", "content": text, **thinking}, done=False, **shown)
 
     def _gathered(self) -> bytes:
         calls = [call for _, call in sorted(self._calls.items()) if call.name]

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import attrs
 
+from llmgate.formats.logprobs import logprob_fields
 from llmgate.formats.losses import Losses, leave_out, with_parts
 from llmgate.spec import (
     Blob,
@@ -73,7 +74,7 @@ def _handled(request: ChatRequest) -> frozenset[str]:
     """Own fields of other formats that stand in canonical ones as well."""
     config = request.extra.get("output_config")
     plain = not isinstance(config, dict) or config.keys() <= {"effort"}
-    return _HANDLED if plain else _HANDLED - {"output_config"}
+    return (_HANDLED if plain else _HANDLED - {"output_config"}) | logprob_fields(request)
 
 
 def _messages(messages: Sequence[Message], losses: Losses) -> Iterable[Message]:

@@ -21,6 +21,7 @@ from llmgate.formats.fields import (
     optional,
     rest,
 )
+from llmgate.formats.logprobs import asked_logprobs
 from llmgate.spec import UNKNOWN_MODEL, ChatRequest, InvalidRequestError, ModelFacts, RequestHead
 
 from .fitting import DIALECT, fitted
@@ -95,6 +96,7 @@ def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> b
     value |= {"options": options} if options else {}
     value |= _encode_thinking(request)
     value["stream"] = request.stream
+    value |= {} if own else asked_logprobs(request)
     return written(merged(value, _own_fields(request, own=own)))
 
 

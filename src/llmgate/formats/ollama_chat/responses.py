@@ -15,6 +15,7 @@ import attrs
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.formats.fields import ShapeError, as_list, as_object, as_text, merged, optional, rest
+from llmgate.formats.logprobs import choice_logprobs, tokens_in
 from llmgate.spec import (
     Blob,
     ChatChoice,
@@ -92,7 +93,7 @@ def decode_response(body: bytes) -> ChatResponse:
         return ChatResponse(
             id=answer_id(source),
             model=optional(source, "model", as_text) or "",
-            choices=(ChatChoice(0, said, reason, extra=native),),
+            choices=(ChatChoice(0, said, reason, extra={**native, **choice_logprobs(source.get("logprobs"))}),),
             usage=decode_usage(source),
             created=seconds_in(created),
             extra=rest(source, _KNOWN) | ({"created_at": created} if created else {}),
@@ -119,6 +120,8 @@ def encode_response(response: ChatResponse) -> bytes:
         "done_reason": done or encode_done(choice.finish_reason),
         **encode_usage(response.usage),
     }
+    tokens = () if own else tokens_in(choice.extra)
+    value |= {"logprobs": list(tokens)} if tokens else {}
     return dumps(merged(value, response.extra) if own else value)
 
 

@@ -14,6 +14,7 @@ import attrs
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.codecs.ndjson import LineSplitter, encode_line
 from llmgate.formats.fields import ShapeError
+from llmgate.formats.logprobs import choice_logprobs
 from llmgate.formats.reading import FrameReader
 from llmgate.spec import (
     ChoiceDelta,
@@ -163,6 +164,7 @@ class LineReader(FrameReader):
                 for i, call in enumerate(calls)
             ),
             finish_reason=self.outcome.finish_reason if value.get("done") is True else None,
+            extra=choice_logprobs(value.get("logprobs")),
         )
         return GatewayChunk(
             choices=(delta,),

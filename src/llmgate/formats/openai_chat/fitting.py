@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import attrs
 
 from llmgate.formats.allowed_tools import narrowed
 from llmgate.formats.efforts import effort_below
+from llmgate.formats.logprobs import logprob_fields
 from llmgate.formats.losses import Losses, leave_out, with_parts
 from llmgate.formats.thought_signatures import unmarked_id
 from llmgate.spec import (
@@ -27,7 +28,7 @@ from llmgate.spec import (
 
 from .parts import FORMAT
 
-__all__ = ["FIELDS", "SHARED", "carried_logprobs", "fitted"]
+__all__ = ["FIELDS", "SHARED", "fitted"]
 
 FIELDS: Final = {
     "model": "model",
@@ -57,8 +58,6 @@ FIELDS: Final = {
 _CARRIED: Final = FIELDS.keys() - {"top_k"}
 """What a server of this format certainly takes: ``top_k`` is an extension of some, and others refuse it."""
 
-_SHOWS_LOGPROBS: Final = frozenset({"gemini-generate-content"})
-"""Other formats whose answers have a place for the probabilities of tokens, and which ask for them by these names."""
 SHARED: Final = ("prompt_cache_key", "prompt_cache_retention", "safety_identifier")
 """Fields that OpenAI's two formats have in common and nobody else has."""
 
@@ -87,19 +86,11 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
     return attrs.evolve(request, **changes), losses
 
 
-def carried_logprobs(request: ChatRequest) -> Mapping[str, Any]:
-    """What a request of another format says of probabilities, where its answers can show them."""
-    if request.extra_format not in _SHOWS_LOGPROBS:
-        return {}
-    names = ("logprobs", "top_logprobs")
-    return {name: request.extra[name] for name in names if request.extra.get(name) is not None}
-
-
 def _handled(request: ChatRequest) -> frozenset[str]:
     """What of other formats' own fields stands in canonical ones as well."""
     config = request.extra.get("output_config")
     said = {"output_config"} if isinstance(config, dict) and config.keys() == {"effort"} else set()
-    return frozenset({"thinking", *SHARED, *carried_logprobs(request), *said})
+    return frozenset({"thinking", *SHARED, *said}) | logprob_fields(request)
 
 
 def _messages(messages: Sequence[Message], losses: Losses) -> Iterable[Message]:

@@ -22,9 +22,10 @@ from llmgate.formats.fields import (
     optional,
     rest,
 )
+from llmgate.formats.logprobs import asked_logprobs
 from llmgate.spec import UNKNOWN_MODEL, ChatRequest, InvalidRequestError, ModelFacts, RequestHead
 
-from .fitting import SHARED, carried_logprobs, fitted
+from .fitting import SHARED, fitted
 from .messages import decode_message, encode_messages
 from .parts import FORMAT
 from .tools import (
@@ -128,7 +129,7 @@ def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> b
     if own:
         return written(merged(value, rest(request.extra, dropped)))
     shared = {name: request.extra[name] for name in SHARED if isinstance(request.extra.get(name), str)}
-    return written({**value, **shared, **carried_logprobs(request)})
+    return written({**value, **shared, **asked_logprobs(request)})
 
 
 def patch_request(

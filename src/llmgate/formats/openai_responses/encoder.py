@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from llmgate.codecs.jsons import dumps
 from llmgate.codecs.sse import encode_event
+from llmgate.formats.logprobs import tokens_in
 from llmgate.spec import (
     ChoiceDelta,
     FinishReason,
@@ -96,11 +97,13 @@ class ResponseStreamEncoder(StreamEncoder):
         return response_value(self._asked, self._id, self._model, self._created, output)
 
     def _choice(self, choice: ChoiceDelta, pieces: list[bytes]) -> None:
+        tokens = tokens_in(choice.extra) if choice.extra else ()
         for part in choice.parts:
             if isinstance(part, Reasoning):
                 self._think(part, pieces)
             elif part.text:
-                self._write(self._message(pieces).add("output_text", part.text), pieces)
+                self._write(self._message(pieces).add("output_text", part.text, tokens), pieces)
+                tokens = ()
         if choice.refusal:
             self._write(self._message(pieces).add("refusal", choice.refusal), pieces)
         for call in choice.tool_calls:

@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+import attrs
+
 from llmgate.codecs.jsons import dumps
 from llmgate.formats.fields import ShapeError
+from llmgate.formats.logprobs import choice_logprobs
 from llmgate.spec import ChoiceDelta, Reasoning, Text, ToolCallDelta
 
 from .calls import CALLS, decode_call
@@ -36,7 +39,9 @@ class ItemReader:
         """What an event says, None for nothing."""
         index = _number(value, "output_index")
         if kind == "response.output_text.delta":
-            return self._text(index, _number(value, "content_index"), value.get("delta"))
+            delta = self._text(index, _number(value, "content_index"), value.get("delta"))
+            shown = value.get("logprobs")
+            return attrs.evolve(delta, extra=choice_logprobs(shown)) if shown and delta is not None else delta
         if kind in _THOUGHTS:
             return self._thought(index, value.get("delta"))
         if kind == "response.function_call_arguments.delta":

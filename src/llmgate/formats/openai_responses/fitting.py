@@ -9,6 +9,7 @@ import attrs
 
 from llmgate.formats.allowed_tools import allowed_tools
 from llmgate.formats.efforts import effort_below
+from llmgate.formats.logprobs import logprob_fields
 from llmgate.formats.losses import Losses, leave_out, with_parts
 from llmgate.formats.openai_chat.fitting import SHARED
 from llmgate.spec import (
@@ -80,7 +81,7 @@ def _handled(request: ChatRequest) -> frozenset[str]:
     config = request.extra.get("output_config")
     if isinstance(config, dict) and config.keys() == {"effort"}:
         more.add("output_config")
-    return _HANDLED | more
+    return _HANDLED | more | logprob_fields(request)
 
 
 def _messages(messages: Sequence[Message], losses: Losses) -> Iterable[Message]:

@@ -5,7 +5,7 @@ Source: OpenAI API reference, "Streaming events".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
@@ -37,6 +37,7 @@ class MessageItem:
     content: list[dict[str, Any]] = attrs.field(factory=list)
     kind: str = ""
     _pieces: list[str] = attrs.field(factory=list)
+    _tokens: list[Mapping[str, Any]] = attrs.field(factory=list)
 
     @property
     def said(self) -> str:
@@ -47,14 +48,15 @@ class MessageItem:
         """The item is there."""
         yield "output_item.added", {"output_index": self.index, "item": self.value("in_progress", [])}
 
-    def add(self, kind: str, text: str) -> Iterable[Event]:
-        """A piece of text (``output_text``) or of a refusal (``refusal``)."""
+    def add(self, kind: str, text: str, tokens: Sequence[Mapping[str, Any]] = ()) -> Iterable[Event]:
+        """A piece of text (``output_text``), with the probabilities of its tokens, or of a refusal (``refusal``)."""
         if self.kind != kind:
             yield from self.end_part()
             self.kind = kind
             yield "content_part.added", {**self._place(), "part": _part(kind, "")}
         self._pieces.append(text)
-        more: dict[str, Any] = {"logprobs": []} if kind == "output_text" else {}
+        self._tokens += tokens
+        more: dict[str, Any] = {"logprobs": list(tokens)} if kind == "output_text" else {}
         yield f"{kind}.delta", {**self._place(), "delta": text, **more}
 
     def end(self, status: str = "completed") -> Iterable[Event]:
@@ -71,12 +73,14 @@ class MessageItem:
         if not self.kind:
             return
         kind, text, place = self.kind, "".join(self._pieces), self._place()
-        more: dict[str, Any] = {"logprobs": []} if kind == "output_text" else {}
+        more: dict[str, Any] = {"logprobs": list(self._tokens)} if kind == "output_text" else {}
         yield f"{kind}.done", {**place, "text" if kind == "output_text" else kind: text, **more}
-        yield "content_part.done", {**place, "part": _part(kind, text)}
-        self.content.append(_part(kind, text))
+        part = _part(kind, text) | more
+        yield "content_part.done", {**place, "part": part}
+        self.content.append(part)
         self.kind = ""
         self._pieces.clear()
+        self._tokens.clear()
 
     def _place(self) -> dict[str, Any]:
         return {"item_id": self.id, "output_index": self.index, "content_index": len(self.content)}

@@ -23,6 +23,8 @@ from llmgate.formats.fields import (
     optional,
     rest,
 )
+from llmgate.formats.logprobs import asked_logprobs
+from llmgate.formats.losses import INCLUDED_LOGPROBS
 from llmgate.formats.openai_chat.fitting import SHARED
 from llmgate.spec import (
     UNKNOWN_MODEL,
@@ -234,6 +236,9 @@ def _stateless(request: ChatRequest, facts: ModelFacts) -> dict[str, Any]:
     """What a request that came in another format says beside what it was asked."""
     value = {name: request.extra[name] for name in SHARED if isinstance(request.extra.get(name), str)}
     value["store"] = False
-    if facts.reasons or request.reasoning_effort not in (None, "none"):
-        value["include"] = ["reasoning.encrypted_content"]
-    return value
+    include = ["reasoning.encrypted_content"] if facts.reasons or request.reasoning_effort not in (None, "none") else []
+    asked = asked_logprobs(request)
+    if asked.get("logprobs") is True:
+        include.append(INCLUDED_LOGPROBS)
+        value |= {} if asked.get("top_logprobs") is None else {"top_logprobs": asked["top_logprobs"]}
+    return {**value, "include": include} if include else value

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.formats.fields import ShapeError, as_list, as_text, merged, optional, rest
+from llmgate.formats.logprobs import choice_logprobs, tokens_in
 from llmgate.spec import (
     ChatChoice,
     ChatResponse,
@@ -91,7 +92,8 @@ def decode_response(body: bytes) -> ChatResponse:
         parts: list[Part] = []
         for message in decode_items(as_list(source.get("output"), "output"), "output"):
             parts += message.parts if message.role is Role.ASSISTANT else ()
-        choice = ChatChoice(0, Message(Role.ASSISTANT, tuple(parts)), finish_of(source))
+        tokens = [one for part in parts if isinstance(part, Text) for one in part.extra.get("logprobs") or ()]
+        choice = ChatChoice(0, Message(Role.ASSISTANT, tuple(parts)), finish_of(source), extra=choice_logprobs(tokens))
         return ChatResponse(
             id=optional(source, "id", as_text) or "",
             model=optional(source, "model", as_text) or "",
@@ -119,6 +121,7 @@ def encode_response(response: ChatResponse, asked: Asked | None = None) -> bytes
     own_id = response_id(response.id)
     status = "incomplete" if choice.finish_reason in _INCOMPLETE else "completed"
     output = list(_items(own_id, choice.message.parts, asked, status))
+    _show_logprobs(output, tokens_in(choice.extra))
     value = response_value(asked, own_id, response.model, response.created or 0, output)
     return dumps({**value, **ended(choice.finish_reason), "usage": encode_usage(response.usage)})
 
@@ -231,6 +234,14 @@ def _items(own_id: str, parts: Sequence[Part], asked: Asked, status: str) -> Seq
     if items and status == "incomplete" and items[-1]["type"] != "reasoning":
         items[-1]["status"] = status
     return items
+
+
+def _show_logprobs(output: Sequence[Mapping[str, Any]], tokens: Sequence[Mapping[str, Any]]) -> None:
+    """Show the probabilities with the first text: other formats do not tell which of several they belong to."""
+    said = (part for item in output if item["type"] == "message" for part in item["content"])
+    first = next((part for part in said if part["type"] == "output_text"), None)
+    if tokens and first is not None:
+        first["logprobs"] = list(tokens)
 
 
 def _source(body: bytes) -> dict[str, Any]:
