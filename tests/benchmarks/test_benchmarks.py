@@ -16,6 +16,7 @@ sys.path.append(str(Path(__file__).parents[2]))  # the benchmarks are no install
 from benchmarks.figures import Bar, bars
 from benchmarks.imports import STATEMENTS, ImportCost
 from benchmarks.load import LoadError, closed_loop
+from benchmarks.overload import open_loop
 from benchmarks.paced import Listener, Seen
 from benchmarks.payloads import ANSWER, EVENTS, MODEL, PACED_MODEL, STREAM, USAGE_EVENT, request_body, request_bytes
 from benchmarks.targets import BARE, DIRECT, FAILOVER, LLMGATE
@@ -229,3 +230,13 @@ def test_the_provenance_names_no_host_and_no_path():
     assert platform.node() not in made
     assert str(ROOT) not in made
     assert str(Path.home()) not in made
+
+
+async def test_a_crowd_comes_at_its_rate_and_each_of_it_is_accounted_for(port):
+    request = request_bytes(port=port, model=MODEL, stream=False)
+    outcome = await open_loop(port, request, rate=200, seconds=0.5)
+    assert len(outcome.answered) == pytest.approx(100, abs=2)
+    assert (outcome.shed, outcome.failed) == ([], 0)
+    wrong = await open_loop(port, b"GET / HTTP/1.1\r\n\r\n", rate=20, seconds=0.5)
+    assert (wrong.answered, wrong.shed) == ([], [])
+    assert wrong.failed == pytest.approx(10, abs=2)

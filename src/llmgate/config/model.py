@@ -336,6 +336,10 @@ class ServerConfig:
         max_header_bytes: Upper bound of the size of all request headers together.
         body_timeout: Seconds after which a request body must keep ``body_rate``.
         body_rate: Bytes per second.
+        max_concurrent_requests: Upper bound of the requests that a worker serves at once, streams and sessions among
+            them; beyond it requests wait, and then get 503.
+        max_queued_requests: Upper bound of those that wait.
+        queue_timeout: Seconds for which one waits.
         send_timeout: Seconds that a client may refuse to take bytes.
         backlog: Length of the listen queue.
         max_requests_per_connection: Requests after which a kept-alive connection is closed.
@@ -358,6 +362,9 @@ class ServerConfig:
     max_header_bytes: int = 16 * 1024
     body_timeout: float = 30.0
     body_rate: int = 1000
+    max_concurrent_requests: int = 10_000
+    max_queued_requests: int = 100
+    queue_timeout: float = 0.05
     send_timeout: float = 30.0
     backlog: int = 4096
     max_requests_per_connection: int = 10_000

@@ -177,7 +177,11 @@ class Front:
             call.take_headers(headers)
             guard.admit(scope, headers)
             scope[CALL_KEY] = call
-            await self._find(scope, upgrading=call.upgrade is not None)(scope, receive, send)
+            endpoint = self._find(scope, upgrading=call.upgrade is not None)
+            admission = self._desk.admission
+            if admission.tight and admission.must_wait and not getattr(endpoint, "always", False):
+                await self._desk.wait_turn(call)
+            await endpoint(scope, receive, send)
         except GatewayError as error:
             await call.fail(error)
         except ClientLeftError:

@@ -16,8 +16,18 @@ from starlette.types import Receive, Scope, Send
 
 from llmgate.config.model import GatewayConfig, ServerConfig
 from llmgate.formats import get_format
-from llmgate.spec import Exchange, Format, GatewayChunk, GatewayClosedError, GatewayError, Operation, Principal
+from llmgate.spec import (
+    Exchange,
+    Format,
+    GatewayChunk,
+    GatewayClosedError,
+    GatewayError,
+    Operation,
+    OverloadedError,
+    Principal,
+)
 
+from .admission import Admission
 from .credentials import gather
 from .dialects import dialect_of
 from .errors import INTERNAL_ERROR, ClientLeftError, error_body, error_headers
@@ -70,6 +80,7 @@ class Desk:
         self.settings = settings
         self.guard = guard
         self.calls: set[Call] = set()
+        self.admission = Admission(settings, self.calls)
         self.draining = False
         self._all_left: asyncio.Event | None = None
 
@@ -92,10 +103,26 @@ class Desk:
     def enter(self, call: Call) -> None:
         """A request begins."""
         self.calls.add(call)
+        if len(self.calls) >= self.admission.most:
+            self.admission.entered()
+
+    async def wait_turn(self, call: Call) -> None:
+        """Wait until one of the requests that are served has ended.
+
+        Raises:
+            OverloadedError: too many wait already, or none has ended in time.
+        """
+        try:
+            await self.admission.turn()
+        except OverloadedError:
+            call.discard_body()  # a new connection for each refused request would cost more than to serve it
+            raise
 
     def leave(self, call: Call) -> None:
         """A request is over."""
         self.calls.discard(call)
+        if self.admission.tight:
+            self.admission.left()
         if self._all_left is not None and not self.calls:
             self._all_left.set()
 
@@ -246,6 +273,15 @@ class Call:
         body = await read_body(self._receive, self.headers, self.desk.settings)
         self.body_pending = False
         return body
+
+    def discard_body(self) -> None:
+        """Throw away what has come of the body; where that is all of it, the connection can carry another request."""
+        mailbox = Mailbox.behind(self._receive)
+        while mailbox is not None and self.body_pending:
+            message = mailbox.take()
+            if message is None or message["type"] != "http.request":
+                return
+            self.body_pending = bool(message.get("more_body"))
 
     def upload(self) -> ClientUpload:
         """The request body as it comes; whether the client leaves is noticed from now on.

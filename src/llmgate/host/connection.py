@@ -19,6 +19,7 @@ from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.typing import ConnectionState
 from starlette.types import ASGIApp, Message, Scope
 
+from .admission import Admission
 from .mailbox import READ_AHEAD, Mailbox
 from .protocol import Http
 
@@ -48,12 +49,16 @@ class Listener:
         app: The ASGI application.
         config: hypercorn's settings.
         stall_timeout: Seconds that a closing connection waits for a client that does not read.
+        admission: Says when requests are refused unread; None for never.
     """
 
-    def __init__(self, app: ASGIApp, config: Config, *, stall_timeout: float) -> None:
+    def __init__(
+        self, app: ASGIApp, config: Config, *, stall_timeout: float, admission: Admission | None = None
+    ) -> None:
         self.app = app
         self.config = config
         self.stall_timeout = stall_timeout
+        self.admission = admission
         self.context = WorkerContext(None)
         self.connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -139,6 +144,9 @@ class Connection(asyncio.Protocol):
         if self._closing:
             return
         if not self._busy and not self._in_head:
+            admission = self._listener.admission
+            if admission is not None and admission.tight and self._refuse(data, admission):
+                return
             self._in_head = True
             self._set_deadline(HEAD_SECONDS)
         self._inbox.append(data)
@@ -147,6 +155,15 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
         if self._awake is not None and not self._awake.done():
             self._awake.set_result(None)
+
+    def _refuse(self, data: bytes, admission: Admission) -> bool:
+        """Refuse a request that has come whole, without reading more of it than must be."""
+        answer = None if self._stopping or self._inbox else admission.refuse(data)
+        if answer is None:
+            return False
+        self._set_deadline(self._listener.config.keep_alive_timeout)
+        self._write(answer)
+        return True
 
     def eof_received(self) -> bool:
         """The client sends no more: as it is with HTTP/1.1 clients, it has left.

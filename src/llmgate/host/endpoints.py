@@ -25,13 +25,20 @@ class Endpoint:
         methods: The methods it answers; None for any.
         handler: Does the work.
         guarded: Whether pages of other sites are kept out while client authentication is off.
+        always: Whether it answers however many requests are served at the moment.
     """
 
     def __init__(
-        self, methods: Sequence[str] | None, handler: Callable[[Call], Awaitable[Any]], *, guarded: bool = True
+        self,
+        methods: Sequence[str] | None,
+        handler: Callable[[Call], Awaitable[Any]],
+        *,
+        guarded: bool = True,
+        always: bool = False,
     ) -> None:
         self.methods = None if methods is None else frozenset(methods)
         self.guarded = guarded
+        self.always = always
         self._allow = ", ".join(methods or ())
         self._handler = handler
 

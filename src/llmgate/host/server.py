@@ -118,7 +118,7 @@ async def serve(
     settings = settings_of(desk.settings)
     settings.websocket_max_message_size = desk.config.sessions.max_message_bytes
     settings.websocket_ping_interval = desk.config.sessions.heartbeat
-    listener = Listener(app, settings, stall_timeout=desk.settings.send_timeout)
+    listener = Listener(app, settings, stall_timeout=desk.settings.send_timeout, admission=desk.admission)
     async with app.router.lifespan_context(app), _signalled(stop, reload) as stopping:
         async with _listening(listener, sockets, desk.settings.backlog, shared=shared):
             if started is not None:

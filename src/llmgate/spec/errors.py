@@ -13,6 +13,7 @@ GatewayError
 ├── RateLimitError                 caller: 429
 ├── BudgetExceededError            caller: 402
 ├── NoDeploymentError              503, nothing can serve the request now
+├── OverloadedError                503, the gateway itself has too much to do
 ├── GatewayTimeoutError            504, the request's own deadline has passed
 ├── GatewayClosedError             503, the Pipeline is closing or was never opened
 └── ProviderError                  upstream answered with an error, or not at all
@@ -40,6 +41,7 @@ __all__ = [
     "InvalidRequestError",
     "ModelNotFoundError",
     "NoDeploymentError",
+    "OverloadedError",
     "PermissionDeniedError",
     "PluginError",
     "ProviderAuthenticationError",
@@ -184,6 +186,13 @@ class NoDeploymentError(GatewayError):
 
     status_code = 503
     default_code = "no_deployment"
+
+
+class OverloadedError(GatewayError):
+    """The gateway itself has too much to do (503); ``retry_after`` says when to come back."""
+
+    status_code = 503
+    default_code = "overloaded"
 
 
 class GatewayTimeoutError(GatewayError):

@@ -110,7 +110,7 @@ async def validate_router_config(call: Call) -> None:
             await call.reply.whole(200, call.answer_headers(), dumps(answer))
 
 
-HEALTH: Final = Endpoint(("GET", "HEAD"), health, guarded=False)
-READY: Final = Endpoint(("GET", "HEAD"), ready, guarded=False)
-DEPLOYMENTS: Final = Endpoint(("GET", "HEAD"), deployments)
+HEALTH: Final = Endpoint(("GET", "HEAD"), health, guarded=False, always=True)
+READY: Final = Endpoint(("GET", "HEAD"), ready, guarded=False, always=True)
+DEPLOYMENTS: Final = Endpoint(("GET", "HEAD"), deployments, always=True)
 VALIDATE: Final = Endpoint(("POST",), validate_router_config)
