@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import attrs
 import pytest
 from llmgate_bedrock.adapter import BedrockSigV4
-from llmgate_bedrock.keys import Keys
 
+from llmgate.codecs.aws_keys import Keys
 from llmgate.spec import AttemptCall, ProviderRow, Secret, SecretRef
 from llmgate.testing.conformance import ProviderConformance
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from llmgate_bedrock.config import AwsCredentialsConfig
 from llmgate_bedrock.credentials import AwsCredentials
-from llmgate_bedrock.keys import Keys
 
+from llmgate.codecs.aws_keys import Keys
 from llmgate.spec import SecretNotFoundError, SecretRef, StageContext
 from llmgate.testing.clock import FakeClock
 from llmgate.testing.transport import ScriptedTransport

@@ -1,20 +1,14 @@
-"""Signatures are those of botocore itself, for the very bytes that go out."""
+"""Requests are signed for the region of their address, and nobody else sees what with."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
-import attrs
-import botocore.auth
-import botocore.awsrequest
-import botocore.credentials
 import pytest
 from llmgate_bedrock.adapter import BedrockSigV4
 from llmgate_bedrock.config import BedrockSigV4Config
-from llmgate_bedrock.keys import Keys
-from llmgate_bedrock.signing import signature_headers
 
+from llmgate.codecs.aws_keys import Keys
 from llmgate.formats import get_format
 from llmgate.spec import (
     AttemptCall,
@@ -23,7 +17,6 @@ from llmgate.spec import (
     NoDeploymentError,
     Operation,
     Provider,
-    ProviderRequest,
     ProviderRow,
     RelayBody,
     RelayTarget,
@@ -32,25 +25,6 @@ from llmgate.spec import (
 
 NOW = 1_700_000_000.0
 KEYS = Keys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "a-session-token")
-URL = "https://bedrock-runtime.eu-central-1.amazonaws.com/model/us.anthropic.claude-v1%3A0/converse"
-
-
-@pytest.mark.parametrize("url", [URL, f"{URL}?x=1&a=b%20c", "http://127.0.0.1:8080/model/arn%3Aaws%2Fx/converse"])
-@pytest.mark.parametrize("keys", [KEYS, attrs.evolve(KEYS, token=None)])
-def test_a_signature_is_botocores(monkeypatch: pytest.MonkeyPatch, url: str, keys: Keys) -> None:
-    headers = {"content-type": "application/json", "accept": "*/*", "x-amzn-bedrock-trace": "ENABLED"}
-    request = ProviderRequest("POST", url, headers, "{}ü".encode())
-    ours = signature_headers(request, keys, "eu-central-1", NOW)
-    monkeypatch.setattr(
-        botocore.auth, "get_current_datetime", lambda: datetime.fromtimestamp(NOW, UTC).replace(tzinfo=None)
-    )
-    signed = {name: value for name, value in headers.items() if name != "accept"}
-    theirs = botocore.awsrequest.AWSRequest("POST", url, headers=signed, data=request.body)
-    credentials = botocore.credentials.Credentials(keys.access_key, keys.secret_key, keys.token)
-    botocore.auth.SigV4Auth(credentials, "bedrock", "eu-central-1").add_auth(theirs)
-    assert ours["authorization"] == theirs.headers["Authorization"]
-    assert ours["x-amz-date"] == "20231114T221320Z" == theirs.headers["X-Amz-Date"]
-    assert ours.get("x-amz-security-token") == keys.token
 
 
 def call(base_url: str, secret: str | None = None, **more: Any) -> AttemptCall:

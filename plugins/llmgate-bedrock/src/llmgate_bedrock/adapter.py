@@ -7,6 +7,8 @@ from typing import Final
 
 import attrs
 
+from llmgate.codecs.aws_keys import Keys
+from llmgate.codecs.aws_signing import signature_headers
 from llmgate.formats.bedrock_anthropic.invoking import InvokingAdapter, invoked
 from llmgate.spec import (
     AttemptCall,
@@ -20,8 +22,6 @@ from llmgate.spec import (
 )
 
 from .config import BedrockSigV4Config
-from .keys import Keys
-from .signing import signature_headers
 
 __all__ = ["BedrockSigV4"]
 
@@ -55,7 +55,16 @@ class BedrockSigV4(InvokingAdapter[BedrockSigV4Config]):
                 f"the credential of provider {name!r} cannot sign: {error}", code="unusable_credential"
             ) from None
         request = invoked(call, credential={})
-        signed = signature_headers(request, keys, self._region(call), call.now)
+        signed = signature_headers(
+            request.method,
+            request.url,
+            request.headers,
+            request.body or b"",
+            keys,
+            service="bedrock",
+            region=self._region(call),
+            now=call.now,
+        )
         return attrs.evolve(request, headers={**request.headers, **signed})
 
     def parse_response(self, call: AttemptCall, response: ProviderResponse) -> GatewayResponse:

@@ -9,10 +9,10 @@ from typing import Final
 import botocore.exceptions
 import botocore.session
 
+from llmgate.codecs.aws_keys import Keys, keys_in
 from llmgate.spec import Secret, SecretNotFoundError, SecretRef, SecretStore, StageContext
 
 from .config import AwsCredentialsConfig
-from .keys import Keys, keys_in
 
 __all__ = ["AwsCredentials"]
 

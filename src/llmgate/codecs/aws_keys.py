@@ -1,4 +1,4 @@
-"""AWS's credentials as one secret, and as environment variables spell them."""
+"""AWS's credentials as one secret, and as environment variables spell them, for all who sign with them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from llmgate.codecs.jsons import JSONError, dumps, loads
+from .jsons import JSONError, dumps, loads
 
 __all__ = ["Keys", "keys_in"]
 

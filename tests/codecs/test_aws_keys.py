@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from llmgate_bedrock.keys import Keys, keys_in
+
+from llmgate.codecs.aws_keys import Keys, keys_in
 
 STANDARD = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s"}
 OTHER = {"AWS_ACCESS_KEY": "AKID2", "AWS_SECRET_KEY": "s2"}
