@@ -115,6 +115,46 @@ async def test_units_that_could_not_be_given_back_are_given_back_later(policy):
     bench.clock.advance(1)
     assert await bench.granted(bench.charge(cost=1))
     assert await bench.remote.left("k") == 100 - 10 - 1
+    await bench.counting.aclose()
+
+
+async def test_a_place_that_could_not_be_given_back_is_given_back_though_nobody_asks() -> None:
+    bench = Bench()
+    held = [bench.charge(unit="concurrent") for _ in range(100)]
+    for one in held:
+        assert await bench.granted(one)
+    bench.remote.there = False
+    await bench.counting.give_back([(held[0], 1)])
+    await bench.clock.advance(0)
+    await bench.clock.advance(1)
+    bench.remote.there = True
+    assert not await bench.remote.lease("k", "other", limit=100, ttl=60)
+    await bench.clock.advance(1)
+    assert await bench.remote.lease("k", "other", limit=100, ttl=60)
+    await bench.counting.aclose()
+
+
+async def test_what_a_decision_that_came_too_late_has_granted_is_given_back() -> None:
+    class Late(Remote):
+        late = True
+
+        async def claim(self, claims, *, once=None):
+            decisions = await super().claim(claims, once=once)
+            if self.late:
+                raise TimeoutError
+            return decisions
+
+    bench = Bench()
+    bench.remote.__class__ = Late
+    one, place = bench.charge(cost=30), bench.charge("p", unit="concurrent")
+    assert not await bench.counting.decide([one, place], "word")
+    assert await bench.remote.left("k") == 70
+    Late.late = False
+    await bench.clock.advance(0)
+    await bench.clock.advance(1)
+    assert await bench.remote.left("k") == 100
+    assert await bench.remote.lease("p", "other", limit=1, ttl=60)
+    await bench.counting.aclose()
 
 
 async def test_a_store_that_fails_while_it_is_told_is_told_again(bench):

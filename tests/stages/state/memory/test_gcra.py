@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import pytest
 from hypothesis import given, strategies as st
+from pyrate_limiter import InMemoryBucket, Rate as SlidingRate, RateItem
 
 from llmgate.spec import Rate
 from llmgate.stages.state.memory.gcra import Spent, check_rate, decide, reset_after
@@ -135,3 +136,56 @@ def test_a_capacity_of_nought_grants_nothing_and_never_will():
 def test_numbers_that_mean_nothing_are_refused(rate, cost):
     with pytest.raises(ValueError, match=r"a rate needs|a cost must"):
         check_rate(rate, cost)
+
+
+ARRIVALS = st.lists(st.tuples(st.integers(0, 4000), st.integers(1, 4)), min_size=1, max_size=80)
+"""Milliseconds since the one before, and units."""
+
+
+class Sliding:
+    """``pyrate-limiter``: at most so many within any stretch of that length."""
+
+    def __init__(self, limit, period):
+        self.bucket = InMemoryBucket([SlidingRate(limit, int(period * 1000))])
+
+    def admits(self, at, units):
+        return bool(self.bucket.put(RateItem("x", at, weight=units)))
+
+
+def ours(rate, arrivals):
+    """What we grant of arrivals, in milliseconds."""
+    granted, spent, now = [], Spent(0.0, 0.0), 0
+    for wait, units in arrivals:
+        now += wait
+        decision, spent = decide(spent.left_at(now / 1000, rate), rate, units)
+        granted.append((now, units, decision.allowed))
+    return granted
+
+
+@given(arrivals=ARRIVALS, capacity=st.integers(4, 20), period=st.sampled_from([1, 7, 10]))
+def test_whoever_keeps_a_sliding_window_is_never_refused(arrivals, capacity, period):
+    sliding, now, kept, before = Sliding(capacity, period), 0, [], 0
+    for wait, units in arrivals:
+        now += wait
+        if sliding.admits(now, units):
+            kept.append((now - before, units))
+            before = now
+    assert all(allowed for _, _, allowed in ours(Rate(capacity, period), kept))
+
+
+@given(arrivals=ARRIVALS, capacity=st.integers(4, 20), period=st.sampled_from([1, 7, 10]))
+def test_no_window_gets_more_than_the_capacity_and_what_comes_back_within_it(arrivals, capacity, period):
+    sliding = Sliding(2 * capacity, period)
+    granted = [one for one in ours(Rate(capacity, period), arrivals) if one[2]]
+    assert all(sliding.admits(at, units) for at, units, _ in granted)
+
+
+@given(capacity=st.integers(1, 20), period=st.sampled_from([1, 7, 10]), count=st.integers(1, 60))
+def test_a_crowd_after_a_pause_gets_what_a_sliding_window_gives_it(capacity, period, count):
+    crowd = [(0, 1)] * count
+    arrivals = [*crowd, (period * 1000 + 1, 1), *crowd[1:]]
+    sliding, now, theirs = Sliding(capacity, period), 0, []
+    for wait, units in arrivals:
+        now += wait
+        theirs.append(sliding.admits(now, units))
+    assert [allowed for _, _, allowed in ours(Rate(capacity, period), arrivals)] == theirs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -27,6 +28,10 @@ _MOST_OWED: Final = 10_000
 """Keys whose counts are put right once the store is back; those above it are not."""
 _AT_ONCE: Final = 500
 """Keys that one call to the store puts right."""
+_MOST_UNKNOWN: Final = 1000
+"""Decisions that came too late, and that are asked for again to give back what they may have granted."""
+_REST: Final = 1.0
+"""Seconds, at least, between two tries to put them right while no request does."""
 
 
 class Counting:
@@ -60,7 +65,10 @@ class Counting:
         self._processes = processes
         self._outage = Outage(clock, config.pause)
         self._share = 0
-        self._owed: dict[str, Units] = {}
+        self._clock = clock
+        self._owed: dict[tuple[str, str], Claim] = {}
+        self._unknown: deque[tuple[Sequence[Claim], str]] = deque(maxlen=_MOST_UNKNOWN)
+        self._repaying: asyncio.Task[None] | None = None
         self.lines = Lines(clock, config.wait, config.max_waiting)
         self.keeper = Keeper(store, clock, config.lease, config.timeout) if store.shared else None
         self.repeatable = store.shared
@@ -101,7 +109,8 @@ class Counting:
             if charge.share is None or (charge.share != self._share and isinstance(claim, Units)):
                 own.append(claim)
             else:
-                self._owe(claim)
+                if isinstance(claim, Units):
+                    self._owe(claim)
                 await self._local.give_back([self._in_share(claim, charge.share)])
             self.lines.freed(charge.claim.key)
         if own and (self._outage.down or not await self._done(self._store.give_back(own))):
@@ -110,6 +119,10 @@ class Counting:
 
     async def aclose(self) -> None:
         """Stop keeping places; those that are held come free by themselves."""
+        repaying, self._repaying = self._repaying, None
+        if repaying is not None:
+            repaying.cancel()
+            await asyncio.wait({repaying})
         if self.keeper is not None:
             await self.keeper.aclose()
 
@@ -121,12 +134,14 @@ class Counting:
                 decisions = await self._store.claim(claims, once=once)
         except Exception as failure:  # noqa: BLE001 - whatever a store fails with, the operator has said what follows
             self._note_failure(failure)
+            if once is not None and TimeoutError in (type(failure), type(failure.__cause__)):
+                self._unknown.append((claims, once))
+                self._start_repaying()
             return None
         except BaseException:
             self._outage.abandoned()
             raise
-        if self._outage.worked():
-            log.warning("%s: state store %r counts again", self._name, self._config.state)
+        self._note_success()
         if self._owed:
             await self._reconcile()
         return decisions
@@ -140,25 +155,53 @@ class Counting:
                 self._owe(attrs.evolve(one.claim, cost=-one.claim.cost))
 
     def _owe(self, claim: Claim) -> None:
-        """Remember units that the store is to be told of when it is back."""
-        if not isinstance(claim, Units):
+        """Remember what the store is to be told when it is back."""
+        name = (claim.key, "" if isinstance(claim, Units) else claim.holder)
+        known = self._owed.get(name)
+        if isinstance(claim, Units) and isinstance(known, Units):
+            claim = attrs.evolve(claim, cost=claim.cost + known.cost)
+        elif len(self._owed) >= _MOST_OWED:
             return
-        known = self._owed.get(claim.key)
-        if known is not None:
-            self._owed[claim.key] = attrs.evolve(claim, cost=claim.cost + known.cost)
-        elif len(self._owed) < _MOST_OWED:
-            self._owed[claim.key] = claim
+        self._owed[name] = claim
+        self._start_repaying()
+
+    def _start_repaying(self) -> None:
+        if self._repaying is None or self._repaying.done():
+            self._repaying = asyncio.get_running_loop().create_task(self._repay(), name="llmgate-repaying")
+
+    async def _repay(self) -> None:
+        """Tell the store even where no request comes."""
+        while self._owed or self._unknown:
+            await self._clock.sleep(max(_REST, self._config.pause))
+            if (self._owed or self._unknown) and self._outage.admits():
+                await self._reconcile()
+            while self._unknown and not self._outage.down:
+                await self._resolve(*self._unknown.popleft())
+
+    async def _resolve(self, claims: Sequence[Claim], once: str) -> None:
+        """Give back what a decision that came too late has granted."""
+        decisions: list[RateDecision] = []
+
+        async def ask() -> None:
+            decisions.extend(await self._store.claim(claims, once=once))
+
+        if not await self._done(ask()):
+            self._unknown.append((claims, once))
+        elif all(one.allowed for one in decisions) and not await self._done(self._store.give_back(claims)):
+            for one in claims:
+                self._owe(one)
 
     async def _reconcile(self) -> None:
         """Tell the store what has been granted and given back without it."""
         owed, self._owed = self._owed, {}
         self._share += 1
-        wanted = [one for one in owed.values() if one.cost]
+        wanted = [one for one in owed.values() if not isinstance(one, Units) or one.cost]
         for start in range(0, len(wanted), _AT_ONCE):
             if not await self._done(self._store.give_back(wanted[start : start + _AT_ONCE])):
                 for one in wanted[start:]:
                     self._owe(one)
                 return
+        self._note_success()
 
     async def _done(self, work: Awaitable[None]) -> bool:
         try:
@@ -176,6 +219,10 @@ class Counting:
             return attrs.evolve(claim, key=key, limit=claim.limit // self._processes)
         rate = attrs.evolve(claim.rate, capacity=claim.rate.capacity // self._processes)
         return attrs.evolve(claim, key=key, rate=rate)
+
+    def _note_success(self) -> None:
+        if self._outage.worked():
+            log.warning("%s: state store %r counts again", self._name, self._config.state)
 
     def _note_failure(self, failure: Exception) -> None:
         """Say once that the store fails, and what follows."""
