@@ -7,14 +7,14 @@ a promise that could not be kept, or an input that could not be carried, refuses
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
 
 from llmgate.spec import ChatRequest, InvalidRequestError, Message, Part, ToolDefinition, Unsupported
 
-__all__ = ["BESIDE", "INCLUDED_LOGPROBS", "Losses", "leave_out", "with_parts"]
+__all__ = ["BESIDE", "INCLUDED_LOGPROBS", "Losses", "fit_messages", "leave_out", "with_parts"]
 
 INCLUDED_LOGPROBS: Final = "message.output_text.logprobs"
 """How Responses ask for the probabilities of tokens, among what is to be included."""
@@ -180,6 +180,26 @@ def _indispensable(request: ChatRequest, losses: Losses) -> Iterable[ToolDefinit
             losses.report(f"tools.{kind}")
         else:
             yield tool
+
+
+def fit_messages(
+    messages: Iterable[Message], losses: Losses, fit: Callable[[Message, str], Iterable[Part]]
+) -> tuple[Message, ...]:
+    """Messages for a format that does not know who speaks by name; those of which nothing is left are left out.
+
+    Args:
+        messages: The conversation.
+        losses: Where what is lost is noted.
+        fit: The parts of a message that the format can say, of the message and its place.
+    """
+    kept = []
+    for index, message in enumerate(messages):
+        if message.name is not None:
+            losses.report("messages.name")
+        parts = tuple(fit(message, f"messages[{index}]"))
+        if parts or not message.parts:
+            kept.append(with_parts(message, parts))
+    return tuple(kept)
 
 
 def with_parts(message: Message, parts: Sequence[Part]) -> Message:

@@ -12,16 +12,14 @@ import attrs
 
 from llmgate.codecs.jsons import dumps, loads
 from llmgate.codecs.sse import encode_event, event_data
+from llmgate.formats.block_encoder import BlockEncoder, OpenCall
 from llmgate.formats.thought_signatures import marked_id
 from llmgate.spec import (
-    ChoiceDelta,
     ErrorDetail,
-    FinishReason,
     GatewayChunk,
     GatewayError,
     ProviderError,
     Reasoning,
-    StreamEncoder,
     Text,
     ToolCallDelta,
     Usage,
@@ -40,36 +38,18 @@ _TEXT: Final = {"type": "text", "text": ""}
 _THINKING: Final = {"type": "thinking", "thinking": "", "signature": ""}
 
 
-@attrs.define
-class _Call:
-    """A tool call whose pieces come in; ``waiting`` are those not written yet."""
-
-    id: str = ""
-    name: str = ""
-    waiting: list[str] = attrs.field(factory=list)
-
-
-class MessageStreamEncoder(StreamEncoder):
+class MessageStreamEncoder(BlockEncoder):
     """Writes one stream of message events: the first answer of what it is given.
 
-    Nothing is said of the end before it is certain: stop reason, usage and terminal marker go out together. Only the
-    end of the stream tells that a call is whole, so that what comes beside an open one waits until then.
+    Nothing is said of the end before it is certain: stop reason, usage and terminal marker go out together.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._id = ""
         self._model = ""
-        self._begun = False
         self._ended = False
         self._next = 0
-        self._open: str = ""
-        self._writing: _Call | None = None
-        self._calls: dict[int, _Call] = {}
-        self._later: list[Text | Reasoning | _Call] = []
-        self._written = 0
-        self._finish: FinishReason | None = None
-        self._refused = False
-        self._usage: Usage | None = None
 
     def encode(self, chunk: GatewayChunk) -> bytes:
         """The events; ``b""`` for a chunk that says nothing now."""
@@ -111,10 +91,7 @@ class MessageStreamEncoder(StreamEncoder):
         elif kind == "content_block_start" and isinstance(index, int):
             self._close(before)
             self._open, self._next = str((value.get("content_block") or {}).get("type")), index
-            for choice in chunk.choices:
-                for call in choice.tool_calls:
-                    self._writing = self._calls[call.index] = _Call(call.id or "", call.name or "")
-                    self._written += 1
+            self._adopt(chunk)
         return b"".join(before)
 
     def error(self, error: GatewayError) -> bytes:
@@ -136,20 +113,6 @@ class MessageStreamEncoder(StreamEncoder):
             "usage": encode_usage(attrs.evolve(known, output_tokens=0, reasoning=None)),
         }
         return _event("message_start", {"message": message})
-
-    def _choice(self, choice: ChoiceDelta, pieces: list[bytes]) -> None:
-        parts = list(choice.parts)
-        if choice.refusal:
-            self._refused = True
-            parts.append(Text(choice.refusal))
-        for part in parts:
-            if self._writing is None:
-                self._part(part, pieces)
-            else:
-                self._later.append(part)
-        for call in choice.tool_calls:
-            self._call(call, pieces)
-        self._finish = choice.finish_reason or self._finish
 
     def _part(self, part: Text | Reasoning, pieces: list[bytes]) -> None:
         if isinstance(part, Reasoning):
@@ -174,33 +137,15 @@ class MessageStreamEncoder(StreamEncoder):
             pieces.append(self._delta({"type": "signature_delta", "signature": part.signature}))
             self._close(pieces)
 
-    def _call(self, delta: ToolCallDelta, pieces: list[bytes]) -> None:
-        call = self._calls.get(delta.index)
-        if call is None:
-            call = self._calls[delta.index] = _Call()
-            if self._writing is not None or not delta.name:
-                self._later.append(call)
-        call.id = call.id or marked_id(delta.id or "", delta.extra)
-        call.name = call.name or delta.name or ""
-        if delta.arguments:
-            call.waiting.append(delta.arguments)
-        if self._writing is None and call.name:
-            self._later = [one for one in self._later if one is not call]
-            self._begin_call(call, pieces)
-        if self._writing is call:
-            self._flush(call, pieces)
+    def _id_of(self, delta: ToolCallDelta) -> str:
+        return marked_id(delta.id or "", delta.extra)
 
-    def _begin_call(self, call: _Call, pieces: list[bytes]) -> None:
+    def _begin_call(self, call: OpenCall, pieces: list[bytes]) -> None:
         block = {"type": "tool_use", "id": call.id or f"call_{self._next}", "name": call.name, "input": {}}
         self._begin("tool_use", block, pieces)
-        self._writing = call
-        self._written += 1
 
-    def _flush(self, call: _Call, pieces: list[bytes]) -> None:
-        text = "".join(call.waiting)
-        call.waiting.clear()
-        if text:
-            pieces.append(self._delta({"type": "input_json_delta", "partial_json": text}))
+    def _call_piece(self, text: str) -> bytes:
+        return self._delta({"type": "input_json_delta", "partial_json": text})
 
     def _begin(self, kind: str, block: dict[str, Any], pieces: list[bytes]) -> None:
         self._close(pieces)
@@ -219,18 +164,10 @@ class MessageStreamEncoder(StreamEncoder):
         return _event("content_block_delta", {"index": self._next, "delta": delta})
 
     def _end(self, pieces: list[bytes]) -> None:
-        self._close(pieces)
-        for one in self._later:
-            if not isinstance(one, _Call):
-                self._part(one, pieces)
-            elif one.name or one.waiting:
-                self._begin_call(one, pieces)
-                self._flush(one, pieces)
-                self._close(pieces)
-        self._close(pieces)
+        self._say_rest(pieces)
         if self._ended:
             return
-        stop = encode_stop(self._finish, calls=self._written > 0, refused=self._refused)
+        stop = encode_stop(self._finish, calls=self._called, refused=self._refused)
         end = {"delta": {"stop_reason": stop, "stop_sequence": None}, "usage": encode_usage(self._usage)}
         pieces.append(_event("message_delta", end))
 

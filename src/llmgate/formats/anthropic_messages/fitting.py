@@ -15,7 +15,7 @@ import attrs
 
 from llmgate.formats.allowed_tools import allowed_tools
 from llmgate.formats.efforts import effort_above
-from llmgate.formats.losses import Losses, leave_out, with_parts
+from llmgate.formats.losses import Losses, fit_messages, leave_out
 from llmgate.formats.sealing import is_tagged
 from llmgate.spec import (
     Blob,
@@ -82,7 +82,9 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
     if request.extra_format == FORMAT:
         return _without_betas(request, losses), losses
     request = leave_out(request, FIELDS, _handled(request), losses)
-    changes: dict[str, Any] = {"messages": _messages(request.messages, losses)}
+    changes: dict[str, Any] = {
+        "messages": fit_messages(request.messages, losses, lambda one, path: _parts(one.parts, path, losses))
+    }
     changes |= _tools(request, facts, losses)
     changes |= _limits(request, facts, losses)
     changes |= _output(request, changes["messages"], losses)
@@ -105,17 +107,6 @@ def _handled(request: ChatRequest) -> frozenset[str]:
     if request.output_format is not None:
         more.add("response_format")
     return _HANDLED | more
-
-
-def _messages(messages: Sequence[Message], losses: Losses) -> tuple[Message, ...]:
-    kept = []
-    for index, message in enumerate(messages):
-        if message.name is not None:
-            losses.report("messages.name")
-        parts = tuple(_parts(message.parts, f"messages[{index}]", losses))
-        if parts or not message.parts:
-            kept.append(with_parts(message, parts))
-    return tuple(kept)
 
 
 def _parts(parts: Iterable[Part], path: str, losses: Losses) -> Iterable[Part]:

@@ -9,23 +9,17 @@ from __future__ import annotations
 import functools
 from typing import Any, Final
 
-import attrs
-
 from llmgate.codecs.eventstream import decode_message, encode_headers, encode_message
 from llmgate.codecs.jsons import dumps, loads
 from llmgate.formats.anthropic_messages.parts import REDACTED
+from llmgate.formats.block_encoder import BlockEncoder, OpenCall
 from llmgate.spec import (
-    ChoiceDelta,
     ErrorDetail,
-    FinishReason,
     GatewayChunk,
     GatewayError,
     ProviderError,
     Reasoning,
-    StreamEncoder,
     Text,
-    ToolCallDelta,
-    Usage,
 )
 
 from .errors import encode_error, type_of
@@ -58,34 +52,16 @@ HEARTBEAT: Final = encode_event("heartbeat", {})
 """An event of a type that no client knows, which all of them pass over."""
 
 
-@attrs.define
-class _Call:
-    """A tool call whose pieces come in; ``waiting`` are those not written yet."""
-
-    id: str = ""
-    name: str = ""
-    waiting: list[str] = attrs.field(factory=list)
-
-
-class ConverseStreamEncoder(StreamEncoder):
+class ConverseStreamEncoder(BlockEncoder):
     """Writes one stream of Converse events: the first answer of what it is given.
 
-    Nothing is said of the end before it is certain: stop reason and usage go out together. Only the end of the stream
-    tells that a call is whole, so that what comes beside an open one waits until then.
+    Nothing is said of the end before it is certain: stop reason and usage go out together.
     """
 
     def __init__(self) -> None:
-        self._begun = False
+        super().__init__()
         self._ended = False
         self._next = 0
-        self._open: str = ""
-        self._writing: _Call | None = None
-        self._calls: dict[int, _Call] = {}
-        self._later: list[Text | Reasoning | _Call] = []
-        self._written = 0
-        self._finish: FinishReason | None = None
-        self._refused = False
-        self._usage: Usage | None = None
 
     def encode(self, chunk: GatewayChunk) -> bytes:
         """The events; ``b""`` for a chunk that says nothing now."""
@@ -116,17 +92,14 @@ class ConverseStreamEncoder(StreamEncoder):
         if kind == "messageStart":
             self._begun = True
         elif kind == "messageStop":
-            self._flush_all(before)
+            self._say_rest(before)
             self._ended = True
         elif kind == "contentBlockStop" and index is not None:
             self._open, self._writing, self._next = "", None, index + 1
         elif kind == "contentBlockStart" and index is not None:
             self._close(before)
             self._open, self._next = "toolUse", index
-            for choice in chunk.choices:
-                for call in choice.tool_calls:
-                    self._writing = self._calls[call.index] = _Call(call.id or "", call.name or "")
-                    self._written += 1
+            self._adopt(chunk)
         elif kind == "contentBlockDelta" and index is not None and not (self._open and index == self._next):
             self._close(before)
             self._open, self._next = _kind_of(chunk), index
@@ -136,20 +109,6 @@ class ConverseStreamEncoder(StreamEncoder):
         """The error as an exception, in the provider's own words where they may be shown; nothing follows it."""
         shown = error.body if isinstance(error, ProviderError) else None
         return encode_exception(type_of(error, streamed=True), encode_error(error) if shown is None else shown)
-
-    def _choice(self, choice: ChoiceDelta, pieces: list[bytes]) -> None:
-        parts = list(choice.parts)
-        if choice.refusal:
-            self._refused = True
-            parts.append(Text(choice.refusal))
-        for part in parts:
-            if self._writing is None:
-                self._part(part, pieces)
-            else:
-                self._later.append(part)
-        for call in choice.tool_calls:
-            self._call(call, pieces)
-        self._finish = choice.finish_reason or self._finish
 
     def _part(self, part: Text | Reasoning, pieces: list[bytes]) -> None:
         if isinstance(part, Reasoning):
@@ -174,35 +133,13 @@ class ConverseStreamEncoder(StreamEncoder):
             pieces.append(self._delta({"reasoningContent": {"signature": part.signature}}))
             self._close(pieces)
 
-    def _call(self, delta: ToolCallDelta, pieces: list[bytes]) -> None:
-        call = self._calls.get(delta.index)
-        if call is None:
-            call = self._calls[delta.index] = _Call()
-            if self._writing is not None or not delta.name:
-                self._later.append(call)
-        call.id = call.id or delta.id or ""
-        call.name = call.name or delta.name or ""
-        if delta.arguments:
-            call.waiting.append(delta.arguments)
-        if self._writing is None and call.name:
-            self._later = [one for one in self._later if one is not call]
-            self._begin_call(call, pieces)
-        if self._writing is call:
-            self._flush(call, pieces)
-
-    def _begin_call(self, call: _Call, pieces: list[bytes]) -> None:
-        self._close(pieces)
+    def _begin_call(self, call: OpenCall, pieces: list[bytes]) -> None:
         self._open = "toolUse"
         start = {"toolUse": {"toolUseId": call.id or f"call_{self._next}", "name": call.name}}
         pieces.append(encode_event("contentBlockStart", {"start": start, "contentBlockIndex": self._next}))
-        self._writing = call
-        self._written += 1
 
-    def _flush(self, call: _Call, pieces: list[bytes]) -> None:
-        text = "".join(call.waiting)
-        call.waiting.clear()
-        if text:
-            pieces.append(self._delta({"toolUse": {"input": text}}))
+    def _call_piece(self, text: str) -> bytes:
+        return self._delta({"toolUse": {"input": text}})
 
     def _switch(self, kind: str, pieces: list[bytes]) -> None:
         """Go on in a block of a kind; such blocks have no event that begins them."""
@@ -226,21 +163,9 @@ class ConverseStreamEncoder(StreamEncoder):
         if self._ended:
             return
         self._ended = True
-        self._flush_all(pieces)
-        stop = encode_stop(self._finish, calls=self._written > 0, refused=self._refused)
+        self._say_rest(pieces)
+        stop = encode_stop(self._finish, calls=self._called, refused=self._refused)
         pieces.append(encode_event("messageStop", {"stopReason": stop}))
-
-    def _flush_all(self, pieces: list[bytes]) -> None:
-        """Whatever has waited for the end."""
-        self._close(pieces)
-        for one in self._later:
-            if not isinstance(one, _Call):
-                self._part(one, pieces)
-            elif one.name or one.waiting:
-                self._begin_call(one, pieces)
-                self._flush(one, pieces)
-                self._close(pieces)
-        self._close(pieces)
 
 
 def _exception_of(detail: ErrorDetail) -> bytes:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import attrs
 
-from llmgate.formats.losses import Losses, leave_out, with_parts
+from llmgate.formats.losses import Losses, fit_messages, leave_out
 from llmgate.spec import (
     Blob,
     ChatRequest,
@@ -71,7 +71,9 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
     if request.parallel_tool_calls is False and request.tools:
         losses.report("parallel_tool_calls")
     request = leave_out(request, FIELDS, _handled(request), losses)
-    changes: dict[str, Any] = {"messages": tuple(_messages(request.messages, losses))}
+    changes: dict[str, Any] = {
+        "messages": fit_messages(request.messages, losses, lambda one, path: _parts(one, one.parts, path, losses))
+    }
     changes |= _tools(request, facts, losses)
     changes |= _limits(request, facts, losses)
     changes["reasoning_effort"] = _effort(request, facts, losses)
@@ -83,15 +85,6 @@ def _handled(request: ChatRequest) -> frozenset[str]:
     config = request.extra.get("output_config")
     plain = not isinstance(config, dict) or config.keys() <= {"effort"}
     return _HANDLED if plain else _HANDLED - {"output_config"}
-
-
-def _messages(messages: Sequence[Message], losses: Losses) -> Iterable[Message]:
-    for index, message in enumerate(messages):
-        if message.name is not None:
-            losses.report("messages.name")
-        parts = tuple(_parts(message, message.parts, f"messages[{index}]", losses))
-        if parts or not message.parts:
-            yield with_parts(message, parts)
 
 
 def _parts(message: Message, parts: Iterable[Part], path: str, losses: Losses) -> Iterable[Part]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 import attrs
@@ -10,7 +10,7 @@ import attrs
 from llmgate.formats.allowed_tools import allowed_tools
 from llmgate.formats.efforts import effort_below
 from llmgate.formats.logprobs import logprob_fields
-from llmgate.formats.losses import Losses, leave_out, with_parts
+from llmgate.formats.losses import Losses, fit_messages, leave_out
 from llmgate.formats.openai_chat.fitting import SHARED
 from llmgate.spec import (
     Blob,
@@ -63,7 +63,9 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
     for tool in request.tools:
         if "type" in tool.extra:
             losses.refuse("tools", f"tool {tool.name!r} is built into another vendor's models: leave it out")
-    changes: dict[str, Any] = {"messages": tuple(_messages(request.messages, losses))}
+    changes: dict[str, Any] = {
+        "messages": fit_messages(request.messages, losses, lambda one, path: _parts(one, one.parts, path, losses))
+    }
     if not request.tools and request.tool_choice is not None:
         changes |= {"tool_choice": None, "parallel_tool_calls": None}  # they are refused without tools
     changes |= _limits(request, losses)
@@ -82,15 +84,6 @@ def _handled(request: ChatRequest) -> frozenset[str]:
     if isinstance(config, dict) and config.keys() == {"effort"}:
         more.add("output_config")
     return _HANDLED | more | logprob_fields(request)
-
-
-def _messages(messages: Sequence[Message], losses: Losses) -> Iterable[Message]:
-    for index, message in enumerate(messages):
-        if message.name is not None:
-            losses.report("messages.name")
-        parts = tuple(_parts(message, message.parts, f"messages[{index}]", losses))
-        if parts or not message.parts:
-            yield with_parts(message, parts)
 
 
 def _parts(message: Message, parts: Iterable[Part], path: str, losses: Losses) -> Iterable[Part]:
