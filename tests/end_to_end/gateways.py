@@ -34,6 +34,7 @@ class Gateway:
         python: str = sys.executable,
     ) -> None:
         source = str(Path(__file__).parents[2] / "src")
+        self.directory = directory
         self.process = subprocess.Popen(
             [python, "-W", "error::ResourceWarning", "-m", "llmgate", "serve", "--port", "0", *arguments],
             cwd=directory,

@@ -9,6 +9,7 @@ import pty
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 import urllib.error
@@ -257,6 +258,46 @@ def test_a_reload_cannot_open_a_door_that_the_start_would_not(tmp_path):
         one.signal(signal.SIGHUP)
         one.wait_error("refusing to listen on 0.0.0.0 without client authentication")
         assert chat(one) == 401
+
+
+def reload(one: Gateway, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What ``llmgate reload`` says where the gateway was started."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    command = [sys.executable, "-m", "llmgate", "reload", *arguments]
+    return subprocess.run(
+        command, cwd=one.directory, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_command_reloads_and_says_what_is_wrong(tmp_path, workers):
+    path = tmp_path / "llmgate.yaml"
+    path.write_text(BASE)
+    with gateway(tmp_path, "--workers", workers) as one:
+        assert chat(one, "/router/mine/chat/completions") == 404
+        path.write_text(ROUTER)
+        done = reload(one)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"process {one.process.pid} serves by the new configuration" in done.stdout
+        assert chat(one, "/router/mine/chat/completions") == 200
+        path.write_text("routrs: {}\n")
+        refused = reload(one)
+        assert refused.returncode == 1
+        assert "llmgate.yaml:1:1: unknown key 'routrs'" in refused.stderr
+        assert chat(one, "/router/mine/chat/completions") == 200, "the old one stays in force"
+    assert reload(one).returncode == 2, "it has gone, and so has its socket"
+
+
+def test_a_changed_file_is_noticed(tmp_path):
+    path = tmp_path / "llmgate.yaml"
+    path.write_text(BASE)
+    with gateway(tmp_path, "--watch", "0.1") as one:
+        path.write_text("routrs: {}\n")
+        one.wait_error("unknown key 'routrs'")
+        assert chat(one) == 200
+        path.write_text(ROUTER)
+        one.wait_error("has been read again: ")
+        assert chat(one, "/router/mine/chat/completions") == 200
 
 
 def test_a_terminal_that_is_closed_takes_the_gateway_with_it(tmp_path):

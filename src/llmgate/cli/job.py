@@ -27,6 +27,7 @@ class Job:
         workers: How many processes.
         shutdown_grace: Seconds between being not ready and taking no more connections.
         log_level: The least level that is logged.
+        watch: Seconds between two looks at whether the configuration has changed.
     """
 
     config: str | None = None
@@ -36,6 +37,7 @@ class Job:
     workers: int | None = None
     shutdown_grace: float | None = None
     log_level: str | None = None
+    watch: float | None = None
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Job:
@@ -48,11 +50,12 @@ class Job:
             workers=args.workers,
             shutdown_grace=args.shutdown_grace,
             log_level=getattr(args, "log_level", None),
+            watch=args.watch,
         )
 
     def settings(self, server: ServerConfig) -> ServerConfig:
         """The host's settings with what the command line says instead."""
-        given = {name: getattr(self, name) for name in ("port", "workers", "shutdown_grace")}
+        given = {name: getattr(self, name) for name in ("port", "workers", "shutdown_grace", "watch")}
         return attrs.evolve(
             server,
             address=server.address if self.host is None else self.host,

@@ -13,12 +13,13 @@ from typing import Final
 
 from llmgate.spec import ConfigError, GatewayError, PluginError
 
-from . import check, extensions, health, init, keys, models, plugins, providers, schema, secrets, serve
+from . import check, extensions, health, init, keys, models, plugins, providers, reload, schema, secrets, serve
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
 COMMANDS: Final = {
     "serve": serve,
+    "reload": reload,
     "init": init,
     "check": check,
     "schema": schema,

@@ -52,6 +52,15 @@ def add_parser(subparsers: Subparsers) -> None:
         help="how long /ready says 503 before new connections are refused, for load balancers to notice "
         "(server.shutdown-grace)",
     )
+    parser.add_argument(
+        "--watch",
+        nargs="?",
+        type=_seconds,
+        const=2.0,
+        metavar="SECONDS",
+        help="look so often whether the configuration has changed, every 2 s if no number is given, and read it again "
+        "then (server.watch)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -96,19 +105,22 @@ async def _serve(job: Job, source: ConfigText | None, serving: Serving, sockets:
     """Serve in this process."""
     from .serving import log_problems, problems_of  # late, as in `run`
 
-    async def reload() -> None:
+    async def reload() -> Sequence[str]:
         try:
             await serving.follow(job.read(source))
         except GatewayError as error:
-            log_problems(problems_of(error))
-        else:
-            serving.start_logging()
-            serving.announce(serving.pipeline.snapshot)
+            problems = problems_of(error)
+            log_problems(problems)
+            return problems
+        serving.start_logging()
+        serving.announce(serving.pipeline.snapshot)
+        return ()
 
     def greet(lines: Sequence[str]) -> None:
         print("\n".join(lines), flush=True)
 
-    await serving.run(sockets, started=greet, reload=reload)
+    async with serving.reloads(source, reload) as reloads:
+        await serving.run(sockets, started=greet, reload=reloads.on_signal)
     return 0
 
 

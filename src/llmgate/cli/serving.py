@@ -26,6 +26,7 @@ from .check import summary
 from .greeting import greeting
 from .job import Job
 from .logs import start_logging
+from .reloads import Reloads
 from .surroundings import expect_dotenv
 
 __all__ = ["Serving", "log_problems", "problems_of"]
@@ -62,6 +63,17 @@ class Serving:
         """The configuration in force."""
         config: GatewayConfig = self.pipeline.config
         return config
+
+    def reloads(self, source: ConfigText | None, work: Callable[[], Coroutine[Any, Any, Sequence[str]]]) -> Reloads:
+        """The ways to have this gateway read its configuration again.
+
+        Args:
+            source: What was read at the start.
+            work: Reads it again and returns what is wrong with it.
+        """
+        dotenv = expect_dotenv()
+        config = None if source is None else source.path
+        return Reloads(work, config=config, watch=self.server.watch, beside=[] if dotenv is None else [dotenv])
 
     def refuse_unsafe(self, snapshot: Snapshot | None = None) -> None:
         """Refuse what cannot be served safely with the settings that this process was started with.

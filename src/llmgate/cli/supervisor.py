@@ -25,6 +25,7 @@ from llmgate.spec import GatewayError
 
 from .channel import Channel
 from .job import Job, pack
+from .reloads import Reloads
 from .serving import Serving, log_problems, problems_of
 
 __all__ = ["StartFailedError", "Supervisor", "worker_command"]
@@ -156,7 +157,12 @@ class Supervisor:
             0 after an end in order, 1 when workers had to be killed or keep dying, 2 when the configuration is wrong.
         """
         self._serving.announce_shares(self._serving.pipeline.snapshot)
-        with Signals(self.reload, at_once=self._kill) as signals:
+        reloads = self._serving.reloads(self._source, self.reload)
+        async with reloads:
+            return await self._run(reloads)
+
+    async def _run(self, reloads: Reloads) -> int:
+        with Signals(reloads.on_signal, at_once=self._kill) as signals:
             self._stopping = signals.stopping
             keepers = [asyncio.create_task(self._keep(number)) for number in range(1, self._count + 1)]
             stopped = asyncio.create_task(self._stopping.wait())
@@ -170,15 +176,19 @@ class Supervisor:
             return failures[0].status
         return 1 if self._unclean else 0
 
-    async def reload(self) -> None:
-        """Read the configuration again, and have every worker serve by it, or none."""
+    async def reload(self) -> Sequence[str]:
+        """Read the configuration again, and have every worker serve by it, or none.
+
+        Returns:
+            What is wrong with it; nothing when all serve by it.
+        """
         try:
             source = self._job.read(self._source)
             candidate = Serving(self._job, source)
             self._serving.refuse_unsafe(candidate.pipeline.snapshot)
         except GatewayError as error:
             log_problems(problems_of(error))
-            return
+            return problems_of(error)
         self._attempt += 1
         number = self._attempt
         asked = [worker for worker in self._workers.values() if worker.ready_at is not None]
@@ -190,10 +200,10 @@ class Supervisor:
             worker.channel.send(verdict=number, go=not problems)
             worker.answers.pop(number, None)
         if self._stopping.is_set():
-            return
+            return ["the gateway is being stopped"]
         if problems:
             log_problems(problems)
-            return
+            return problems
         self._edition, self._source = number, source
         for worker in asked:
             worker.edition = number
@@ -201,6 +211,7 @@ class Supervisor:
             self._catch_up(worker)
         candidate.start_logging()
         self._serving.announce(candidate.pipeline.snapshot)
+        return ()
 
     async def _gather(self, asked: Sequence[_Worker], number: int) -> Sequence[str]:
         """Wait until every worker has said whether it can take a configuration; returns why not, each reason once."""

@@ -91,6 +91,7 @@ _TABLE: Final[Mapping[type[Any], Mapping[str, Bounds]]] = {
         "workers": Bounds(minimum=1, maximum=256),
         "shutdown_grace": Bounds(minimum=0, maximum=3600),
         "shutdown_timeout": Bounds(minimum=0, maximum=86400),
+        "watch": Bounds(minimum=0, maximum=86400),
         "max_body_bytes": _COUNT,
         "max_upload_bytes": _COUNT,
         "max_spool_bytes": _COUNT,

@@ -327,6 +327,8 @@ class ServerConfig:
         shutdown_grace: Seconds after SIGTERM in which ``/ready`` says 503 and connections are still taken, for load
             balancers to notice.
         shutdown_timeout: Seconds that running requests get to finish after SIGTERM.
+        watch: Seconds between two looks at whether the configuration or ``.env`` has changed, which is then read again;
+            0 for never.
         max_body_bytes: Upper bound of a JSON request body.
         max_upload_bytes: Upper bound of a request body that is passed on as it comes: forms with files, and whatever
             the direct relay does not read.
@@ -355,6 +357,7 @@ class ServerConfig:
     local_share: bool = False
     shutdown_grace: float = 0.0
     shutdown_timeout: float = 30.0
+    watch: float = 0.0
     max_body_bytes: int = 64 * 1024 * 1024
     max_upload_bytes: int = 1024 * 1024 * 1024
     max_spool_bytes: int = 128 * 1024 * 1024
