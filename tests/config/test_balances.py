@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.fakes import Loader
-from llmgate.config.balances import split_model
+from llmgate.config.members import split_model
 from llmgate.config.model import BalanceConfig, MemberConfig
 
 NO_STRATEGY = (

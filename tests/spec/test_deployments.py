@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from llmgate.spec import Deployment, Provider, ProviderRow
+import pytest
+
+from llmgate.spec import Audience, Deployment, Principal, Provider, ProviderRow
 
 ROW = ProviderRow(name="x", title="X", base_url="https://x.example/v1")
 
@@ -22,3 +24,23 @@ def test_a_deployment_is_its_id():
 
 def test_headers_that_an_operator_adds_do_not_show():
     assert "secret-value" not in repr(provider("x", headers={"x-key": "secret-value"}))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "included"),
+    [
+        ((("team", ("research",)),), True),
+        ((("team", ("re*", "x")),), True),
+        ((("team", ("sales",)),), False),
+        ((("groups", ("vip-*",)),), True),
+        ((("groups", ("vip",)),), False),
+        ((("team", ("research",)), ("id", ("ada",))), True),
+        ((("team", ("research",)), ("id", ("bob",))), False),
+        ((("issuer", ("sso",)), ("kind", ("key",))), True),
+        ((("unknown", ("*",)),), False),
+        ((("level", ("3",)),), True),
+    ],
+)
+def test_whom_a_deployment_is_kept_for(wanted, included):
+    attributes = {"team": "research", "groups": ["staff", "vip-2"], "level": 3}
+    assert Audience(wanted).includes(Principal("ada", issuer="sso", attributes=attributes)) is included

@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-import attrs
-
 from .decoder import UnreadableError
 from .meanings import key_of, settable
-from .model import BalanceConfig, MemberConfig, StageConfig
+from .members import Strategy, read_members
+from .model import BalanceConfig, StageConfig
 from .problems import Where
 from .quoting import quoted
 from .sections import Section, is_null
 from .stages import StageReader
 from .tree import Entry, MapNode, Node, ValueNode
 
-__all__ = ["Strategy", "read_balance", "split_model"]
+__all__ = ["read_balance"]
 
 _SUM_TOLERANCE: Final = 1e-6
-
-
-@attrs.frozen
-class Strategy:
-    """A strategy of the dialect.
-
-    Args:
-        use: The routing strategy that it stands for.
-        by_model: Whether its entries are models rather than providers.
-        weighs: Whether each entry has a weight, and all of them sum to 1.
-        grouped: Whether only the entries of the model asked for are candidates.
-
-    An empty ``use`` stands for a strategy that nobody knows, whose entries are read all the same.
-    """
-
-    use: str
-    by_model: bool = False
-    weighs: bool = False
-    grouped: bool = False
 
 
 _STRATEGIES: Final[Mapping[str, Strategy]] = {
@@ -50,7 +29,7 @@ _STRATEGIES: Final[Mapping[str, Strategy]] = {
     "model-weighted": Strategy("weighted", by_model=True, weighs=True),
     "model-latency": Strategy("latency", by_model=True, grouped=True),
 }
-_OWN_KEYS: Final = ("strategy", "use", "providers", "models")
+_OWN_KEYS: Final = ("strategy", "use", "over", "providers", "models")
 
 
 def read_balance(
@@ -81,7 +60,9 @@ def read_balance(
     before = len(decoder.problems)
     strategy, name, place = _strategy(stages, node, label, where)
     config = _config(stages, node, strategy, label, place, discover)
-    members = _members(stages, node, strategy, name, label, where, named)
+    over = _over(stages, node, config, label)
+    dialect = name in _STRATEGIES and node.entries.get("strategy") is not None
+    members = read_members(stages, node, strategy, name if dialect else "", label, where, named)
     if strategy.weighs and len(decoder.problems) == before:
         total = math.fsum(member.weight for member in members)
         if abs(total - 1) > _SUM_TOLERANCE:
@@ -89,13 +70,7 @@ def read_balance(
     if config is None or len(decoder.problems) > before:
         raise UnreadableError
     by_model = any(member.model is not None for member in members)
-    return BalanceConfig(strategy=config, members=members, by_model=by_model, grouped=strategy.grouped)
-
-
-def split_model(text: str) -> tuple[str, str] | None:
-    """Provider and model of ``provider/model``, split at the first slash; None when the text is not of that form."""
-    provider, slash, model = text.partition("/")
-    return (provider, model) if slash and provider and model else None
+    return BalanceConfig(config, members, by_model, strategy.grouped, over)
 
 
 def _strategy(stages: StageReader, node: MapNode, label: str, where: Where) -> tuple[Strategy, str, Where]:
@@ -144,72 +119,25 @@ def _config(
         return None
 
 
-def _members(
-    stages: StageReader,
-    node: MapNode,
-    strategy: Strategy,
-    name: str,
-    label: str,
-    where: Where,
-    named: Callable[[str, Where], None],
-) -> Sequence[MemberConfig]:
-    decoder = stages.decoder
-    given = {key: entry for key in ("providers", "models") if (entry := node.find(key)) and not is_null(entry.node)}
-    dialect = name in _STRATEGIES and node.entries.get("strategy") is not None
-    wanted = ("models" if strategy.by_model else "providers") if dialect else next(iter(given), "providers")
-    for key, entry in given.items():
-        if key != wanted:
-            hint = f": use model-{strategy.use}" if dialect and key == "models" else ""
-            decoder.problems.add(entry.where, f"{key!r} does not belong to {name!r}, which takes {wanted}{hint}")
-    if wanted not in given:
-        raise decoder.refuse(where, f"{wanted!r} is required in {label}")
-    items = decoder.items_of(given[wanted].node, wanted)
-    if not items:
-        raise decoder.refuse(given[wanted].where, f"{wanted!r} is empty: name at least one")
-    members: list[MemberConfig] = []
-    for item in items:
-        with contextlib.suppress(UnreadableError):
-            text, where, weight = _parts(stages, item, wanted)
-            member = _member(stages, text, where, wanted)
-            named(member.provider, where)
-            if any((member.provider, member.model) == (other.provider, other.model) for other in members):
-                decoder.problems.add(item.where, f"{quoted(text)} is listed twice in {label}")
-            share = _share(stages, item, weight, strategy, name, wanted)
-            members.append(attrs.evolve(member, weight=share))
-    return tuple(members)
-
-
-def _parts(stages: StageReader, node: Node, wanted: str) -> tuple[str, Where, Entry | None]:
-    """What an entry names, the place of that, and its weight where it has one."""
-    decoder, key = stages.decoder, wanted[:-1]
-    if not isinstance(node, MapNode):
-        return decoder.read(node, str, key), node.where, None
-    entries = decoder.entries(node, (key, "weight"), wanted)
-    if key not in entries:
-        raise decoder.refuse(node.where, f"{key!r} is required in each entry of {wanted}")
-    inner = entries[key].node
-    return decoder.read(inner, str, key), inner.where, entries.get("weight")
-
-
-def _member(stages: StageReader, text: str, where: Where, wanted: str) -> MemberConfig:
-    if wanted == "providers":
-        return MemberConfig(provider=text)
-    split = split_model(text)
-    if split is None:
-        raise stages.decoder.refuse(where, f"{quoted(text)} is no model here: write provider/model")
-    return MemberConfig(provider=split[0], model=split[1])
-
-
-def _share(stages: StageReader, node: Node, weight: Entry | None, strategy: Strategy, name: str, wanted: str) -> float:
-    """An entry's weight, which some strategies of the dialect demand and the others refuse."""
-    decoder = stages.decoder
-    if weight is None:
-        if strategy.weighs:
-            raise decoder.refuse(node.where, f"'weight' is required: write {{{wanted[:-1]}: …, weight: 0.5}}")
-        return 1.0
-    if name in _STRATEGIES and not strategy.weighs:
-        raise decoder.refuse(weight.where, f"{name!r} does not weigh: take the weight out")
-    value = weight.node.value if isinstance(weight.node, ValueNode) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise decoder.refuse(weight.node.where, "'weight' must be a number above 0")
-    return float(value)
+def _over(stages: StageReader, node: MapNode, outer: StageConfig | None, label: str) -> Sequence[StageConfig]:
+    """The strategies that a strategy is laid over, each over the next; none where it stands alone."""
+    entry = node.entries.get("over")
+    if entry is None or is_null(entry.node) or outer is None:
+        return ()
+    stage = stages.find("routing", outer.use)
+    if stage is None or not getattr(stage, "wraps", False):
+        able = [
+            name for name in sorted(stages.names("routing")) if getattr(stages.find("routing", name), "wraps", False)
+        ]
+        raise stages.decoder.refuse(
+            entry.where,
+            f"{outer.use!r} puts every deployment in its place by itself, 'over' says nothing to it: it belongs to "
+            f"{', '.join(able) or 'no strategy that is installed'}",
+        )
+    inner, label = entry.node, f"{label}.over"
+    plain = inner
+    if isinstance(inner, MapNode):
+        plain = MapNode({one.key: one for one in inner if one.key != "over"}, inner.where)
+    config = stages.stage("routing", plain, label)
+    below = _over(stages, inner, config, label) if isinstance(inner, MapNode) else ()
+    return (config, *below)

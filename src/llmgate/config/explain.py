@@ -125,7 +125,8 @@ def _provider_line(indent: str, name: str, provider: Mapping[str, Any]) -> str:
 def _balance(balance: BalanceConfig) -> Mapping[str, Any]:
     weighs = len({member.weight for member in balance.members}) > 1 or balance.strategy.use == "weighted"
     return {
-        "strategy": balance.strategy.use + (" by model" if balance.by_model else ""),
+        "strategy": " over ".join(one.use for one in (balance.strategy, *balance.over))
+        + (" by model" if balance.by_model else ""),
         "members": [_member(member, weighs=weighs) for member in balance.members],
     }
 

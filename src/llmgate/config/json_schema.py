@@ -41,6 +41,12 @@ _TYPES: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 _SNAKE: Final = {"dispatcher": ("connection-timeout",), "discover.monitor.health": ("grace-period",),
                  "discover.monitor.health.grace-period": ("min-requests",)}  # fmt: skip
+_PATTERNS: Final = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+_OF_MEMBERS: Final[Mapping[str, Any]] = {
+    "tags": {"type": "array", "items": {"type": "string"}},
+    "for": {"type": "object", "additionalProperties": _PATTERNS, "minProperties": 1},
+}
+_STAGE: Final[Mapping[str, Any]] = {"anyOf": [{"type": "string"}, {"type": "object", "required": ["use"]}]}
 _DIALECT: Final = ("balanced-latency", "latency", "model-latency", "model-weighted", "provider-weighted", "weighted")
 _CLASSES: Final[Mapping[str, type[Any]]] = {
     "server": ServerConfig,
@@ -92,8 +98,9 @@ class _Writer:
             words = sorted({*_DIALECT, *self.stages["routing"]})
             properties = {**_fields_of(self.stages["routing"]), **properties}
             properties["strategy"] = {**properties["strategy"], "enum": words}
-            properties["providers"] = _members("provider")
-            properties["models"] = _members("model")
+            properties["providers"] = _members("provider", **_OF_MEMBERS)
+            properties["models"] = _members("model", **_OF_MEMBERS)
+            properties["over"] = {**_STAGE, "description": properties["over"]["description"]}
         return {"type": ["object", "null"], "properties": properties, "additionalProperties": False}
 
     def _key(self, key: Key) -> dict[str, Any]:
@@ -126,16 +133,18 @@ class _Writer:
             # Without `use` the name itself says which stage is meant.
             unnamed = {"type": "object", "not": {"required": ["use"]}}
             return {"anyOf": [_reference(key.type), {"type": "null"}, unnamed]}
+        if key.path == "models.<model>":
+            return {"anyOf": [_TYPES["text"], _members("model", **{"for": _OF_MEMBERS["for"]})]}
         if key.path.endswith("<model>"):
             return {"anyOf": [_TYPES["text"], _TYPES["list"]]}
         return {**self._value(key), "description": key.meaning}
 
 
-def _members(word: str) -> dict[str, Any]:
-    """A list of names, each with or without a weight."""
+def _members(word: str, **more: Any) -> dict[str, Any]:
+    """A list of names, each with or without a weight and more."""
     whole = {
         "type": "object",
-        "properties": {word: {"type": "string"}, "weight": {"type": "number", "exclusiveMinimum": 0}},
+        "properties": {word: {"type": "string"}, "weight": {"type": "number", "exclusiveMinimum": 0}, **more},
         "required": [word],
         "additionalProperties": False,
     }

@@ -123,6 +123,7 @@ _PROVIDER: Final = (
         "The wire format of a provider without a row; of another, the one that requests are translated into",
     ),
     ("secret", "reference", "", "Where its key is kept; without it, the vendor's own environment variable"),
+    ("tags", "list", "", "What is said of it for requests that require it, such as region:eu"),
     ("secrets", "list", "", "Several keys in place of secret, as references or {secret, weight}"),
     ("keyless", "switch", "", "Whether it is used without a key"),
     ("models", "list", "", "The models it may be asked for; without it, any"),
@@ -134,8 +135,9 @@ _PROVIDER: Final = (
 _BALANCE: Final = (
     ("strategy", "text", "", "latency, weighted, model-weighted, model-latency, priority, or another strategy's name"),
     ("use", "text", "", "A routing strategy by its own name, in place of strategy"),
-    ("providers", "list", "", "Providers in written order, or {provider, weight}"),
-    ("models", "list", "", "Models as provider/model in written order, or {model, weight}"),
+    ("over", "stage:routing", "", "The strategy below, for what split, sticky or tags do not tell apart"),
+    ("providers", "list", "", "Providers in written order, or {provider, weight, tags, for}"),
+    ("models", "list", "", "Models as provider/model in written order, or {model, weight, tags, for}"),
 )  # fmt: skip
 _TABLE: Final = (
     ("auth", "stages:auth", "", "Auth providers in the order in which they are asked; without them nobody is asked"),
@@ -156,6 +158,7 @@ _TABLE: Final = (
     ("routers.<router>.load-balance.chat", "section", "", "How chat requests are spread"),
     ("routers.<router>.model-mappings", "names", "", "The router's own model mapping, in place of the default one"),
     ("routers.<router>.model-mappings.<model>", "list", "", "What to ask for instead, as provider/model"),
+    ("routers.<router>.required-tags", "list", "", "Tags that a provider must carry to serve its requests"),
     ("routers.<router>.larger-models", "list", "",
      "Models as provider/model, in order, that are tried when a request is too long for those asked"),
     ("routers.<router>.interceptors", "stages:interceptors", "", "The router's own interceptors, after the gateway's"),
@@ -178,6 +181,7 @@ _TABLE: Final = (
     ("cache-store.max-size", "count", "268435456", "in-memory: bytes of answers, then the least used go"),
     ("cache-store.host-url", "text", "redis://localhost:6379", "redis: its address, which holds no password"),
     ("unified-api", "section", "", "What holds for /ai and /v1"),
+    ("unified-api.required-tags", "list", "", "Tags that a provider must carry to serve requests to /ai and /v1"),
     ("unified-api.larger-models", "list", "",
      "Models as provider/model, in order, that are tried when a request is too long for those asked"),
     ("unified-api.interceptors", "stages:interceptors", "", "Interceptors of the unified API, after the gateway's"),

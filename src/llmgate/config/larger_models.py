@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 
-from .balances import split_model
 from .decoder import UnreadableError
+from .members import split_model
 from .model import MemberConfig
 from .problems import Where
 from .quoting import quoted

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from llmgate.catalogue import provider_row
-from llmgate.spec import ProviderKey, ProviderRow, SecretRef, Timeouts
+from llmgate.spec import Audience, ProviderKey, ProviderRow, SecretRef, Timeouts
 
 __all__ = [
     "BalanceConfig",
@@ -140,6 +140,7 @@ class ProviderConfig:
         base_url: The operator's address for it; None for the row's own.
         format: The wire format of a provider that no row knows.
         secret: Where its credential is kept; None for the row's own variable.
+        tags: What is said of it, and so of its deployments.
         keys: Its keys where it has several, of which ``secret`` is the first.
         models: Models that the operator lists; empty for any.
         headers: Headers that the operator wants sent to it.
@@ -166,6 +167,7 @@ class ProviderConfig:
     passthrough: bool = False
     brought: ProviderRow | None = attrs.field(default=None, repr=False)
     keys: Sequence[ProviderKey] = ()
+    tags: frozenset[str] = frozenset()
 
 
 def row_of(provider: ProviderConfig) -> ProviderRow | None:
@@ -177,11 +179,21 @@ def row_of(provider: ProviderConfig) -> ProviderRow | None:
 
 @attrs.frozen
 class MemberConfig:
-    """One entry of a balance: a provider, and the model to ask it for where the entry says so."""
+    """One entry of a balance: a provider, and the model to ask it for where the entry says so.
+
+    Args:
+        provider: Its name.
+        model: The model; None for what the caller asks for.
+        weight: Its share.
+        tags: What is said of it beside the provider's own tags.
+        audience: The callers that it is kept for; None for those that have none of their own.
+    """
 
     provider: str
     model: str | None = None
     weight: float = 1.0
+    tags: frozenset[str] = frozenset()
+    audience: Audience | None = None
 
 
 @attrs.frozen
@@ -193,12 +205,14 @@ class BalanceConfig:
         members: Where requests can go, in written order.
         by_model: Whether the entries name models (``model-weighted``, ``model-latency``) rather than providers.
         grouped: Whether only the entries of the model asked for are candidates (``model-latency``).
+        over: The strategies that the strategy is laid over, each over the next.
     """
 
     strategy: StageConfig
     members: Sequence[MemberConfig]
     by_model: bool = False
     grouped: bool = False
+    over: Sequence[StageConfig] = ()
 
 
 @attrs.frozen
@@ -246,6 +260,7 @@ class RouterConfig:
         interceptors: Its own interceptors, after the gateway's.
         resilience: What it says of extra attempts and of callers who leave.
         larger_models: What is tried when a request is too long for the models asked.
+        required_tags: Tags that a deployment must carry to serve its requests.
         unsupported: What becomes of what a provider's wire format cannot say; what is left out is the gateway's.
     """
 
@@ -258,6 +273,7 @@ class RouterConfig:
     interceptors: Sequence[StageConfig] = ()
     resilience: ResilienceConfig = ResilienceConfig()
     larger_models: Sequence[MemberConfig] = ()
+    required_tags: frozenset[str] = frozenset()
     unsupported: UnsupportedConfig = UnsupportedConfig()
 
 
@@ -384,6 +400,7 @@ class GatewayConfig:
         routers: The routers, by id.
         models: Names that callers may ask for, ``*`` in them standing for any text, and the ``provider/model`` that
             serve each in order of trial.
+        model_audiences: For those of these names of which some models are kept for some callers, whom each is kept for.
         auth: Auth providers in the order in which they are asked; empty means no client authentication.
         secrets: Secret stores by name.
         state: State stores by name; ``memory`` is always there.
@@ -394,6 +411,7 @@ class GatewayConfig:
         unified_retries: Retries of the unified API; None for ``retries``.
         resilience: Extra attempts and callers who leave, where a router says nothing.
         unified_resilience: The same of the unified API.
+        unified_required_tags: Tags that a deployment must carry to serve requests of the unified API.
         unified_larger_models: What the unified API tries when a request is too long for the models asked.
         credential_cool_down: Seconds for which a credential that a provider has refused is left out.
         health: When a deployment is left out while another can be asked.
@@ -418,6 +436,7 @@ class GatewayConfig:
     providers: Mapping[str, ProviderConfig] = attrs.field(factory=dict)
     routers: Mapping[str, RouterConfig] = attrs.field(factory=dict)
     models: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
+    model_audiences: Mapping[str, Sequence[Audience | None]] = attrs.field(factory=dict)
     auth: Sequence[StageConfig] = ()
     secrets: Mapping[str, StageConfig] = attrs.field(factory=dict)
     state: Mapping[str, StageConfig] = attrs.field(factory=dict)
@@ -429,6 +448,7 @@ class GatewayConfig:
     resilience: ResilienceConfig = ResilienceConfig()
     unified_resilience: ResilienceConfig = ResilienceConfig()
     unified_larger_models: Sequence[MemberConfig] = ()
+    unified_required_tags: frozenset[str] = frozenset()
     credential_cool_down: float = 60.0
     health: HealthConfig = HealthConfig()
     unsupported: UnsupportedConfig = UnsupportedConfig()

@@ -24,6 +24,7 @@ from .retries import read_retries
 from .sections import Section, is_null, read_section
 from .stages import StageReader
 from .suggest import did_you_mean
+from .tags import read_tags
 from .tree import Entry, MapNode, Node, ValueNode, merged
 
 __all__ = ["ProviderReader"]
@@ -143,7 +144,7 @@ class ProviderReader:
         row = brought or row or (provider_row(own_row) if isinstance(own_row, str) else None)
         own = children(_PATH)
         extra = [key_of(field) for field in settable(adapter.config_class) if key_of(field) not in own]
-        section = read_section(self.decoder, node, _PATH, label, raw=("timeouts", "secrets"), extra=extra)
+        section = read_section(self.decoder, node, _PATH, label, raw=("timeouts", "secrets", "tags"), extra=extra)
         rest = MapNode({entry.key: entry for entry in node if entry.key.replace("_", "-") in extra}, node.where)
         config = self.decoder.read_class(rest, adapter.config_class, within=label)
         base_url = self._address(name, row, section, adapter_name, where)
@@ -157,6 +158,7 @@ class ProviderReader:
             format=self._format(row, section),
             secret=secret,
             keys=keys if len(keys) > 1 else (),
+            tags=read_tags(self.decoder, section.nodes.get("tags"), "tags"),
             models=section.get("models", ()),
             headers=self._headers(row, section),
             timeouts=self.read_timeouts(section),

@@ -10,12 +10,14 @@ from typing import Final
 import attrs
 
 from llmgate.catalogue import provider_row, provider_rows
-from llmgate.spec import Operation
+from llmgate.spec import Audience, Operation
 
-from .balances import read_balance, split_model
+from .audiences import read_audience
+from .balances import read_balance
 from .decoder import UnreadableError
 from .dialect import read_policies
 from .larger_models import read_larger_models
+from .members import split_model
 from .model import BalanceConfig, ProviderConfig, RouterConfig
 from .problems import Where
 from .providers import ProviderReader
@@ -24,10 +26,11 @@ from .retries import read_resilience, read_retries
 from .sections import Section, is_null, read_section
 from .stages import StageReader
 from .suggest import did_you_mean
+from .tags import read_tags
 from .tree import Entry, ListNode, MapNode, Node, ValueNode
 from .unsupported import UNSUPPORTED, read_unsupported
 
-__all__ = ["RouterReader", "read_mapping_of_models"]
+__all__ = ["RouterReader", "read_mapping_of_models", "read_model_audiences"]
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PATH: Final = "routers.<router>"
@@ -94,6 +97,7 @@ class RouterReader:
             retries=read_retries(self.stages, section),
             timeouts=self.reader.read_timeouts(section),
             resilience=read_resilience(self.stages, section),
+            required_tags=read_tags(self.stages.decoder, section.nodes.get("required-tags"), "required-tags"),
             larger_models=read_larger_models(self.stages, section, lambda name, at: self.name(name, at, local)),
             unsupported=read_unsupported(self.stages.decoder, section),
             interceptors=(
@@ -190,7 +194,7 @@ def _equivalents(stages: StageReader, entry: Entry, known: Collection[str]) -> t
     found = []
     for item in items:
         with contextlib.suppress(UnreadableError):
-            text = stages.decoder.read(item, str, entry.key)
+            text = stages.decoder.read(_model_in(item), str, entry.key)
             split = split_model(text)
             if split is None:
                 problems.add(item.where, f"{quoted(text)} is no model here: write provider/model")
@@ -199,6 +203,38 @@ def _equivalents(stages: StageReader, entry: Entry, known: Collection[str]) -> t
                 problems.add(item.where, f"no provider is called {quoted(split[0])}{hint}")
             found.append(text)
     return tuple(found)
+
+
+def _model_in(item: Node) -> Node:
+    """What names the model: the entry itself, or its ``model``."""
+    inner = item.find("model") if isinstance(item, MapNode) else None
+    return item if inner is None else inner.node
+
+
+def read_model_audiences(stages: StageReader, section: Section) -> Mapping[str, Sequence[Audience | None]]:
+    """For the names under ``models`` of which some models are kept for some callers, whom each is kept for.
+
+    Args:
+        stages: What reads stages.
+        section: The whole configuration.
+    """
+    node = section.nodes.get("models")
+    found: dict[str, Sequence[Audience | None]] = {}
+    for entry in node if isinstance(node, MapNode) else ():
+        items = entry.node.items if isinstance(entry.node, ListNode) else ()
+        if any(isinstance(item, MapNode) for item in items):
+            found[entry.key] = [_audience_of(stages, item) for item in items]
+    return found
+
+
+def _audience_of(stages: StageReader, item: Node) -> Audience | None:
+    if not isinstance(item, MapNode):
+        return None
+    with contextlib.suppress(UnreadableError):
+        entries = stages.decoder.entries(item, ("model", "for"), "models")
+        if "for" in entries:
+            return read_audience(stages.decoder, entries["for"].node)
+    return None
 
 
 def _identified(balance: BalanceConfig, identity: str) -> BalanceConfig:

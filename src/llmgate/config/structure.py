@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -31,10 +31,11 @@ from .problems import Problems
 from .providers import ProviderReader
 from .quoting import quoted
 from .retries import read_cool_down, read_resilience, read_retries
-from .routers import RouterReader, read_mapping_of_models
+from .routers import RouterReader, read_mapping_of_models, read_model_audiences
 from .sections import Section, is_null, read_section
 from .stages import Find, Names, StageReader
 from .stores import read_store
+from .tags import read_tags
 from .tree import Entry, MapNode, Node
 from .unsupported import UNSUPPORTED, read_unsupported
 
@@ -94,7 +95,7 @@ def structured(
     return GatewayConfig(
         providers=providers,
         routers=routers,
-        models=read_mapping_of_models(stages, top, "models", providers) or {},
+        **_own_names(stages, top, providers),
         auth=stages.listed("auth", top.nodes.get("auth"), "auth"),
         secrets=secrets,
         state={**stages.stores, **stages.named("state", top.nodes.get("state"), "state", _STATE_STORES)},
@@ -151,9 +152,20 @@ def _scopes(decoder: Decoder, top: Section) -> Mapping[str, Section]:
     }
 
 
+def _own_names(stages: StageReader, top: Section, known: Collection[str]) -> dict[str, Any]:
+    """The fields that say what the operator's own names of models stand for, and for whom."""
+    return {
+        "models": read_mapping_of_models(stages, top, "models", known) or {},
+        "model_audiences": read_model_audiences(stages, top),
+    }
+
+
 def _extra_attempts(stages: StageReader, scope: Mapping[str, Section], routers: RouterReader) -> dict[str, Any]:
     """The fields that say when a request is sent again, and where, of the gateway and of the unified API."""
     return {
+        "unified_required_tags": read_tags(
+            stages.decoder, scope["unified-api"].nodes.get("required-tags"), "required-tags"
+        ),
         "unified_larger_models": read_larger_models(stages, scope["unified-api"], routers.name),
         "retries": read_retries(stages, scope["global"]),
         "unified_retries": read_retries(stages, scope["unified-api"]),

@@ -48,6 +48,7 @@ from .links import StageLink
 from .naming import ModelMapping
 from .retry_budget import RetryBudget
 from .snapshot import Balance, Member, PlacedStage, ProviderRuntime, Route, Snapshot
+from .wrapping import Wrapping
 
 __all__ = ["Assembly", "StageFinder", "origin_of"]
 
@@ -158,6 +159,7 @@ class Assembly:
             base_url=base_url,
             secret=entry.secret,
             keys=entry.keys,
+            tags=entry.tags,
             models=entry.models,
             headers=entry.headers,
             timeouts=entry.timeouts or self._config.timeouts,
@@ -194,8 +196,9 @@ class Assembly:
             chain=Chain([*shared, *own]),
             retries=config.unified_retries or config.retries,
             providers={name: one for name, one in providers.items() if not one.row.relay_only},
-            aliases=ModelMapping(config.models),
+            aliases=ModelMapping(config.models, config.model_audiences),
             larger=_members(config.unified_larger_models, providers),
+            required_tags=config.unified_required_tags,
             **self._resilience("unified-api", config.unified_resilience),
             unsupported=config.unsupported,
         )
@@ -218,6 +221,7 @@ class Assembly:
             providers=seen,
             total=entry.timeouts.total if entry.timeouts is not None else None,
             larger=_members(entry.larger_models, seen),
+            required_tags=entry.required_tags,
             **self._resilience(f"routers.{entry.id}", entry.resilience),
             unsupported=self._config.unsupported.under(entry.unsupported),
         )
@@ -252,7 +256,10 @@ class Assembly:
         if missing:
             raise ConfigError(f"routers.{router.id}: provider {missing[0]!r} is not configured")
         members = _members(entry.members, providers)
-        return Balance(self._stage("routing", entry.strategy), members, entry.by_model, entry.grouped)
+        *outer, strategy = [self._stage("routing", one) for one in (entry.strategy, *entry.over)]
+        for one in reversed(outer):
+            strategy = Wrapping(one, strategy)
+        return Balance(strategy, members, entry.by_model, entry.grouped)
 
     def _mapping(self, entry: RouterConfig, balances: Mapping[Operation, Balance]) -> ModelMapping:
         """The mapping of a router: its own, else the default where it lists several vendors and so asks for it."""
@@ -281,7 +288,7 @@ def _cache(stage: Stage[Any], context: StageContext) -> SecretCache | None:
 
 
 def _members(entries: Sequence[MemberConfig], providers: Mapping[str, Provider]) -> Sequence[Member]:
-    return [Member(providers[one.provider], one.model, one.weight) for one in entries]
+    return [Member(providers[one.provider], one.model, one.weight, one.tags, one.audience) for one in entries]
 
 
 def origin_of(base_url: str) -> str:

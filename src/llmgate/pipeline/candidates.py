@@ -25,6 +25,7 @@ from llmgate.catalogue import family, provider_row
 from llmgate.formats import get_format
 from llmgate.formats.sessions import session_format
 from llmgate.spec import (
+    Audience,
     Deployment,
     GatewayRequest,
     InvalidRequestError,
@@ -38,7 +39,7 @@ from llmgate.spec import (
 )
 from llmgate.spec.model_chain import read_model_chain
 
-from .deployments import deployment_at
+from .deployments import deployment_at, deployment_of
 from .snapshot import Balance, Member, Route, Snapshot
 
 __all__ = [
@@ -85,6 +86,12 @@ class Candidates:
     deployments: Sequence[Deployment] = attrs.field(converter=_kept)
     strategy: RoutingStrategy[Any]
     addressed: bool = False
+    reserved: bool = attrs.field(init=False)
+    """Whether one of them is kept for some callers."""
+
+    def __attrs_post_init__(self) -> None:
+        """Find out once what requests share."""
+        object.__setattr__(self, "reserved", any(one.audience is not None for one in self.deployments))
 
 
 def find_route(snapshot: Snapshot, router: str | None, model: str) -> Route | None:
@@ -353,13 +360,15 @@ def _on_unified(route: Route, model: str, operation: Operation) -> Candidates:
 
 def _on_alias(route: Route, model: str, targets: Sequence[str], operation: Operation) -> Candidates:
     """What the operator has listed for a name, as far as it is configured and serves the operation."""
-    found: dict[str, Deployment] = {}
-    for target in targets:
+    found: dict[tuple[str, Audience | None], Deployment] = {}
+    audiences = route.aliases.audiences(model)
+    for target, audience in itertools.zip_longest(targets, audiences):
         owner, _, upstream = target.partition("/")
         row = provider_row(owner)
         provider = route.providers.get(owner) or (route.providers.get(row.name) if row is not None else None)
         if provider is not None and speaks(provider, operation):
-            found.setdefault(f"{provider.name}/{upstream}", deployment_at(provider, upstream))
+            one = deployment_at(provider, upstream)
+            found.setdefault((one.id, audience), one if audience is None else attrs.evolve(one, audience=audience))
     if not found:
         raise ModelNotFoundError(
             f"model {model!r} stands for {', '.join(targets)}, and none of these providers is configured for "
@@ -436,7 +445,7 @@ def at_provider(snapshot: Snapshot, route: Route, provider: Provider, model: str
 
 def _by_model(route: Route, balance: Balance, model: str) -> Sequence[Deployment]:
     """Entries that name models: all of them whatever was asked for, or the group that is called so."""
-    everything = [deployment_at(one.provider, one.model or model, one.weight) for one in balance.members]
+    everything = [deployment_of(one, model) for one in balance.members]
     if not balance.grouped:
         return everything
     bare = model.rpartition("/")[2]
@@ -453,12 +462,12 @@ def _by_provider(route: Route, balance: Balance, model: str) -> Sequence[Deploym
     bare = rest if named else model
     known = named is not None or any(owns(one.provider, bare) for one in balance.members)
     names = (model, bare, family(bare))
-    chosen: dict[str, Deployment] = {}
+    chosen: dict[tuple[str, Audience | None], Deployment] = {}
     for member in balance.members:
         upstream = _upstream_model(route, member, bare, names, named=named, known=known)
         if upstream is not None:
-            deployment = deployment_at(member.provider, upstream, member.weight)
-            chosen.setdefault(deployment.id, deployment)
+            deployment = deployment_of(member, upstream)
+            chosen.setdefault((deployment.id, member.audience), deployment)
     return list(chosen.values())
 
 

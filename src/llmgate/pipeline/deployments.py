@@ -12,23 +12,28 @@ from .snapshot import Member
 __all__ = ["deployment_at", "deployment_of"]
 
 
-def deployment_of(member: Member) -> Deployment:
-    """The deployment that an entry of the configuration names."""
-    return deployment_at(member.provider, member.model or "", member.weight)
+def deployment_of(member: Member, model: str = "") -> Deployment:
+    """The deployment that an entry of the configuration names.
+
+    Args:
+        member: The entry.
+        model: The model, where the entry leaves that to the caller.
+    """
+    made = deployment_at(member.provider, member.model or model)
+    return attrs.evolve(made, weight=member.weight, tags=made.tags | member.tags, audience=member.audience)
 
 
-def deployment_at(provider: Provider, model: str, weight: float = 1.0) -> Deployment:
+def deployment_at(provider: Provider, model: str) -> Deployment:
     """A model at a provider, with what is known of it.
 
     Args:
         provider: The provider.
         model: The model's name there.
-        weight: Its share, for strategies that weigh.
     """
     facts = facts_of(model)
     if provider.row.listed:
         facts = _as_listed(facts, provider.row.listed.get(model))
-    return Deployment(f"{provider.name}/{model}", provider, model, weight, facts)
+    return Deployment(f"{provider.name}/{model}", provider, model, facts=facts, tags=provider.tags)
 
 
 def _as_listed(facts: ModelFacts, listed: ListedModel | None) -> ModelFacts:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from llmgate.spec import Audience
+
 __all__ = ["ModelMapping"]
 
 
@@ -16,10 +18,16 @@ class ModelMapping:
 
     Args:
         entries: Candidates by name.
+        audiences: For names of which some candidates are kept for some callers, whom each is kept for.
     """
 
-    def __init__(self, entries: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(
+        self,
+        entries: Mapping[str, Sequence[str]] | None = None,
+        audiences: Mapping[str, Sequence[Audience | None]] | None = None,
+    ) -> None:
         entries = entries or {}
+        self._audiences = audiences or {}
         self._exact = {name: tuple(candidates) for name, candidates in entries.items() if "*" not in name}
         self._patterns = [(_compiled(name), tuple(candidates)) for name, candidates in entries.items() if "*" in name]
 
@@ -42,6 +50,15 @@ class ModelMapping:
             if match is not None:
                 return [_filled(candidate, match.groups()) for candidate in candidates]
         return ()
+
+    def audiences(self, name: str) -> Sequence[Audience | None]:
+        """For each candidate of a name, the callers that it is kept for; nothing where they are everybody's."""
+        if not self._audiences:
+            return ()
+        if name not in self._exact:
+            matched = (entry for entry in self._audiences if "*" in entry and _compiled(entry).fullmatch(name))
+            name = next(matched, name)
+        return self._audiences.get(name, ())
 
     def find(self, names: Sequence[str], provider_name: str) -> str | None:
         """The first candidate that belongs to a provider, under the first of the names that has one."""

@@ -6,13 +6,21 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
-from llmgate.spec import Deployment, GatewayError, InvalidRequestError, PermissionDeniedError, ProviderError
+import attrs
+
+from llmgate.spec import (
+    Deployment,
+    GatewayError,
+    InvalidRequestError,
+    NoDeploymentError,
+    PermissionDeniedError,
+    ProviderError,
+)
 
 from .attempt import Try
-from .candidates import permitted
 from .capabilities import fits
 from .deployments import deployment_of
-from .ranking import with_keys
+from .ranking import allowed, with_keys
 from .walk import Walk
 from .wishes import Wishes
 
@@ -57,7 +65,7 @@ async def through_larger(
     Raises:
         GatewayError: ``error`` where there is no larger model, else what the last one failed with.
     """
-    left = () if wishes is not None and wishes.alone else _larger(walk)
+    left = () if wishes is not None and wishes.alone else _larger(walk, wishes)
     while left:
         frame = walk.frame
         ranked = await with_keys(frame, left) if frame.snapshot.pools else left
@@ -74,7 +82,7 @@ async def through_larger(
     raise error
 
 
-def _larger(walk: Walk) -> Sequence[Deployment]:
+def _larger(walk: Walk, wishes: Wishes | None) -> Sequence[Deployment]:
     """The models that may be tried, as they are written: none that has been, none that is known to be too small."""
     request, candidates = walk.request, walk.candidates
     named = candidates.deployments if len(request.models) > 1 else ()
@@ -88,6 +96,6 @@ def _larger(walk: Walk) -> Sequence[Deployment]:
         and fits(request, one.facts)
     ]
     try:
-        return permitted(walk.frame.view.principal, left, request.model) if left else ()
-    except PermissionDeniedError:
+        return allowed(walk.frame, attrs.evolve(candidates, deployments=left), request, wishes)
+    except (PermissionDeniedError, NoDeploymentError):
         return ()

@@ -9,13 +9,14 @@ from llmgate.spec import Deployment, GatewayRequest, NoDeploymentError, RoutingC
 
 from .candidates import Candidates, permitted
 from .capabilities import capable
+from .eligibility import carrying, kept_for, required_tags
 from .key_pool import spread
 from .wishes import Wishes
 
 if TYPE_CHECKING:
     from .frame import ExchangeFrame
 
-__all__ = ["rank", "with_keys"]
+__all__ = ["allowed", "rank", "with_keys"]
 
 
 async def rank(
@@ -34,7 +35,7 @@ async def rank(
         InvalidRequestError: no model among them can serve such a request.
         NoDeploymentError: none is left.
     """
-    deployments = permitted(frame.view.principal, candidates.deployments, request.model)
+    deployments = allowed(frame, candidates, request, wishes)
     deployments = await frame.chain.on_route(frame.view, deployments)
     if len(deployments) > 1:
         deployments = capable(request, deployments)
@@ -49,6 +50,25 @@ async def rank(
     if wishes is not None and wishes.alone:
         return [one for one in ranked if one.id == ranked[0].id]  # whichever of its keys it is asked with
     return ranked
+
+
+def allowed(
+    frame: ExchangeFrame, candidates: Candidates, request: GatewayRequest, wishes: Wishes | None
+) -> Sequence[Deployment]:
+    """The candidates that may serve a request at all, whatever fails.
+
+    They are those whose model the caller may call, that are kept for the caller, and that carry the required tags.
+
+    Raises:
+        PermissionDeniedError: the caller may call none of them.
+        NoDeploymentError: none carries the tags.
+    """
+    principal = frame.view.principal
+    deployments = permitted(principal, candidates.deployments, request.model)
+    if candidates.reserved:
+        deployments = kept_for(deployments, principal, request.model)
+    tags = required_tags(candidates.route, principal, wishes)
+    return carrying(deployments, tags, request.model) if tags else deployments
 
 
 async def with_keys(frame: ExchangeFrame, ranked: Sequence[Deployment]) -> Sequence[Deployment]:

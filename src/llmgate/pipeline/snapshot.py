@@ -9,6 +9,7 @@ import attrs
 
 from llmgate.config.model import GatewayConfig, RetryConfig, StageConfig, UnsupportedConfig
 from llmgate.spec import (
+    Audience,
     AuthProvider,
     Logger,
     Operation,
@@ -92,6 +93,8 @@ class Member:
     provider: Provider
     model: str | None = None
     weight: float = 1.0
+    tags: frozenset[str] = frozenset()
+    audience: Audience | None = None
 
 
 @attrs.frozen(eq=False)
@@ -121,6 +124,7 @@ class Route:
         budget: How many extra attempts its requests may make, all together.
         resend_unknown: Whether a request may be sent again that was lost after it had been sent.
         drains: Whether answers are read to their end when the caller leaves.
+        required_tags: Tags that a deployment must carry to serve its requests.
         larger: What is tried when a request is too long for the models asked, in order.
         caller_keys: Whether callers may bring their own key at a provider.
         unsupported: What becomes of what a provider's wire format cannot say.
@@ -139,6 +143,7 @@ class Route:
     resend_unknown: bool = True
     drains: bool = False
     larger: Sequence[Member] = ()
+    required_tags: frozenset[str] = frozenset()
     caller_keys: bool = False
     unsupported: UnsupportedConfig = UnsupportedConfig()
 

@@ -23,7 +23,8 @@ _FORCED: Final = "helicone-forced-routing"
 _FALLBACKS: Final = "helicone-fallbacks"
 _FAILOVER: Final = "llmgate-failover"
 _TOO_LONG: Final = "helicone-token-limit-exception-handler"
-_NAMES: Final = frozenset({_FORCED, _FALLBACKS, _FAILOVER, _TOO_LONG})
+_TAGS: Final = "llmgate-tags"
+_NAMES: Final = frozenset({_FORCED, _FALLBACKS, _FAILOVER, _TOO_LONG, _TAGS})
 
 _SWITCH: Final = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 
@@ -36,6 +37,7 @@ class Wishes:
         provider: The only provider that may serve the request.
         fallbacks: Where it is to be tried, in the place of what routing finds; empty for nothing said.
         alone: Whether it is tried at one deployment only.
+        tags: Tags that a deployment must carry to serve it.
         too_long: What becomes of it where it is too long for its model; None where it does not say.
     """
 
@@ -43,6 +45,7 @@ class Wishes:
     fallbacks: tuple[Fallback, ...] = ()
     alone: bool = False
     too_long: Shortening | None = None
+    tags: frozenset[str] = frozenset()
 
 
 def wishes_of(headers: Mapping[str, str]) -> Wishes | None:
@@ -62,6 +65,7 @@ def wishes_of(headers: Mapping[str, str]) -> Wishes | None:
         fallbacks=read_fallbacks(fallbacks) if fallbacks is not None else (),
         alone=not _switch(_FAILOVER, headers.get(_FAILOVER, "true")),
         too_long=_handler(headers.get(_TOO_LONG)),
+        tags=frozenset(tag for part in headers.get(_TAGS, "").split(",") if (tag := part.strip())),
     )
 
 

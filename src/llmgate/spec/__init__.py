@@ -5,7 +5,7 @@ from __future__ import annotations
 from .auth import AuthProvider
 from .clock import Clock, SystemClock
 from .commands import Command, CommandContext
-from .deployments import AT_HOST, CredentialHeader, Deployment, Provider, ProviderKey, ProviderRow, Timeouts
+from .deployments import AT_HOST, Audience, CredentialHeader, Deployment, Provider, ProviderKey, ProviderRow, Timeouts
 from .errors import (
     AuthenticationError,
     BudgetExceededError,
@@ -91,6 +91,7 @@ __all__ = [
     "Attempt",
     "AttemptCall",
     "AttemptRecord",
+    "Audience",
     "AuthProvider",
     "AuthenticationError",
     "Blob",

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from fnmatch import fnmatchcase
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import attrs
 
-from .identity import SecretRef
+from .identity import Principal, SecretRef
 from .models import UNKNOWN_MODEL, ListedModel, ModelFacts
 
-__all__ = ["AT_HOST", "CredentialHeader", "Deployment", "Provider", "ProviderKey", "ProviderRow", "Timeouts"]
+__all__ = [
+    "AT_HOST",
+    "Audience",
+    "CredentialHeader",
+    "Deployment",
+    "Provider",
+    "ProviderKey",
+    "ProviderRow",
+    "Timeouts",
+]
 
 
 AT_HOST: Final = "host:"
@@ -141,6 +151,7 @@ class Provider:
         timeouts: How long to wait for it.
         passthrough: Whether the direct relay may call every path of the provider, not only those for inference.
         mount: Where the vendor's own paths begin at the host: ``""`` at the vendor itself, a path behind a proxy.
+        tags: What the operator says of it, and so of its deployments.
         keys: All of its keys where it has several; empty else. An attempt is made with a provider that has one.
     """
 
@@ -154,6 +165,7 @@ class Provider:
     passthrough: bool = False
     mount: str = ""
     keys: Sequence[ProviderKey] = ()
+    tags: frozenset[str] = frozenset()
 
     def path_of(self, wire_format: str) -> str | None:
         """The path at the provider's host where it speaks a wire format; None where it does not."""
@@ -163,6 +175,33 @@ class Provider:
         if own.startswith(AT_HOST):
             return self.mount + own.removeprefix(AT_HOST)
         return urlsplit(self.base_url).path + own
+
+
+@attrs.frozen
+class Audience:
+    """The callers that a deployment is kept for.
+
+    Args:
+        wanted: Patterns (``fnmatch``) by what is known of a caller: ``id``, ``issuer``, ``kind``, or a name of its
+            attributes such as ``team``. It is one of them where one pattern of each fits.
+    """
+
+    wanted: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def includes(self, principal: Principal) -> bool:
+        """Whether a caller is one of them; one of whom something is not known is not."""
+        return all(_fits(_known(principal, name), patterns) for name, patterns in self.wanted)
+
+
+def _known(principal: Principal, name: str) -> Any:
+    if name in {"id", "issuer", "kind"}:
+        return getattr(principal, name)
+    return principal.attributes.get(name)
+
+
+def _fits(value: Any, patterns: Sequence[str]) -> bool:
+    values = value if isinstance(value, list | tuple | set | frozenset) else () if value is None else (value,)
+    return any(fnmatchcase(str(one), pattern) for one in values for pattern in patterns)
 
 
 @attrs.frozen
@@ -178,6 +217,8 @@ class Deployment:
         weight: Its share, for strategies that weigh.
         facts: What is known of the model.
         key: Which of the provider's keys it is asked with, where there are several; None else.
+        tags: What the operator says of it: a region, a tier, whatever requests may require.
+        audience: The callers that it is kept for; None for those that have none of their own.
     """
 
     id: str
@@ -186,6 +227,8 @@ class Deployment:
     weight: float = attrs.field(default=1.0, eq=False)
     facts: ModelFacts = attrs.field(default=UNKNOWN_MODEL, eq=False, repr=False)
     key: SecretRef | None = attrs.field(default=None, repr=False)
+    tags: frozenset[str] = attrs.field(default=frozenset(), eq=False, repr=False)
+    audience: Audience | None = attrs.field(default=None, eq=False, repr=False)
 
     @property
     def provider_name(self) -> str:

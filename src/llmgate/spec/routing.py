@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import attrs
 
@@ -21,14 +22,20 @@ class RoutingContext:
     Args:
         now: Monotonic seconds.
         random: A number in [0, 1) at each call.
+        then: Orders deployments that the strategy does not tell apart, where it is laid over another one; None where
+            it stands alone.
     """
 
     now: float
     random: Callable[[], float]
+    then: Callable[[Sequence[Deployment]], Sequence[Deployment]] | None = None
 
 
 class RoutingStrategy(Stage[ConfigT]):
     """Ranks deployments. Synchronous and without I/O; what it learns, it learns from attempts."""
+
+    wraps: ClassVar[bool] = False
+    """Whether it can be laid over another one, to which it leaves what it does not tell apart (``context.then``)."""
 
     @abstractmethod
     def rank(

@@ -31,6 +31,7 @@ from .routing.least_busy import LeastBusy
 from .routing.priority import Priority
 from .routing.shuffle import Shuffle
 from .routing.split import Split
+from .routing.tags import Tags
 from .routing.weighted import Weighted
 from .secrets.env import Env
 from .secrets.file import File
@@ -62,8 +63,8 @@ def llmgate_register_secret_stores() -> Sequence[type[SecretStore[Any]]]:
 
 @hookimpl
 def llmgate_register_routing_strategies() -> Sequence[type[RoutingStrategy[Any]]]:
-    """``priority``, ``weighted``, ``latency``, ``least-busy``, ``random`` and ``split``."""
-    return (Priority, Weighted, Latency, LeastBusy, Shuffle, Split)
+    """``priority``, ``weighted``, ``latency``, ``least-busy``, ``random``, ``split`` and ``tags``."""
+    return (Priority, Weighted, Latency, LeastBusy, Shuffle, Split, Tags)
 
 
 @hookimpl

@@ -7,6 +7,7 @@ from llmgate.stages.routing.least_busy import LeastBusy
 from llmgate.stages.routing.priority import Priority
 from llmgate.stages.routing.shuffle import Shuffle
 from llmgate.stages.routing.split import Split, SplitConfig
+from llmgate.stages.routing.tags import Tags, TagsConfig
 from llmgate.stages.routing.weighted import Weighted
 from llmgate.testing.conformance import RoutingConformance
 
@@ -41,3 +42,8 @@ class TestSplitByLabel(RoutingConformance):
     stage_class = Split
     config = SplitConfig(by="session", seed="autumn")
     weighs = True
+
+
+class TestTags(RoutingConformance):
+    stage_class = Tags
+    config = TagsConfig(["region:eu", "cheap"])

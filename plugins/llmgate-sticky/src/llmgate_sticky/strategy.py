@@ -22,10 +22,12 @@ class StickyStrategy(RoutingStrategy[StickyConfig]):
     """Sends the same user, principal or session to the same deployment, which has its prompt in a cache.
 
     Weighted rendezvous hashing (Thaler and Ravishankar, "Using name-based mappings to increase hit rates", 1998):
-    nothing is stored, every process comes to the same order, and a deployment that goes moves no keys but its own.
+    nothing is stored, every process comes to the same order, and a deployment that goes moves no keys but its own. Laid
+    over another strategy it leaves to that one the requests without a key, and the order of those that follow.
     """
 
     name = "sticky"
+    wraps = True
     config_class = StickyConfig
 
     def __init__(self, config: StickyConfig) -> None:
@@ -39,6 +41,8 @@ class StickyStrategy(RoutingStrategy[StickyConfig]):
         if len(deployments) < 2:
             return tuple(deployments)
         key = key_of(view, self.config.by)
+        if key is None and context.then is not None:
+            return context.then(deployments)
         places = [
             (
                 self._released.get(one.id, -math.inf) > context.now,
@@ -47,7 +51,8 @@ class StickyStrategy(RoutingStrategy[StickyConfig]):
             )
             for position, one in enumerate(deployments)
         ]
-        return tuple(deployments[position] for _, _, position in sorted(places))
+        ranked = tuple(deployments[position] for _, _, position in sorted(places))
+        return ranked if context.then is None else (ranked[0], *context.then(ranked[1:]))
 
     def finished(self, attempt: Attempt) -> None:
         """Release a deployment that has failed, take back one that has answered."""

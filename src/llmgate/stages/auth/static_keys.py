@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -53,6 +53,7 @@ class StaticKey:
         secret: Where the key itself is kept.
         models: Patterns (``fnmatch``) of the models it may call; None for all.
         expires: An ISO 8601 date or time from which it is refused, UTC where it names no zone; None for never.
+        attributes: What else is to be known of its caller, such as a ``team``; for limits and routing.
     """
 
     name: str = attrs.field(validator=attrs.validators.min_len(1))
@@ -60,6 +61,7 @@ class StaticKey:
     secret: SecretRef | None = None
     models: Sequence[str] | None = None
     expires: str | None = None
+    attributes: Mapping[str, str] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         """Check what one field alone cannot tell."""
@@ -170,7 +172,7 @@ class StaticKeys(AuthProvider[StaticKeysConfig]):
         raise AuthenticationError(reason=reason)
 
     def _listed(self, key: StaticKey) -> _Listed:
-        principal = Principal(id=key.name, issuer=self.name, models=key.models)
+        principal = Principal(id=key.name, issuer=self.name, models=key.models, attributes=key.attributes)
         return _Listed(principal, None if key.expires is None else _parse_expiry(key.expires))
 
     async def _fetch(self, context: StageContext, *, strict: bool) -> None:

@@ -40,10 +40,11 @@ class Split(RoutingStrategy[SplitConfig]):
 
     The segments stand in written order, so that the last one keeps its callers while it grows. Nothing is stored:
     every process, and every replica, deals alike. The other deployments follow for failover, in an order of each
-    caller's own, by weight. One of weight 0 is the last resort.
+    caller's own, by weight; laid over another strategy, in that one's order. One of weight 0 is the last resort.
     """
 
     name = "split"
+    wraps = True
     config_class = SplitConfig
 
     def rank(
@@ -55,6 +56,9 @@ class Split(RoutingStrategy[SplitConfig]):
         key = self._key(view)
         place = context.random() if key is None else self._share(key)
         first = segment(place, [one.weight for one in deployments])
+        if context.then is not None:
+            rest = [one for position, one in enumerate(deployments) if position != first]
+            return (deployments[first], *context.then(rest))
         others = [
             (_distance(context.random() if key is None else self._share(key, one.id), one.weight), position)
             for position, one in enumerate(deployments)
