@@ -31,6 +31,7 @@ KEYS = (
     "MISTRAL_KEY_2",
     "BATCH_KEY",
     "PROD_OPENAI_API_KEY",
+    "PROXY_SECRET",
 )
 BUILT_IN = sorted((info.kind, info.id) for info in Registry().info() if info.distribution == "llmgate")
 TABLE = [key for key in key_table() if key.status is Status.WORKS]

@@ -9,7 +9,7 @@ from llmgate.spec import KINDS, hookspecs
 from llmgate.stages import builtin
 
 NAMES = {
-    "auth": {"anonymous", "static-keys"},
+    "auth": {"anonymous", "static-keys", "trusted-proxy"},
     "secrets": {"env", "file"},
     "routing": {"latency", "least-busy", "priority", "random", "split", "tags", "weighted"},
     "providers": {"bedrock", "echo", "openai"},

@@ -18,6 +18,7 @@ from llmgate.spec import (
 
 from .auth.anonymous import Anonymous
 from .auth.static_keys import StaticKeys
+from .auth.trusted_proxy import TrustedProxy
 from .interceptors.cache import Cache
 from .interceptors.rate_limit import RateLimit
 from .interceptors.request_rules import RequestRules
@@ -51,8 +52,8 @@ __all__ = [
 
 @hookimpl
 def llmgate_register_auth_providers() -> Sequence[type[AuthProvider[Any]]]:
-    """``static-keys`` and ``anonymous``."""
-    return (StaticKeys, Anonymous)
+    """``static-keys``, ``trusted-proxy`` and ``anonymous``."""
+    return (StaticKeys, TrustedProxy, Anonymous)
 
 
 @hookimpl
