@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
-from .messages import Message, Reasoning, Text, ToolCall
+from .messages import Message, Reasoning, Role, Text, ToolCall
 from .usage import Usage
 
 __all__ = [
@@ -44,6 +44,9 @@ class ChatChoice:
     extra: Mapping[str, Any] = attrs.field(factory=dict)
 
 
+_EMPTY: Final = ChatChoice(0, Message(Role.ASSISTANT, ()), None)
+
+
 @attrs.frozen
 class ChatResponse:
     """A whole chat answer in canonical form.
@@ -67,28 +70,29 @@ class ChatResponse:
     extra_format: str = ""
 
     @property
+    def first(self) -> ChatChoice:
+        """The first answer, wherever it stands among several; an empty one where there is none."""
+        return min(self.choices, key=lambda one: one.index, default=_EMPTY)
+
+    @property
     def text(self) -> str:
         """The text of the first answer."""
-        return self.choices[0].message.text if self.choices else ""
+        return self.first.message.text
 
     @property
     def reasoning(self) -> str:
         """The visible reasoning of the first answer."""
-        if not self.choices:
-            return ""
-        return "".join(part.text for part in self.choices[0].message.parts if isinstance(part, Reasoning))
+        return "".join(part.text for part in self.first.message.parts if isinstance(part, Reasoning))
 
     @property
     def tool_calls(self) -> Sequence[ToolCall]:
         """The tool calls of the first answer."""
-        if not self.choices:
-            return ()
-        return tuple(part for part in self.choices[0].message.parts if isinstance(part, ToolCall))
+        return tuple(part for part in self.first.message.parts if isinstance(part, ToolCall))
 
     @property
     def finish_reason(self) -> FinishReason | None:
         """Why the first answer ended."""
-        return self.choices[0].finish_reason if self.choices else None
+        return self.first.finish_reason
 
 
 @attrs.frozen

@@ -36,6 +36,8 @@ class EventStreamEncoder(BlockEncoder):
         super().__init__()
         self._id = ""
         self._next = {"content": 0, "call": 0}
+        self._said = True
+        """Whether the call that is being written has any arguments."""
 
     def encode(self, chunk: GatewayChunk) -> bytes:
         """The events; ``b""`` for a chunk that says nothing now."""
@@ -101,17 +103,20 @@ class EventStreamEncoder(BlockEncoder):
         pieces.append(self._indexed("content-delta", {"content": {kind: part.text}}))
 
     def _begin_call(self, call: OpenCall, pieces: list[bytes]) -> None:
-        self._open = "call"
+        self._open, self._said = "call", False
         function = {"name": call.name, "arguments": ""}
         begun = {"id": call.id or f"call_{self._next['call']}", "type": "function", "function": function}
         pieces.append(self._indexed("tool-call-start", {"tool_calls": begun}))
 
     def _call_piece(self, text: str) -> bytes:
+        self._said = True
         return self._indexed("tool-call-delta", {"tool_calls": {"function": {"arguments": text}}})
 
     def _close(self, pieces: list[bytes]) -> None:
         if not self._open:
             return
+        if self._writing is not None and not self._said:
+            pieces.append(self._call_piece("{}"))  # clients read what has come as JSON
         kind = "tool-call-end" if self._open == "call" else "content-end"
         counter = "call" if self._open == "call" else "content"
         pieces.append(_written(kind, {"index": self._next[counter]}))

@@ -114,7 +114,7 @@ def decode_response(body: bytes) -> ChatResponse:
 def encode_response(response: ChatResponse) -> bytes:
     """The response in this format: the first answer of it. A part that only another format knows is left out."""
     own = response.extra_format in ("", FORMAT)
-    choice = response.choices[0] if response.choices else ChatChoice(0, Message(Role.ASSISTANT, ()), None)
+    choice = response.first
     parts = _sayable(choice.message.parts, own=own)
     calls = [part for part in parts if isinstance(part, ToolCall)]
     message = _encode_message(parts, calls, own=own)

@@ -106,7 +106,7 @@ def decode_response(body: bytes) -> ChatResponse:
 def encode_response(response: ChatResponse) -> bytes:
     """The response in this format: the first answer of it. A part that only another format knows is left out."""
     own = response.extra_format in ("", FORMAT)
-    choice = response.choices[0] if response.choices else ChatChoice(0, Message(Role.ASSISTANT, ()), None)
+    choice = response.first
     message = {"role": Role.ASSISTANT.value, **encode_turn(_sayable(choice.message.parts))}
     done = choice.extra.get("done_reason") if own else None
     given = response.extra.get("created_at") if own else None

@@ -16,12 +16,38 @@ from .messages import decode_reasoning, encode_reasoning
 from .responses import decode_finish
 from .usage import decode_usage
 
-__all__ = ["choices_in", "decode_chunk", "encode_choices", "is_usage_only", "usage_in"]
+__all__ = ["CallPlaces", "choices_in", "decode_chunk", "encode_choices", "is_usage_only", "usage_in"]
 
 _CHUNK_KNOWN: Final = frozenset({"id", "object", "created", "model", "choices", "usage"})
 _CHOICE_KNOWN: Final = frozenset({"index", "delta", "finish_reason"})
 _DELTA_KNOWN: Final = frozenset({"role", "content", "refusal", "tool_calls"})
 _CALL_KNOWN: Final = frozenset({"index", "id", "type", "function"})
+
+
+class CallPlaces:
+    """Tells the pieces of calls apart where a server leaves out their ``index``: by id, else by their place."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, str], int] = {}
+        self._last: dict[Any, int] = {}
+
+    def give(self, value: Mapping[str, Any]) -> None:
+        """Write into a chunk the indices that it lacks."""
+        for choice in choices_in(value):
+            delta = choice.get("delta")
+            calls = delta.get("tool_calls") if isinstance(delta, dict) else None
+            if not isinstance(calls, list):
+                continue
+            for place, call in enumerate(calls):
+                if isinstance(call, dict) and not isinstance(call.get("index"), int):
+                    call["index"] = self._place(choice.get("index"), call.get("id"), place, alone=len(calls) == 1)
+
+    def _place(self, choice: Any, call_id: Any, place: int, *, alone: bool) -> int:
+        if not isinstance(call_id, str) or not call_id:
+            return self._last.get(choice, place) if alone else place
+        known = sum(1 for one, _ in self._known if one == choice)
+        self._last[choice] = self._known.setdefault((choice, call_id), known)
+        return self._last[choice]
 
 
 def is_usage_only(value: Mapping[str, Any]) -> bool:

@@ -22,7 +22,7 @@ from llmgate.spec import (
     Usage,
 )
 
-from .chunks import choices_in, decode_chunk, encode_choices, is_usage_only, usage_in
+from .chunks import CallPlaces, choices_in, decode_chunk, encode_choices, is_usage_only, usage_in
 from .errors import encode_error, error_in
 from .responses import answer_text, decode_finish
 from .usage import encode_usage
@@ -50,6 +50,7 @@ class ChatStreamReader(FrameReader):
     def __init__(self, *, withhold_usage: bool = False) -> None:
         super().__init__(EventSplitter(), "chat completion chunks")
         self._withhold_usage = withhold_usage
+        self._places = CallPlaces()
 
     def _observe(self, raw: bytes) -> bool:
         """Look at an event; whether it goes down to the client."""
@@ -66,6 +67,7 @@ class ChatStreamReader(FrameReader):
         self._note(value)
         if self._withhold_usage and is_usage_only(value):
             raw = b""
+        self._places.give(value)
         return decode_chunk(value, raw)
 
     def _value(self, raw: bytes) -> dict[str, Any] | None:

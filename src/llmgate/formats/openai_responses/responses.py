@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import attrs
+
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.formats.fields import ShapeError, as_list, as_text, merged, optional, rest
 from llmgate.formats.logprobs import choice_logprobs, tokens_in
@@ -114,7 +116,7 @@ def encode_response(response: ChatResponse, asked: Asked | None = None) -> bytes
         response: The response.
         asked: The request, of which the answer repeats what was asked.
     """
-    choice = response.choices[0] if response.choices else ChatChoice(0, Message(Role.ASSISTANT, ()), None)
+    choice = response.first
     if response.extra_format == FORMAT:
         return dumps(merged(_own_value(response, choice), response.extra) | _status(choice.finish_reason, response))
     asked = asked or Asked()
@@ -228,7 +230,8 @@ def _items(own_id: str, parts: Sequence[Part], asked: Asked, status: str) -> Seq
                 items[-1]["content"].append(encode_part(part, Role.ASSISTANT, own=False))
             case ToolCall():
                 kind = asked.toolbox.kind(part.name)
-                items.append(asked.toolbox.item(part, item_id(own_id, kind, len(items)), "completed"))
+                whole = part if part.arguments else attrs.evolve(part, arguments="{}")
+                items.append(asked.toolbox.item(whole, item_id(own_id, kind, len(items)), "completed"))
             case _:
                 continue
     if items and status == "incomplete" and items[-1]["type"] != "reasoning":
