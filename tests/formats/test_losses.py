@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -164,3 +165,48 @@ def test_what_looks_like_an_effort_and_is_none_is_still_named():
     request = ChatRequest("m", (), extra={"think": "about it"}, extra_format="ollama-chat")
     assert leave_out(request, (), (), losses).extra == {}
     assert [one.param for one in losses.found] == ["think"]
+
+
+CITED = {"type": "document", "context": "a law", "citations": {"enabled": True},
+         "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjQK"}}  # fmt: skip
+PLAIN = {**CITED, "context": None, "citations": {"enabled": False}}
+
+
+def asking_of(document: dict[str, Any], **tool: Any) -> ChatRequest:
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [document]}
+    body = {
+        "model": "m",
+        "max_tokens": 100,
+        "messages": [
+            {"role": "user", "content": [document, {"type": "text", "text": "?"}]},
+            {"role": "user", "content": [result]},
+        ],
+        "tools": [{"name": "f", "input_schema": {"type": "object"}, **tool}],
+    }
+    return get_format("anthropic-messages").decode_request(json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("name", ["openai-chat", "openai-responses", "gemini-generate-content"])
+def test_what_is_asked_of_documents_and_of_tools_is_not_lost_silently(name: str) -> None:
+    request = asking_of(CITED, defer_loading=True, input_examples=[{}], eager_input_streaming=False)
+    found = {one.param: one.kind for one in get_format(name).unsupported(request)}
+    assert found == {
+        "messages.citations": "report",
+        "messages.context": "report",
+        "tools.defer_loading": "report",
+        "tools.input_examples": "report",
+    }
+    assert list(get_format(name).unsupported(asking_of(PLAIN))) == []
+
+
+def test_bedrock_and_anthropic_say_the_same_of_documents() -> None:
+    converse, messages = get_format("bedrock-converse"), get_format("anthropic-messages")
+    request = asking_of(CITED)
+    assert [one.param for one in converse.unsupported(request)] == []
+    written = converse.encode_request(request)
+    document = json.loads(written)["messages"][0]["content"][0]["document"]
+    assert (document["context"], document["citations"]) == ("a law", {"enabled": True})
+    block = json.loads(messages.encode_request(converse.decode_request(written)))["messages"][0]["content"][0]
+    assert (block["context"], block["citations"]) == ("a law", {"enabled": True})
+    plain = json.loads(converse.encode_request(asking_of(PLAIN)))["messages"][0]["content"][0]["document"]
+    assert not plain.keys() & {"context", "citations"}

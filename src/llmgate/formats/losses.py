@@ -12,9 +12,29 @@ from typing import Any, Final
 
 import attrs
 
-from llmgate.spec import ChatRequest, InvalidRequestError, Message, Part, ToolDefinition, Unsupported
+from llmgate.spec import (
+    Blob,
+    ChatRequest,
+    FileRef,
+    InvalidRequestError,
+    Message,
+    Part,
+    ToolCallResponse,
+    ToolDefinition,
+    Unsupported,
+    Uri,
+)
 
-__all__ = ["BESIDE", "INCLUDED_LOGPROBS", "Losses", "fit_messages", "leave_out", "with_parts"]
+__all__ = [
+    "BESIDE",
+    "DOCUMENT_MARKS",
+    "INCLUDED_LOGPROBS",
+    "Losses",
+    "document_marks",
+    "fit_messages",
+    "leave_out",
+    "with_parts",
+]
 
 INCLUDED_LOGPROBS: Final = "message.output_text.logprobs"
 """How Responses ask for the probabilities of tokens, among what is to be included."""
@@ -60,6 +80,15 @@ _HARMLESS: Final[Mapping[str, Collection[Any]]] = {
     "verbosity": ("medium",),
 }
 """Values that ask for no more than leaving the field out."""
+
+DOCUMENT_MARKS: Final = ("context", "citations")
+"""What may stand beside a document, in Anthropic's format and in Bedrock's alike."""
+
+_BESIDE_TOOLS: Final[Mapping[str, frozenset[str]]] = {
+    "anthropic-messages": frozenset({"allowed_callers", "defer_loading", "eager_input_streaming", "input_examples"}),
+    "bedrock-converse": frozenset(),
+}
+"""What may stand beside a tool; of other formats nothing that has a meaning."""
 
 _INCLUDED: Final = frozenset({INCLUDED_LOGPROBS, "reasoning.encrypted_content"})
 """What formats with probabilities make of an ``include``, and what asks for nothing of theirs."""
@@ -120,6 +149,7 @@ def leave_out(request: ChatRequest, carried: Collection[str], handled: Collectio
         handled: Names in ``extra`` that the format finds a counterpart for.
         losses: Where the others are noted.
     """
+    _report_marks(request, handled, losses)
     changes = _without_fields(request, carried, losses)
     kept = _kept_extra(request, handled, losses)
     if len(kept) < len(request.extra):
@@ -128,6 +158,36 @@ def leave_out(request: ChatRequest, carried: Collection[str], handled: Collectio
     if len(tools) < len(request.tools):
         changes["tools"] = tools
     return attrs.evolve(request, **changes) if changes else request
+
+
+def _report_marks(request: ChatRequest, handled: Collection[str], losses: Losses) -> None:
+    """Note what the makers of the request's format have written beside its documents and its tools."""
+    beside_tools = _BESIDE_TOOLS.get(request.extra_format)
+    if beside_tools is None:
+        return
+    for tool in request.tools:
+        for name in tool.extra.keys() & beside_tools:
+            if tool.extra[name]:
+                losses.report(f"tools.{name}")
+    if all(name in handled for name in DOCUMENT_MARKS):
+        return
+    for message in request.messages:
+        for part in message.parts:
+            inside = part.content if isinstance(part, ToolCallResponse) else (part,)
+            for one in inside:
+                for name in document_marks(one):
+                    losses.report(f"messages.{name}")
+
+
+def document_marks(part: Part) -> dict[str, Any]:
+    """What is asked of a document, as Anthropic and Bedrock say it: that it be cited, and what it is about."""
+    if not isinstance(part, Blob | Uri | FileRef) or part.modality != "document":
+        return {}
+    context, citations = (part.extra.get(name) for name in DOCUMENT_MARKS)
+    marks: dict[str, Any] = {"context": context} if isinstance(context, str) and context else {}
+    if isinstance(citations, Mapping) and citations.get("enabled") is True:
+        marks["citations"] = {"enabled": True}
+    return marks
 
 
 def _without_fields(request: ChatRequest, carried: Collection[str], losses: Losses) -> dict[str, Any]:

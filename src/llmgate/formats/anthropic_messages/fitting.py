@@ -15,7 +15,7 @@ import attrs
 
 from llmgate.formats.allowed_tools import allowed_tools
 from llmgate.formats.efforts import effort_above
-from llmgate.formats.losses import Losses, fit_messages, leave_out
+from llmgate.formats.losses import DOCUMENT_MARKS, Losses, fit_messages, leave_out
 from llmgate.formats.sealing import is_tagged
 from llmgate.spec import (
     Blob,
@@ -66,7 +66,7 @@ FIELDS: Final = {
 DIALECT: Final = frozenset({"thinking", "cache_control", "context_management", "mcp_servers"})
 """This format's own fields that clients of other formats may write into their requests, as LiteLLM's clients do."""
 
-_HANDLED: Final = DIALECT | {"max_tokens", "max_completion_tokens", "stream_options"}
+_HANDLED: Final = DIALECT | {"max_tokens", "max_completion_tokens", "stream_options", *DOCUMENT_MARKS}
 _IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _DOCUMENTS: Final = frozenset({"application/pdf", "text/plain"})
 _JSON_ONLY: Final = "Answer with one JSON object and nothing else."

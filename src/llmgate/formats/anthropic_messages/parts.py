@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.formats.fields import ShapeError, as_boolean, as_object, as_text, optional, rest
+from llmgate.formats.losses import document_marks
 from llmgate.formats.sealing import is_tagged
 from llmgate.spec import (
     Blob,
@@ -97,7 +98,7 @@ def encode_block(part: Part, *, own: bool = True) -> dict[str, Any]:
                 param="messages",
                 code="unsupported_content",
             )
-    return {**part.extra, **value} if own else {**_marked(part.extra), **value}
+    return {**part.extra, **value} if own else {**_marked(part.extra), **document_marks(part), **value}
 
 
 def tool_input(arguments: str) -> dict[str, Any]:

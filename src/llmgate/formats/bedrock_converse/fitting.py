@@ -14,7 +14,7 @@ import attrs
 
 from llmgate.formats.anthropic_messages.schemas import is_closed, narrowed
 from llmgate.formats.fields import rest
-from llmgate.formats.losses import Losses, leave_out, with_parts
+from llmgate.formats.losses import DOCUMENT_MARKS, Losses, leave_out, with_parts
 from llmgate.spec import (
     Blob,
     ChatRequest,
@@ -66,7 +66,14 @@ DIALECT: Final = frozenset(
 )
 """This format's own fields that clients of other formats may write into their requests, as LiteLLM's clients do."""
 
-_HANDLED: Final = DIALECT | {"thinking", CACHE_MARK, "max_tokens", "max_completion_tokens", "stream_options"}
+_HANDLED: Final = DIALECT | {
+    "thinking",
+    CACHE_MARK,
+    *DOCUMENT_MARKS,
+    "max_tokens",
+    "max_completion_tokens",
+    "stream_options",
+}
 _JSON_ONLY: Final = "Answer with one JSON object and nothing else."
 _TIERS: Final = {"default": "default", "standard_only": "default", "flex": "flex", "priority": "priority"}
 _LABEL: Final = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{0,256}")

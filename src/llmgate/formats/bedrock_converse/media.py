@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from llmgate.formats.fields import as_object, as_text, optional, rest
+from llmgate.formats.losses import document_marks
 from llmgate.spec import Blob, InvalidRequestError, Part, Unknown, Uri
 
 __all__ = ["FORMAT", "MODALITIES", "decode_media", "encode_media", "word_of"]
@@ -132,7 +133,7 @@ def encode_media(part: Blob | Uri, *, own: bool) -> dict[str, Any]:
         value["source"] = {"text": _plain(part.data)}
     else:
         value["source"] = {"bytes": part.data}
-    return {part.modality: {**(rest(part.extra, _OURS) if own else {}), **value}}
+    return {part.modality: {**(rest(part.extra, _OURS) if own else document_marks(part)), **value}}
 
 
 def _name(extra: Mapping[str, Any]) -> str:
