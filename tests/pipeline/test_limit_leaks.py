@@ -44,6 +44,7 @@ class Distant(Memory):
 
     name = "distant"
     shared = True
+    instant = False
     stores: list[Distant] = []
 
     async def open(self, context: StageContext) -> None:
@@ -56,9 +57,9 @@ class Distant(Memory):
         await asyncio.sleep(0)
         return decisions
 
-    async def give_back(self, claims: Sequence[Claim]) -> None:
+    async def give_back(self, claims: Sequence[Claim], *, once: str | None = None) -> None:
         await asyncio.sleep(0)
-        await super().give_back(claims)
+        await super().give_back(claims, once=once)
         await asyncio.sleep(0)
 
     def held(self) -> int:

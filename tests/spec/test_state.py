@@ -18,7 +18,7 @@ class Plain(StateStore[NoConfig]):
     def __init__(self) -> None:
         super().__init__(NoConfig())
         self._inner = Memory(MemoryConfig())
-        for word in ("acquire", "peek", "refund", "lease", "release"):
+        for word in ("acquire", "peek", "refund", "lease", "release", "add"):
             setattr(self, word, getattr(self._inner, word))
 
     async def acquire(self, key: str, rate: Rate, cost: float = 1, *, once: str | None = None) -> RateDecision:
@@ -47,3 +47,11 @@ async def test_a_repeat_takes_nothing() -> None:
     first = await store.claim((Units("a", TEN, 4),), once="x")
     assert await store.claim((Units("a", TEN, 4),), once="x") == first
     assert (await store.peek("a", TEN, 0)).remaining == 6
+
+
+async def test_what_is_given_back_again_is_given_back_once() -> None:
+    store = Plain()
+    await store.claim((Units("a", TEN, 4),))
+    for _ in range(3):
+        await store.give_back((Units("a", TEN, 1),), once="x")
+    assert (await store.peek("a", TEN, 0)).remaining == 7

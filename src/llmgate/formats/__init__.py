@@ -98,7 +98,7 @@ def read_request(
         metadata=metadata or {},
         deadline=deadline,
         max_retries=max_retries,
-        patches=[(body, head.patch)] if head.patch is not None else [],
+        patches=[(body, head.patch, head.output_bound)] if head.patch is not None else [],
     )
 
 

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from llmgate.codecs.jsons import JSONError, TopLevel, dumps, top
-from llmgate.spec import EDITABLE_FIELDS, InvalidRequestError
+from llmgate.spec import EDITABLE_FIELDS, InvalidRequestError, OutputBound
 
 from .fields import ShapeError
 
-__all__ = ["check_editable", "naming_fields", "patched", "read_top", "written"]
+__all__ = ["check_editable", "naming_fields", "output_bound", "patched", "read_top", "written"]
+
+
+def output_bound(read: TopLevel, names: Sequence[str], answers: str = "") -> OutputBound | None:
+    """How much output the top level of a body allows; None where only decoding can tell what is wrong with it.
+
+    Args:
+        read: The top level.
+        names: Fields that hold an upper bound of tokens.
+        answers: The field that holds a number of answers, ``""`` where there is none.
+    """
+    bounds = [value for name in names if (value := read.get(name)) is not None]
+    count = (read.get(answers) if answers else None) or 1
+    if len(bounds) > 1 or any(type(one) is not int for one in (*bounds, count)):
+        return None
+    return OutputBound(bounds[0] if bounds else None, count)
 
 
 def read_top(body: bytes) -> TopLevel:

@@ -58,7 +58,7 @@ from .money import nano_usd, usd
 from .operations import Operation
 from .prices import Price, PriceList, PriceRow, Rates
 from .providers import AttemptCall, ProviderAdapter, RelayBody
-from .requests import EDITABLE_FIELDS, ChatRequest, GatewayRequest, OutputFormat, RelayTarget
+from .requests import EDITABLE_FIELDS, ChatRequest, GatewayRequest, OutputBound, OutputFormat, RelayTarget
 from .responses import (
     ChatChoice,
     ChatResponse,
@@ -132,6 +132,7 @@ __all__ = [
     "NoDeploymentError",
     "Operation",
     "Outcome",
+    "OutputBound",
     "OutputFormat",
     "OverloadedError",
     "Part",

@@ -16,7 +16,7 @@ import attrs
 from .errors import GatewayError, InvalidRequestError
 from .models import UNKNOWN_MODEL, ModelFacts
 from .operations import Operation
-from .requests import ChatRequest, GatewayRequest
+from .requests import ChatRequest, GatewayRequest, OutputBound
 from .responses import ChatResponse, ErrorDetail, GatewayChunk, Outcome
 
 __all__ = ["Format", "RequestHead", "StreamEncoder", "StreamReader", "Unsupported"]
@@ -33,6 +33,7 @@ class RequestHead:
         user: The caller's name for its end user.
         bound_by: The field by which the request refers to what only the provider that made it has; None for none.
         patch: ``Format.patch_request`` for this very body, without reading it anew; None where a format has none.
+        output_bound: Tells how much output it allows, None where that takes decoding; None where a format has none.
     """
 
     model: str
@@ -41,6 +42,7 @@ class RequestHead:
     user: str | None = None
     bound_by: str | None = None
     patch: Callable[[Mapping[str, Any], ModelFacts], bytes] | None = attrs.field(default=None, eq=False, repr=False)
+    output_bound: Callable[[], OutputBound | None] | None = attrs.field(default=None, eq=False, repr=False)
 
 
 @attrs.frozen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -13,7 +13,9 @@ from .models import ModelFacts
 from .operations import Operation
 from .uploads import Upload
 
-__all__ = ["EDITABLE_FIELDS", "ChatRequest", "GatewayRequest", "OutputFormat", "RelayTarget"]
+__all__ = ["EDITABLE_FIELDS", "ChatRequest", "GatewayRequest", "OutputBound", "OutputFormat", "RelayTarget"]
+
+_Patch: TypeAlias = Callable[[Mapping[str, Any], ModelFacts], bytes]
 
 
 @attrs.frozen
@@ -25,6 +27,19 @@ class OutputFormat:
     name: str | None = None
     strict: bool | None = None
     description: str | None = None
+
+
+@attrs.frozen
+class OutputBound:
+    """How much output a request allows.
+
+    Args:
+        tokens: Upper bound of the tokens of an answer; None where it sets none.
+        answers: How many answers it asks for.
+    """
+
+    tokens: int | None = None
+    answers: int = 1
 
 
 @attrs.frozen
@@ -126,7 +141,8 @@ class GatewayRequest:
         deadline: Monotonic time at which the caller stops waiting; None for the configured total.
         max_retries: Repeats the caller allows; None for the configured number.
         upload: The body where it goes up as it comes; ``body`` is then empty, and no stage can read it.
-        patches: A body and what patches edits into it without reading it anew, for ``take_patch``.
+        patches: A body, what patches edits into it without reading it anew, for ``take_patch``, and what tells its
+            output bound, where its format knows that without decoding it.
     """
 
     operation: Operation
@@ -145,12 +161,12 @@ class GatewayRequest:
     deadline: float | None = None
     max_retries: int | None = None
     upload: Upload | None = attrs.field(default=None, repr=False)
-    _patches: list[tuple[bytes, Callable[[Mapping[str, Any], ModelFacts], bytes]]] = attrs.field(
+    _patches: list[tuple[bytes, _Patch, Callable[[], OutputBound | None] | None]] = attrs.field(
         factory=list, repr=False
     )
     _decoded: list[ChatRequest] = attrs.field(factory=list, repr=False, init=False)
 
-    def take_patch(self) -> Callable[[Mapping[str, Any], ModelFacts], bytes] | None:
+    def take_patch(self) -> _Patch | None:
         """What patches edits into the body without reading it anew; None where there is nothing.
 
         Only the first caller gets it: it holds all that has been read of the body, which would otherwise stay in
@@ -158,8 +174,22 @@ class GatewayRequest:
         """
         if not self._patches:
             return None
-        body, patch = self._patches.pop()
+        body, patch, _ = self._patches.pop()
         return patch if body is self.body else None
+
+    @property
+    def output_bound(self) -> OutputBound:
+        """How much output a chat request allows, with every edit; the body is decoded only where nothing else tells.
+
+        Raises:
+            InvalidRequestError: the body is not a chat request.
+        """
+        if self._patches and not self._decoded and self.edits.keys().isdisjoint(("max_output_tokens", "choice_count")):
+            body, _, told = self._patches[0]
+            bound = told() if told is not None and body is self.body else None
+            if bound is not None:
+                return bound
+        return OutputBound(self.chat.max_output_tokens, self.chat.choice_count or 1)
 
     @property
     def models(self) -> Sequence[str]:

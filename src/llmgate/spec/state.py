@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
 from .stage import ConfigT, Stage
 
 __all__ = ["Claim", "Place", "Rate", "RateDecision", "StateStore", "Units"]
+
+_REMEMBERED: Final = 3600.0
+"""Seconds for which the word of a give-back is remembered where a store has no own way."""
 
 
 @attrs.frozen
@@ -92,6 +95,9 @@ class StateStore(Stage[ConfigT]):
     shared: bool = False
     """Whether several processes see the same state."""
 
+    instant: bool = False
+    """Whether no method ever waits for anything, so that nobody need bound the time of a call."""
+
     @abstractmethod
     async def add(self, key: str, amount: int = 1, *, ttl: float | None = None, once: str | None = None) -> int:
         """Add to a counter and return it; ``once`` makes a repeat with the same word change nothing.
@@ -156,8 +162,15 @@ class StateStore(Stage[ConfigT]):
         taken = await self.lease(claim.key, claim.holder, limit=claim.limit, ttl=claim.ttl)
         return RateDecision(taken, 0, 0.0 if taken else 1.0, 1.0)
 
-    async def give_back(self, claims: Sequence[Claim]) -> None:
-        """Give back what has been claimed; a negative cost takes more, as in ``refund``. One step, as ``claim``."""
+    async def give_back(self, claims: Sequence[Claim], *, once: str | None = None) -> None:
+        """Give back what has been claimed; a negative cost takes more, as in ``refund``. One step, as ``claim``.
+
+        Args:
+            claims: What is given back.
+            once: An id under which it is given back at most once: a call whose end nobody knows may be repeated.
+        """
+        if once is not None and await self.add(f"given-back:{once}", ttl=_REMEMBERED) > 1:
+            return
         for one in claims:
             if isinstance(one, Units):
                 await self.refund(one.key, one.rate, one.cost)

@@ -178,6 +178,8 @@ return answer
 """
 
 _GIVE_BACK: Final = """
+local word = KEYS[tonumber(ARGV[1]) + 1]
+if word and redis.call('EXISTS', word) == 1 then return 1 end
 local now = clock()
 each(function(_, one)
   if one.kind == 'place' then
@@ -188,6 +190,7 @@ each(function(_, one)
   end
   return true
 end)
+if word then redis.call('SET', word, '1', 'PX', ARGV[2]) end
 return 1
 """
 

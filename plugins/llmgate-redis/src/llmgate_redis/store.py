@@ -118,15 +118,15 @@ class Redis(StateStore[RedisConfig]):
         )
         return decisions_of(answer)
 
-    async def give_back(self, claims: Sequence[Claim]) -> None:
+    async def give_back(self, claims: Sequence[Claim], *, once: str | None = None) -> None:
         """Give back what has been claimed."""
-        await self._run(
-            self._scripts.give_back, self._keys_of(claims), *claim_arguments(claims, self._once, negative=True)
-        )
+        arguments = claim_arguments(claims, self._once, negative=True)
+        keys = self._keys_of(claims, once, "back")
+        await self._run(self._scripts.give_back, keys, *arguments, repeatable=once is not None)
 
-    def _keys_of(self, claims: Sequence[Claim], once: str | None = None) -> tuple[bytes, ...]:
+    def _keys_of(self, claims: Sequence[Claim], once: str | None, what: str = "claim") -> tuple[bytes, ...]:
         names = [self._keys.of("rate" if isinstance(one, Units) else "lease", one.key) for one in claims]
-        return (*names, *self._keys.with_once("claim", claims[0].key, once)[1:])
+        return (*names, *self._keys.with_once(what, claims[0].key, once)[1:])
 
     async def lease(self, key: str, holder: str, *, limit: int, ttl: float) -> bool:
         """Take or renew a place."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 
 from llmgate.codecs.jsons import REMOVE, TopLevel, top
-from llmgate.formats.bodies import check_editable, naming_fields, patched, read_top, written
+from llmgate.formats.bodies import check_editable, naming_fields, output_bound, patched, read_top, written
 from llmgate.formats.fields import (
     as_integer,
     as_list,
@@ -168,7 +168,14 @@ def _head(read: TopLevel) -> RequestHead:
     metadata = read.get("metadata")
     user = metadata.get("user_id") if isinstance(metadata, dict) else None
     user = user if isinstance(user, str) else None
-    return RequestHead(model, bool(stream), bool(stream), user, patch=lambda edits, facts: _patched(read, edits, facts))
+    return RequestHead(
+        model,
+        bool(stream),
+        bool(stream),
+        user,
+        patch=lambda edits, facts: _patched(read, edits, facts),
+        output_bound=lambda: output_bound(read, ("max_tokens",)),
+    )
 
 
 def _decode(source: dict[str, Any], head: RequestHead) -> ChatRequest:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from llmgate.codecs.jsons import REMOVE, TopLevel
-from llmgate.formats.bodies import check_editable, naming_fields, patched, read_top, written
+from llmgate.formats.bodies import check_editable, naming_fields, output_bound, patched, read_top, written
 from llmgate.formats.fields import (
     ShapeError,
     as_boolean,
@@ -91,7 +91,14 @@ def _head(read: TopLevel) -> RequestHead:
     user = read.get("user")
     if user is not None and not isinstance(user, str):
         raise InvalidRequestError("user must be a string", param="user")
-    return RequestHead(model, bool(stream), bool(include_usage), user, patch=lambda edits, _: _patched(read, edits))
+    return RequestHead(
+        model,
+        bool(stream),
+        bool(include_usage),
+        user,
+        patch=lambda edits, _: _patched(read, edits),
+        output_bound=lambda: output_bound(read, _LIMITS, "n"),
+    )
 
 
 def decode_request(body: bytes) -> ChatRequest:

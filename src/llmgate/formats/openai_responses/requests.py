@@ -12,7 +12,7 @@ import attrs
 
 from llmgate.codecs.jsons import REMOVE, TopLevel, top
 from llmgate.formats.allowed_tools import allowed_tools
-from llmgate.formats.bodies import check_editable, naming_fields, patched, read_top, written
+from llmgate.formats.bodies import check_editable, naming_fields, output_bound, patched, read_top, written
 from llmgate.formats.fields import (
     as_boolean,
     as_integer,
@@ -174,7 +174,15 @@ def _head(read: TopLevel) -> RequestHead:
         raise InvalidRequestError("user must be a string", param="user")
     kept = next((name for name in _KEPT if read.get(name) is not None), None)
     patch = lambda edits, facts: _patched(read, edits, facts)  # noqa: E731 - what has been read is kept with it
-    return RequestHead(model, bool(stream), bool(stream), user, bound_by=kept, patch=patch)
+    return RequestHead(
+        model,
+        bool(stream),
+        bool(stream),
+        user,
+        bound_by=kept,
+        patch=patch,
+        output_bound=lambda: output_bound(read, ("max_output_tokens",)),
+    )
 
 
 def _decode(source: dict[str, Any], head: RequestHead) -> ChatRequest:

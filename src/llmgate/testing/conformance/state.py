@@ -238,6 +238,10 @@ class StateConformance(StageConformance):
             await store.give_back((Units("a", _TEN, 3), Place("p", "one", 2, 60)))
             await store.give_back((Units("a", _TEN, -2), Place("p", "one", 2, 60)))
             assert (await store.peek("a", _TEN, 0)).remaining == 7
+            for _ in range(3):
+                await store.give_back((Units("a", _TEN, 1),), once="x")
+            await store.give_back((Units("a", _TEN, 1),), once="y")
+            assert (await store.peek("a", _TEN, 0)).remaining == 9, "once for each word"
             assert await store.lease("p", "three", limit=2, ttl=60)
             assert not await store.lease("p", "four", limit=2, ttl=60)
 

@@ -25,7 +25,7 @@ def store():
 async def charged(store, key, cost, unit="requests"):
     counting = Counting(store, store, FakeClock(), RateLimitConfig(), "limits")
     limit = Counted(key, key, LimitConfig(100, None if unit == "concurrent" else 1e9, unit=unit), 100)
-    charge = Charge(counting, limit, limit.claim(key, cost, "me", NOVEMBER))
+    charge = Charge(counting, limit, limit.claim(key, cost, "me", FakeClock(now=NOVEMBER)))
     assert await counting.decide([charge], "once")
     assert charge.decision.allowed
     return charge
@@ -59,15 +59,15 @@ async def test_a_place_comes_free_when_its_request_is_over(store):
 
 def test_a_window_has_a_key_for_each_part_of_the_calendar():
     limit = Counted("a", "a", LimitConfig(5, window="month"), 5)
-    one = limit.claim("k", 2, "h", NOVEMBER)
+    one = limit.claim("k", 2, "h", FakeClock(now=NOVEMBER))
     assert one.key == "k:1698796800", "the first of November 2023"
     assert one.rate == Rate(5, 30 * 86400, ends_in=1701388800 - NOVEMBER)
     assert limit.period == 30 * 86400
-    assert limit.claim("k", 2, "h", 1701388800).key == "k:1701388800", "the first of December"
-    assert limit.claim("k", 2, "h", NOVEMBER).key == one.key, "a clock that is put back"
+    assert limit.claim("k", 2, "h", FakeClock(now=1701388800)).key == "k:1701388800", "the first of December"
+    assert limit.claim("k", 2, "h", FakeClock(now=NOVEMBER)).key == one.key, "a clock that is put back"
 
 
 def test_places_are_held_under_the_name_of_the_exchange():
     limit = Counted("a", "a", LimitConfig(5, unit="concurrent"), 5, lease=7)
-    assert limit.claim("k", 1, "me", NOVEMBER) == Place("k", "me", 5, 7)
+    assert limit.claim("k", 1, "me", FakeClock(now=NOVEMBER)) == Place("k", "me", 5, 7)
     assert limit.period is None

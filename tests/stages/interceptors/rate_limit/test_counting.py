@@ -20,6 +20,7 @@ class Remote(Memory):
     """A store that others share, and that is there or not."""
 
     shared = True
+    instant = False
     there = True
     calls = 0
 
@@ -32,9 +33,9 @@ class Remote(Memory):
         self._answer()
         return await super().claim(claims, once=once)
 
-    async def give_back(self, claims):
+    async def give_back(self, claims, *, once=None):
         self._answer()
-        await super().give_back(claims)
+        await super().give_back(claims, once=once)
 
     async def left(self, key):
         return (await self.peek(key, RATE, 0)).remaining
@@ -48,7 +49,7 @@ class Bench:
 
     def charge(self, key="k", cost=1, unit="requests"):
         limit = Counted("a", "a", LimitConfig(100, None if unit == "concurrent" else 1e9, unit=unit), 100)
-        return Charge(self.counting, limit, limit.claim(key, cost, f"h{next(self.numbers)}", 0.0))
+        return Charge(self.counting, limit, limit.claim(key, cost, f"h{next(self.numbers)}", FakeClock()))
 
     async def granted(self, charge):
         return await self.counting.decide([charge], None) and charge.decision.allowed
@@ -157,14 +158,37 @@ async def test_what_a_decision_that_came_too_late_has_granted_is_given_back() ->
     await bench.counting.aclose()
 
 
+async def test_what_was_given_back_too_late_to_be_told_is_not_given_back_twice() -> None:
+    class Late(Remote):
+        late = True
+
+        async def give_back(self, claims, *, once=None):
+            await super().give_back(claims, once=once)
+            if self.late:
+                raise TimeoutError
+
+    bench = Bench()
+    bench.remote.__class__ = Late
+    one, other = bench.charge(cost=30), bench.charge(cost=40)
+    assert await bench.granted(one)
+    assert await bench.granted(other)
+    await bench.counting.give_back([(one, 30)])
+    Late.late = False
+    await bench.clock.advance(0)
+    await bench.clock.advance(1)
+    await bench.clock.advance(1)
+    assert await bench.remote.left("k") == 60
+    await bench.counting.aclose()
+
+
 async def test_a_store_that_fails_while_it_is_told_is_told_again(bench):
     bench.remote.there = False
     await bench.granted(bench.charge(cost=5))
 
     class Flapping(Remote):
-        async def give_back(self, claims):
+        async def give_back(self, claims, *, once=None):
             self.there = False
-            await super().give_back(claims)
+            await super().give_back(claims, once=once)
 
     bench.remote.__class__ = Flapping
     bench.remote.there = True

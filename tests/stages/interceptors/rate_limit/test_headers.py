@@ -6,6 +6,7 @@ from llmgate.spec import RateDecision
 from llmgate.stages.interceptors.rate_limit.account import Charge, Counted
 from llmgate.stages.interceptors.rate_limit.config import LimitConfig
 from llmgate.stages.interceptors.rate_limit.headers import limit_headers
+from llmgate.testing.clock import FakeClock
 
 NOW = 1_700_000_000.0
 
@@ -14,7 +15,7 @@ def charge(name, capacity, left, *, unit="requests", retry_after=0.0, reset=12.5
     period = None if unit == "concurrent" else 60.0
     limit = Counted(name, name, LimitConfig(capacity, period, unit=unit), capacity)
     decision = RateDecision(not retry_after, left, retry_after, reset)
-    return Charge(None, limit, limit.claim(name, 1, "h", NOW), decision)
+    return Charge(None, limit, limit.claim(name, 1, "h", FakeClock(now=NOW)), decision)
 
 
 def test_the_headers_of_openai_and_the_standard_ones():

@@ -39,6 +39,7 @@ ANN, BOB = Principal("ann", "keys"), Principal("bob", "keys")
 
 class Shared(Memory):
     shared = True
+    instant = False
 
 
 class Failing(Memory):
@@ -46,6 +47,7 @@ class Failing(Memory):
 
     mode = "works"
     asked = 0
+    instant = False
 
     async def claim(self, claims, *, once=None):
         type(self).asked += 1

@@ -16,7 +16,7 @@ NEVER = float("inf")
 
 def refusal(retry_after, *, unit="requests"):
     limit = Counted("a", "a", LimitConfig(1, None if unit == "concurrent" else 1.0, unit=unit), 1)
-    return Charge(None, limit, limit.claim("k", 1, "h", 0.0), RateDecision(False, 0, retry_after, 1.0))
+    return Charge(None, limit, limit.claim("k", 1, "h", FakeClock()), RateDecision(False, 0, retry_after, 1.0))
 
 
 class Room:

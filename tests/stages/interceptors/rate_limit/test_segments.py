@@ -7,13 +7,13 @@ import itertools
 import pytest
 
 from llmgate.spec import ExchangeView, Principal
-from llmgate.stages.interceptors.rate_limit.segments import network_of, segment_key, wants_body
+from llmgate.stages.interceptors.rate_limit.segments import network_of, segment_suffix, wants_body
 from llmgate.testing.samples import sample_deployment, sample_exchange, sample_request
 
 
 def key(*by, request=None, **fields):
     request = request or sample_request()
-    return segment_key("l", by, ExchangeView(sample_exchange(request, **fields)), request)
+    return segment_suffix(by, ExchangeView(sample_exchange(request, **fields)), request)
 
 
 def anybody(address):
@@ -21,7 +21,7 @@ def anybody(address):
 
 
 def test_nothing_to_count_by_is_one_key():
-    assert key() == "rate-limit:l" == key(**anybody("192.0.2.1"))
+    assert key() == "" == key(**anybody("192.0.2.1"))
 
 
 def test_callers_are_told_apart_by_issuer_and_id():
@@ -82,7 +82,7 @@ def test_an_attempt_says_provider_and_the_model_of_a_chain():
     def at(by, model, *where):
         request = sample_request(model)
         deployment = sample_deployment("/".join(where))
-        return segment_key("l", [by], ExchangeView(sample_exchange(request)), request, deployment)
+        return segment_suffix([by], ExchangeView(sample_exchange(request)), request, deployment)
 
     assert at("provider", "m", "a", "m") == at("provider", "m", "a", "n") != at("provider", "m", "b", "m")
     assert at("model", "m", "a", "m") == at("model", "m", "b", "n")

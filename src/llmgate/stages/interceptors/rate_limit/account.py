@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from llmgate.spec import Claim, Place, Rate, RateDecision, Units
+from llmgate.spec import Claim, Clock, Place, Rate, RateDecision, Units
 
 from .config import LimitConfig
 from .units import UNITS, Ended, Unit
@@ -38,17 +38,22 @@ class Counted:
     config: LimitConfig
     capacity: float
     lease: float = 60.0
-    _window: CalendarWindow = CalendarWindow(0, 0)
+    unit: Unit = attrs.field(init=False)
+    """What it counts."""
+    by: tuple[str, ...] = attrs.field(init=False)
+    """What is counted apart."""
+    prefix: str = attrs.field(init=False)
+    """What its keys begin with in the store."""
+    at_once: bool = attrs.field(init=False)
+    """Whether it counts what is under way rather than what is used up."""
+    _window: CalendarWindow = attrs.field(default=CalendarWindow(0, 0), init=False)
+    _rate: Rate | None = attrs.field(default=None, init=False)
 
-    @property
-    def unit(self) -> Unit:
-        """What it counts."""
-        return UNITS[self.config.unit]
-
-    @property
-    def at_once(self) -> bool:
-        """Whether it counts what is under way rather than what is used up."""
-        return self.config.unit == _AT_ONCE
+    def __attrs_post_init__(self) -> None:
+        self.unit, self.at_once = UNITS[self.config.unit], self.config.unit == _AT_ONCE
+        self.by, self.prefix = tuple(self.config.by), f"rate-limit:{self.id}"
+        if self.config.refill_frequency is not None:
+            self._rate = Rate(self.capacity, self.config.refill_frequency)
 
     @property
     def period(self) -> float | None:
@@ -57,21 +62,20 @@ class Counted:
             return self._window.end - self._window.start
         return self.config.refill_frequency
 
-    def claim(self, key: str, cost: float, holder: str, now: float) -> Claim:
+    def claim(self, key: str, cost: float, holder: str, clock: Clock) -> Claim:
         """What is asked of the store.
 
         Args:
             key: Under which key; one of a window gets a key for each part of the calendar.
             cost: How many units.
             holder: Who holds a place.
-            now: Seconds since the epoch.
+            clock: Tells the time.
         """
-        if self.at_once:
-            return Place(key, holder, int(self.capacity), self.lease)
+        if self._rate is not None:
+            return Units(key, self._rate, cost)
         if self.config.window is None:
-            assert self.config.refill_frequency is not None, "a limit is written with one or the other"
-            return Units(key, Rate(self.capacity, self.config.refill_frequency), cost)
-        window = self._window
+            return Place(key, holder, int(self.capacity), self.lease)
+        window, now = self._window, clock.now()
         if not window.start <= now < window.end:
             window = self._window = window_at(self.config.window, self.config.time_zone, now)
         rate = Rate(self.capacity, window.end - window.start, ends_in=window.end - now)
@@ -137,8 +141,13 @@ class Account:
             await counting.give_back([(one, units) for one, units in left if units])
 
 
-def _by_counting(charges: Iterable[Charge]) -> Iterable[tuple[Counting, list[Charge]]]:
+def _by_counting(charges: Sequence[Charge]) -> Iterable[tuple[Counting, Sequence[Charge]]]:
+    if not charges:
+        return ()
+    first = charges[0].counting
+    if all(one.counting is first for one in charges):
+        return ((first, charges),)
     found: dict[int, tuple[Counting, list[Charge]]] = {}
-    for one in reversed(list(charges)):
+    for one in reversed(charges):
         found.setdefault(id(one.counting), (one.counting, []))[1].append(one)
-    return found.values()
+    return tuple(found.values())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import uuid
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, TypeVar
@@ -68,6 +70,8 @@ class Counting:
         self._clock = clock
         self._owed: dict[tuple[str, str], Claim] = {}
         self._unknown: deque[tuple[Sequence[Claim], str]] = deque(maxlen=_MOST_UNKNOWN)
+        self._unsent: deque[tuple[Sequence[Claim], str]] = deque(maxlen=_MOST_UNKNOWN)
+        self._words = (f"{uuid.uuid4().hex}.{number}" for number in itertools.count())
         self._repaying: asyncio.Task[None] | None = None
         self.lines = Lines(clock, config.wait, config.max_waiting)
         self.keeper = Keeper(store, clock, config.lease, config.timeout) if store.shared else None
@@ -113,9 +117,8 @@ class Counting:
                     self._owe(claim)
                 await self._local.give_back([self._in_share(claim, charge.share)])
             self.lines.freed(charge.claim.key)
-        if own and (self._outage.down or not await self._done(self._store.give_back(own))):
-            for claim in own:
-                self._owe(claim)
+        if own:
+            await self._send(own, next(self._words) if self.repeatable else None)
 
     async def aclose(self) -> None:
         """Stop keeping places; those that are held come free by themselves."""
@@ -130,8 +133,11 @@ class Counting:
         if not self._outage.admits():
             return None
         try:
-            async with asyncio.timeout(self._config.timeout):
+            if self._store.instant:
                 decisions = await self._store.claim(claims, once=once)
+            else:
+                async with asyncio.timeout(self._config.timeout):
+                    decisions = await self._store.claim(claims, once=once)
         except Exception as failure:  # noqa: BLE001 - whatever a store fails with, the operator has said what follows
             self._note_failure(failure)
             if once is not None and TimeoutError in (type(failure), type(failure.__cause__)):
@@ -142,7 +148,7 @@ class Counting:
             self._outage.abandoned()
             raise
         self._note_success()
-        if self._owed:
+        if self._owed or self._unsent:
             await self._reconcile()
         return decisions
 
@@ -169,14 +175,28 @@ class Counting:
         if self._repaying is None or self._repaying.done():
             self._repaying = asyncio.get_running_loop().create_task(self._repay(), name="llmgate-repaying")
 
+    async def _send(self, claims: Sequence[Claim], word: str | None) -> bool:
+        """Give back to the store; where nobody knows whether it has, it is told again, under the same word."""
+        if not self._outage.down and await self._done(self._store.give_back(claims, once=word)):
+            return True
+        if word is None:
+            for one in claims:
+                self._owe(one)
+        else:
+            self._unsent.append((claims, word))
+            self._start_repaying()
+        return False
+
     async def _repay(self) -> None:
-        """Tell the store even where no request comes."""
-        while self._owed or self._unknown:
+        """Tell the store what it does not know, though no request comes."""
+        while self._owed or self._unknown or self._unsent:
             await self._clock.sleep(max(_REST, self._config.pause))
-            if (self._owed or self._unknown) and self._outage.admits():
-                await self._reconcile()
-            while self._unknown and not self._outage.down:
-                await self._resolve(*self._unknown.popleft())
+            if not (self._owed or self._unknown or self._unsent) or not self._outage.admits():
+                continue
+            if await self._reconcile():
+                for _ in range(len(self._unknown)):
+                    await self._resolve(*self._unknown.popleft())
+            self._outage.abandoned()
 
     async def _resolve(self, claims: Sequence[Claim], once: str) -> None:
         """Give back what a decision that came too late has granted."""
@@ -185,28 +205,32 @@ class Counting:
         async def ask() -> None:
             decisions.extend(await self._store.claim(claims, once=once))
 
-        if not await self._done(ask()):
+        if self._outage.down or not await self._done(ask()):
             self._unknown.append((claims, once))
-        elif all(one.allowed for one in decisions) and not await self._done(self._store.give_back(claims)):
-            for one in claims:
-                self._owe(one)
+            return
+        self._note_success()
+        if all(one.allowed for one in decisions):
+            await self._send(claims, f"{once}.back")
 
-    async def _reconcile(self) -> None:
-        """Tell the store what has been granted and given back without it."""
+    async def _reconcile(self) -> bool:
+        """Tell the store what has been granted and given back without it; False where it still does not answer."""
         owed, self._owed = self._owed, {}
         self._share += 1
         wanted = [one for one in owed.values() if not isinstance(one, Units) or one.cost]
-        for start in range(0, len(wanted), _AT_ONCE):
-            if not await self._done(self._store.give_back(wanted[start : start + _AT_ONCE])):
-                for one in wanted[start:]:
-                    self._owe(one)
-                return
-        self._note_success()
+        unsent, self._unsent = self._unsent, deque(maxlen=_MOST_UNKNOWN)
+        batches = [(wanted[start : start + _AT_ONCE], next(self._words)) for start in range(0, len(wanted), _AT_ONCE)]
+        told = [await self._send(*one) for one in (*unsent, *batches)]
+        if told and all(told):
+            self._note_success()
+        return all(told)
 
     async def _done(self, work: Awaitable[None]) -> bool:
         try:
-            async with asyncio.timeout(self._config.timeout):
+            if self._store.instant:
                 await work
+            else:
+                async with asyncio.timeout(self._config.timeout):
+                    await work
         except Exception as failure:  # noqa: BLE001 - the answer is decided whatever the store does
             self._note_failure(failure)
             return False

@@ -28,7 +28,7 @@ from .counting import Counting
 from .headers import limit_headers
 from .policy import HEADER, read_policy
 from .reach import concerns, goes_by_attempt
-from .segments import segment_key, wants_body
+from .segments import segment_suffix, wants_body
 from .units import UNITS, Ended
 
 __all__ = ["RateLimit", "RateLimitUnknownError"]
@@ -126,11 +126,12 @@ class RateLimit(Interceptor[RateLimitConfig]):
     async def before_attempt(self, exchange: ExchangeView, attempt: Attempt) -> bool:
         """Charge the attempt by the limits that depend on where it goes; a refusal leaves its deployment out."""
         request = exchange.request
-        wanted = [
-            self._charge(limit, exchange, request, attempt.deployment)
-            for limit in self._limits
-            if goes_by_attempt(limit.config, request) and concerns(limit.config, request, attempt.deployment)
+        limits = [
+            one
+            for one in self._limits
+            if goes_by_attempt(one.config, request) and concerns(one.config, request, attempt.deployment)
         ]
+        wanted = self._asked_of(limits, exchange, request, attempt.deployment)
         if not wanted:
             return True
         account = Account()
@@ -171,27 +172,38 @@ class RateLimit(Interceptor[RateLimitConfig]):
         return limit.capacity // self._share
 
     def _charges(self, exchange: ExchangeView, request: GatewayRequest, policy: str | None) -> list[Charge]:
-        limits = list(self._limits)
+        limits = self._limits
         if policy is not None:
             own = read_policy(policy)
-            capacity = max(1, own.capacity // self._share)
-            limits.append(
-                Counted(f"{self._id}.policy.{own.capacity}.{own.refill_frequency:g}", "policy", own, capacity)
-            )
-        return [
-            self._charge(limit, exchange, request)
-            for limit in limits
-            if not goes_by_attempt(limit.config, request) and concerns(limit.config, request)
-        ]
+            name = f"{self._id}.policy.{own.capacity}.{own.refill_frequency:g}"
+            limits = (*limits, Counted(name, "policy", own, max(1, own.capacity // self._share)))
+        if not self.skips:  # some limits may be an attempt's
+            limits = [
+                one for one in limits if not goes_by_attempt(one.config, request) and concerns(one.config, request)
+            ]
+        return self._asked_of(limits, exchange, request)
 
-    def _charge(
-        self, limit: Counted, exchange: ExchangeView, request: GatewayRequest, deployment: Deployment | None = None
-    ) -> Charge:
-        assert self._counting is not None, "a stage is opened before it serves"
-        key = segment_key(limit.id, limit.config.by, exchange, request, deployment)
-        # One that is estimated above the whole capacity waits for all of it, rather than for ever.
-        cost = min(limit.unit.estimate(request, self.config.assumed_output), limit.capacity)
-        return Charge(self._counting, limit, limit.claim(key, cost, exchange.id, self._clock.now()))
+    def _asked_of(
+        self,
+        limits: Sequence[Counted],
+        exchange: ExchangeView,
+        request: GatewayRequest,
+        deployment: Deployment | None = None,
+    ) -> list[Charge]:
+        """What each limit is asked; limits that count by the same segments share the work of it."""
+        counting = self._counting
+        assert counting is not None, "a stage is opened before it serves"
+        digests: dict[tuple[str, ...], str] = {}
+        charges = []
+        for limit in limits:
+            key = digests.get(limit.by)
+            if key is None:
+                key = digests[limit.by] = segment_suffix(limit.by, exchange, request, deployment)
+            # One that is estimated above the whole capacity waits for all of it, rather than for ever.
+            cost = max(0.0, min(limit.unit.estimate(request, self.config.assumed_output), limit.capacity))
+            claim = limit.claim(limit.prefix + key, cost, exchange.id, self._clock)
+            charges.append(Charge(counting, limit, claim))
+        return charges
 
     async def _admitted(
         self, account: Account, wanted: list[Charge], exchange: ExchangeView, request: GatewayRequest

@@ -9,27 +9,26 @@ from collections.abc import Sequence
 from llmgate.codecs.jsons import dumps
 from llmgate.spec import Deployment, ExchangeView, GatewayRequest, Operation
 
-__all__ = ["network_of", "segment_key", "wants_body"]
+__all__ = ["network_of", "segment_suffix", "wants_body"]
 
 
-def segment_key(
-    limit: str, by: Sequence[str], view: ExchangeView, request: GatewayRequest, deployment: Deployment | None = None
+def segment_suffix(
+    by: Sequence[str], view: ExchangeView, request: GatewayRequest, deployment: Deployment | None = None
 ) -> str:
-    """The key that requests share which are counted together.
+    """The end of the key that requests share which are counted together by these segments.
 
     A digest keeps it short whatever callers send, and keeps names and addresses out of the store.
 
     Args:
-        limit: Which limit it is, unique in the configuration.
         by: The segments.
         view: The exchange.
         request: What is asked.
         deployment: Where an attempt goes; None while that is not known.
     """
     if not by:
-        return f"rate-limit:{limit}"
+        return ""
     found = [[one, *_value(one, view, request, deployment)] for one in by]
-    return f"rate-limit:{limit}:{hashlib.sha256(dumps(found)).hexdigest()[:32]}"
+    return f":{hashlib.sha256(dumps(found)).hexdigest()[:32]}"
 
 
 def wants_body(by: Sequence[str]) -> bool:

@@ -119,9 +119,8 @@ class _Tokens(Unit):
         given = -(-len(request.body) // _BYTES_A_TOKEN) if self._given else 0
         if not self._wanted or request.operation is not Operation.CHAT or request.decode is None:
             return given
-        chat = request.chat
-        bound = assumed_output if chat.max_output_tokens is None else chat.max_output_tokens
-        return given + bound * (chat.choice_count or 1)
+        bound = request.output_bound
+        return given + (assumed_output if bound.tokens is None else bound.tokens) * bound.answers
 
     def used(self, ended: Ended, charged: float) -> float:
         usages = [one.outcome.usage for one in ended.attempts if one.outcome.usage is not None]

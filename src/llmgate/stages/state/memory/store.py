@@ -80,6 +80,7 @@ class Memory(StateStore[MemoryConfig]):
 
     name = "memory"
     config_class = MemoryConfig
+    instant = True
 
     def __init__(self, config: MemoryConfig) -> None:
         super().__init__(config)
@@ -183,8 +184,14 @@ class Memory(StateStore[MemoryConfig]):
             self._once.put(mark, decisions, now + self.config.once_ttl)
         return decisions
 
-    async def give_back(self, claims: Sequence[Claim]) -> None:
+    async def give_back(self, claims: Sequence[Claim], *, once: str | None = None) -> None:
         """Give back what has been claimed."""
+        if once is not None:
+            now, mark = self._now(), ("give-back", once)
+            if self._once.get(mark, now) is not None:
+                return
+            self._make_room(1)
+            self._once.put(mark, True, now + self.config.once_ttl)
         for one in claims:
             if isinstance(one, Units):
                 await self.refund(one.key, one.rate, one.cost)
@@ -196,11 +203,12 @@ class Memory(StateStore[MemoryConfig]):
         now = self._now()
         self._values.pop(key)
         weight = _weight(key, value)
-        if (ttl is not None and ttl <= 0) or weight > self.config.max_size:
+        most = self.config.max_size
+        if (ttl is not None and ttl <= 0) or weight > most:
             return
-        if self._values.weight + weight > self.config.max_size:
+        if self._values.weight + weight > most:
             self._values.sweep(now, most=None)
-        while self._values.weight + weight > self.config.max_size:
+        while self._values.weight + weight > most:
             self._values.pop_oldest()
         try:
             self._make_room(1)

@@ -155,14 +155,17 @@ class Sqlite(StateStore[SqliteConfig]):
 
         return await self._write(work)
 
-    async def give_back(self, claims: Sequence[Claim]) -> None:
+    async def give_back(self, claims: Sequence[Claim], *, once: str | None = None) -> None:
         """Give back what has been claimed."""
-        now = self._clock.now()
+        now, mark = self._clock.now(), _mark("give-back", once)
         for one in claims:
             if isinstance(one, Units):
                 check_rate(one.rate, one.cost)
 
         def work(file: sqlite3.Connection) -> None:
+            if self._first(file, mark, now) is not None:
+                return
+            self._remember(file, mark, "", now)
             for one in claims:
                 if isinstance(one, Units):
                     left = _left(_rate(file, one.key, now), now, one.rate)

@@ -1,0 +1,87 @@
+"""What limits, the cache and routing add to a request: exchanges in one process, over a transport that answers at once.
+
+Run as a program under a counter of instructions (``benchmarks/instructions.py``): ``guards.py CASE COUNT``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from benchmarks.payloads import ANSWER, KEY, MODEL, request_body
+from llmgate import Pipeline
+from llmgate.formats import get_format, read_request
+from llmgate.spec import Credentials, ProviderRequest, ProviderResponse, ProviderStream
+
+__all__ = ["BODY", "CASES", "exchanges"]
+
+BODY: Final = 2048
+"""Bytes of a request."""
+
+_LIMITS: Final = {
+    "use": "rate-limit",
+    "limits": [
+        {"capacity": 1_000_000, "refill-frequency": "1m"},
+        {"capacity": 1_000_000_000, "refill-frequency": "1h", "unit": "tokens"},
+        {"capacity": 1000, "unit": "concurrent"},
+    ],
+}
+_CACHE: Final = {"use": "cache"}
+_ROUTER: Final = {"load-balance": {"chat": {"strategy": "latency", "providers": ["one", "two", "three"]}}}
+_ALONE: Final = {"load-balance": {"chat": {"strategy": "priority", "providers": ["one"]}}}
+
+CASES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "plain": {},
+    "routing": {"routers": {"main": _ROUTER}},
+    "limits": {"interceptors": [_LIMITS]},
+    "cache look-up": {"interceptors": [_CACHE]},
+    "all": {"interceptors": [_LIMITS, _CACHE], "routers": {"main": _ROUTER}},
+}
+"""What is switched on in each."""
+
+
+class _Ready:
+    """A transport whose answer is there before it is asked for."""
+
+    async def send(self, request: ProviderRequest) -> ProviderResponse:
+        return ProviderResponse(200, {"content-type": "application/json"}, ANSWER)
+
+    async def open_stream(self, request: ProviderRequest) -> ProviderStream:
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+def _bodies(count: int) -> Iterator[bytes]:
+    """Requests of ``BODY`` bytes, no two of them equal."""
+    filler = "x" * (BODY - len(request_body(model=MODEL, stream=False, user="")) - 12)
+    for number in range(count):
+        yield request_body(model=MODEL, stream=False, user=f"{number:012d}{filler}")
+
+
+async def exchanges(case: str, count: int) -> None:
+    """Carry out so many, one after another; the cache looks for each and keeps none."""
+    config: dict[str, Any] = {
+        "providers": {
+            name: {"base-url": f"https://{name}.test/v1", "secret": "env:BENCH_API_KEY"}
+            for name in ("one", "two", "three")
+        },
+        "routers": {"main": _ALONE},
+        "loggers": [],
+        **CASES[case],
+    }
+    credentials = Credentials(headers={"helicone-cache-save": "false"})
+    wire_format = get_format("openai-chat")
+    pipeline = Pipeline.from_config(config, environment={"BENCH_API_KEY": KEY}, transport=_Ready())
+    async with pipeline:
+        for body in _bodies(count):
+            async with pipeline.exchange(credentials=credentials) as exchange:
+                response = await exchange.send(read_request(wire_format, body, router="main"))
+                assert response.status == 200
+
+
+if __name__ == "__main__":
+    asyncio.run(exchanges(sys.argv[1], int(sys.argv[2])))
