@@ -179,20 +179,21 @@ def test_prices_that_the_vendors_print(model: str, usage: Usage, nano: int) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "base_url", "vendor"),
+    ("row", "base_url", "vendor"),
     [
         ("openai", "http://127.0.0.1:9/v1", "openai"),
         ("vertex", "https://europe-west1-aiplatform.googleapis.com/v1", "vertex"),
-        ("kimi", "https://api.moonshot.ai/v1", "moonshotai"),
-        ("mine", "https://api.groq.com/openai/v1", "groq"),
-        ("mine", "https://acme.openai.azure.com/openai/v1", "azure"),
-        ("mine", "http://127.0.0.1:9/v1", None),
-        ("mine", "https://api.openai.com.evil.example/v1", None),
-        ("mine", None, None),
+        (None, "https://api.moonshot.ai/v1", "moonshotai"),
+        (None, "https://api.groq.com/openai/v1", "groq"),
+        (None, "https://acme.openai.azure.com/openai/v1", "azure"),
+        (None, "http://127.0.0.1:9/v1", None),
+        (None, "https://api.openai.com.evil.example/v1", None),
+        (None, None, None),
+        ("vllm", "http://127.0.0.1:9/v1", None),
     ],
 )
-def test_whose_prices_apply(name: str, base_url: str | None, vendor: str | None) -> None:
-    assert vendor_at(name, base_url) == vendor
+def test_whose_prices_apply(row: str | None, base_url: str | None, vendor: str | None) -> None:
+    assert vendor_at(row, base_url) == vendor
 
 
 @pytest.mark.parametrize(
@@ -211,11 +212,9 @@ def test_models_are_found_under_the_names_they_have_there(vendor: str, model: st
     assert VendorPrices(vendor, vendor).price_of(model) is not None
 
 
-@pytest.mark.parametrize(
-    ("vendor", "model"), [("openai", "gpt-99"), ("openai", ""), ("echo", "echo"), (None, "gpt-4o")]
-)
-def test_an_unknown_price_is_unknown(vendor: str | None, model: str) -> None:
-    assert VendorPrices("mine", vendor and vendor_at(vendor, None)).price_of(model) is None
+@pytest.mark.parametrize(("row", "model"), [("openai", "gpt-99"), ("openai", ""), ("echo", "echo"), (None, "gpt-4o")])
+def test_an_unknown_price_is_unknown(row: str | None, model: str) -> None:
+    assert VendorPrices("mine", row).price_of(model) is None
 
 
 def test_every_vendor_that_promises_costs_has_prices_but_two_whose_prices_nobody_lists() -> None:
@@ -240,7 +239,7 @@ OWN = Price((PriceRow(Rates(input=1, output=1)),), "the configuration")
 
 def test_the_operators_price_wins_an_exact_name_before_a_pattern() -> None:
     other = Price((PriceRow(Rates(input=2)),), "the configuration")
-    prices = VendorPrices("openai", "openai", {"openai/gpt-*": other, "openai/gpt-4o": OWN})
+    prices = VendorPrices("openai", "openai", own={"openai/gpt-*": other, "openai/gpt-4o": OWN})
     assert prices.price_of("gpt-4o") is OWN
     assert prices.price_of("gpt-9") is other
     assert prices.price_of("o3") not in {None, other, OWN}
@@ -268,7 +267,7 @@ def test_what_is_remembered_is_bounded_and_given_again() -> None:
 
 
 def test_two_lists_that_say_the_same_are_equal_whatever_has_been_asked() -> None:
-    one, other = VendorPrices("openai", "openai", {"a": OWN}), VendorPrices("openai", "openai", {"a": OWN})
+    one, other = (VendorPrices("openai", "openai", own={"a": OWN}) for _ in range(2))
     one.price_of("gpt-4o")
     assert one == other
     assert one != VendorPrices("openai", "openai")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,8 @@ def test_the_readme_prints_the_answer(surroundings, capsys):
 
 @pytest.mark.parametrize("text", blocks("yaml"))
 def test_a_configuration_loads(text, tmp_path):
+    for beside in ROOT.glob("docs/reference/examples/*.json"):
+        shutil.copy(beside, tmp_path)
     path = tmp_path / "llmgate.yaml"
     path.write_text(text)
     assert Pipeline.from_config(path, environment=KEYS).config.providers

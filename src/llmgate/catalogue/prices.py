@@ -31,13 +31,15 @@ class VendorPrices:
 
     Args:
         name: The provider's name in the configuration.
-        vendor: Whose prices of the catalogue apply; None for nobody's.
+        row: The row of the catalogue that it is made from; None for a provider that no row knows.
+        base_url: Its address, by which one that no row knows may be.
         own: The operator's prices, by ``provider/model`` in which ``*`` stands for any text; they win.
         imported: A file of prices that wins over the catalogue's; None for none.
     """
 
     name: str
-    vendor: str | None
+    row: str | None = None
+    base_url: str | None = None
     own: Mapping[str, Price] = attrs.field(factory=dict)
     imported: PriceFile | None = attrs.field(default=None, repr=False)
     _known: dict[str, Price | None] = attrs.field(factory=dict, init=False, repr=False, eq=False)
@@ -60,31 +62,32 @@ class VendorPrices:
         for pattern, price in self.own.items():
             if fnmatchcase(f"{self.name}/{model}", pattern):
                 return price
+        vendor = vendor_at(self.row, self.base_url)
         if self.imported is not None:
-            for vendor in (self.name, self.vendor):
-                found = _find_in(self.imported, vendor, model)
+            for name in (self.name, vendor):
+                found = _find_in(self.imported, name, model)
                 if found is not None:
                     return found
-        return None if self.vendor is None else _built_in(self.vendor, model)
+        return None if vendor is None else _built_in(vendor, model)
 
 
 _REMEMBERED: Final = 2048
 """Names of models whose prices are remembered, for each provider."""
 
 
-def vendor_at(name: str, base_url: str | None) -> str | None:
+def vendor_at(row: str | None, base_url: str | None) -> str | None:
     """Whose prices apply to a provider.
 
     Args:
-        name: The name of its row, or its own.
+        row: The name of its row; None for one that no row knows, which is known by its address alone.
         base_url: Its address.
 
     Returns:
         The vendor's name; None where the catalogue has no prices for it.
     """
     vendors = _index()["vendors"]
-    if name in vendors:
-        return name
+    if row in vendors:
+        return row
     return next((vendor for vendor, entry in vendors.items() if _is_at(entry["address"], base_url or "")), None)
 
 

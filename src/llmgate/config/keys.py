@@ -1,8 +1,8 @@
 """Every key of the configuration as data: the one list that reading, the JSON Schema and the documentation rest on.
 
 A path names a key below its section (``server.port``); ``<router>``, ``<provider>``, ``<name>``, ``<model>``,
-``<parameter>`` and ``<header>`` stand for names of the operator's own. Where a section is an attrs class, its fields
-are the keys and its docstring says what they mean.
+``<parameter>``, ``<priced>`` and ``<header>`` stand for names of the operator's own. Where a section is an attrs class,
+its fields are the keys and its docstring says what they mean.
 """
 
 from __future__ import annotations
@@ -132,6 +132,23 @@ _PROVIDER: Final = (
     ("timeouts", "section", "", "How long to wait for it; what is left out is as in the gateway's timeouts"),
     ("passthrough", "inference|all", "inference", "Which of its paths the direct relay /PROVIDER/... may call"),
 )
+_PRICE: Final = (
+    ("input", "number", "", "A million input tokens"),
+    ("output", "number", "", "A million output tokens"),
+    ("cache-read", "number", "as input", "A million input tokens read from the provider's cache"),
+    ("cache-write", "number", "as input", "A million input tokens written to it, for five minutes or the usual time"),
+    ("cache-write-1h", "number", "as cache-write", "A million input tokens written to it for an hour"),
+    ("reasoning", "number", "as output", "A million output tokens spent on reasoning"),
+    ("audio-input", "number", "as input", "A million input tokens of sound"),
+    ("audio-output", "number", "as output", "A million output tokens of sound"),
+    ("image-input", "number", "as input", "A million input tokens of pictures"),
+    ("image-output", "number", "as output", "A million output tokens of pictures"),
+    ("audio-hour", "number", "", "An hour of sound that is transcribed, translated or made"),
+    ("image", "number", "", "A picture that is made"),
+    ("search-unit", "number", "", "A search as rerankers count them"),
+    ("web-search", "number", "", "A search of the web that the model makes"),
+    ("request", "number", "0", "A request, whatever it takes"),
+)
 _BALANCE: Final = (
     ("strategy", "text", "", "latency, weighted, model-weighted, model-latency, priority, or another strategy's name"),
     ("use", "text", "", "A routing strategy by its own name, in place of strategy"),
@@ -189,6 +206,11 @@ _TABLE: Final = (
     ("stream", "section", "", "How streamed answers behave"),
     ("sessions", "section", "", "How sessions over a WebSocket behave"),
     ("model-lists", "section", "", "The lists that providers keep of their models"),
+    ("prices", "section", "", "What models cost, in USD"),
+    ("prices.enabled", "switch", "true", "Whether it is reckoned what requests cost"),
+    ("prices.file", "text", "", "A file of prices that wins over the catalogue's"),
+    ("prices.models", "names", "", "Prices of your own by provider/model, which win; * stands for any text"),
+    ("prices.models.<priced>", "section", "", "What one model costs; a kind of unit that is left out has no price"),
     ("server", "section", "", "The host"),
     ("server.tls", "section", "Disabled", "Certificates of the host; Disabled is the only value so far"),
     ("dispatcher", "section", "", "Timeouts in the words of the older dialect"),
@@ -215,6 +237,7 @@ _TABLE: Final = (
     ("discover.monitor.health.grace-period.min-requests", "count", "20", "Requests below which nothing is judged"),
     ("response-headers", "section", "", "What answers say of themselves"),
     ("response-headers.provider", "switch", "true", "Whether answers name the provider"),
+    ("response-headers.cost", "switch", "true", "Whether whole answers say what they cost"),
     ("response-headers.provider-request-id", "switch", "true", "Whether answers carry the provider's request id"),
     ("telemetry", "section", "", "What the gateway tells of itself"),
     ("telemetry.level", "text", "info", "Level of the application log: trace, debug, info, warn, error, off"),
@@ -292,6 +315,7 @@ def _keys() -> Iterator[Key]:
         yield Key(f"routers.<router>.{path}", kind, default and "the gateway's", meaning)
     yield from _below("control-plane.retry", [(path[8:], *rest) for path, *rest in _RETRIES[1:]], Status.NOT_YET)
     yield from _below("routers.<router>.load-balance.chat", _BALANCE)
+    yield from _below("prices.models.<priced>", _PRICE)
     for provider in ("providers.<provider>", "routers.<router>.providers.<provider>"):
         yield from _below(provider, _PROVIDER)
         yield from _below(provider, _RETRIES)

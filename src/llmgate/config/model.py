@@ -10,7 +10,8 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from llmgate.catalogue import provider_row
-from llmgate.spec import Audience, ProviderKey, ProviderRow, SecretRef, Timeouts
+from llmgate.catalogue.price_files import PriceFile
+from llmgate.spec import Audience, Price, ProviderKey, ProviderRow, SecretRef, Timeouts
 
 __all__ = [
     "BalanceConfig",
@@ -18,6 +19,7 @@ __all__ = [
     "HealthConfig",
     "MemberConfig",
     "ModelListsConfig",
+    "PricesConfig",
     "ProviderConfig",
     "ResilienceConfig",
     "RetryBudgetConfig",
@@ -330,6 +332,21 @@ class ModelListsConfig:
 
 
 @attrs.frozen
+class PricesConfig:
+    """What models cost.
+
+    Args:
+        enabled: Whether it is reckoned what requests cost.
+        models: The operator's prices by ``provider/model``, ``*`` in it standing for any text; they win.
+        imported: A file of prices that wins over the catalogue's; None for none.
+    """
+
+    enabled: bool = True
+    models: Mapping[str, Price] = attrs.field(factory=dict)
+    imported: PriceFile | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
 class ServerConfig:
     """The host.
 
@@ -422,9 +439,11 @@ class GatewayConfig:
         stream: How streamed answers behave.
         sessions: How sessions over a WebSocket behave.
         model_lists: The lists that providers keep of their models.
+        prices: What models cost.
         server: The host.
         provider_header: Whether answers name the provider.
         provider_request_id_header: Whether answers carry the provider's own request id.
+        cost_header: Whether whole answers say what they cost.
         log_level: Level of the application log: debug, info, warning, error or critical.
         log_format: Shape of the application log: pretty, compact or json.
         blocked_plugins: Plugins that are installed and must not be used.
@@ -457,9 +476,11 @@ class GatewayConfig:
     stream: StreamConfig = StreamConfig()
     sessions: SessionConfig = SessionConfig()
     model_lists: ModelListsConfig = ModelListsConfig()
+    prices: PricesConfig = PricesConfig()
     server: ServerConfig = ServerConfig()
     provider_header: bool = True
     provider_request_id_header: bool = True
+    cost_header: bool = True
     log_level: str = "info"
     log_format: str = "pretty"
     blocked_plugins: Sequence[str] = ()

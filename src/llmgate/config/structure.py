@@ -27,6 +27,7 @@ from .dialect import (
 from .health import read_health
 from .larger_models import read_larger_models
 from .model import GatewayConfig, ModelListsConfig, ServerConfig, SessionConfig, StageConfig, StreamConfig
+from .prices import read_prices_section
 from .problems import Problems
 from .providers import ProviderReader
 from .quoting import quoted
@@ -46,8 +47,8 @@ T = TypeVar("T")
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9:_.-]{1,253}")
 _SECRET_STORES: Final = ("env", "file")
 _STATE_STORES: Final = ("memory",)
-_RAW: Final = ("deployment-target", "global", "timeouts", "stream", "sessions", "model-lists", "server", "unified-api",
-               UNSUPPORTED)  # fmt: skip
+_RAW: Final = ("deployment-target", "global", "timeouts", "stream", "sessions", "model-lists", "prices", "server",
+               "unified-api", UNSUPPORTED)  # fmt: skip
 
 
 def structured(
@@ -110,9 +111,9 @@ def structured(
         stream=_class(decoder, top, "stream", StreamConfig) or StreamConfig(),
         sessions=_class(decoder, top, "sessions", SessionConfig) or SessionConfig(),
         model_lists=_class(decoder, top, "model-lists", ModelListsConfig) or ModelListsConfig(),
+        prices=read_prices_section(stages, top, directory),
         server=_server(decoder, top),
-        provider_header=top.section("response-headers").get("provider", True),
-        provider_request_id_header=top.section("response-headers").get("provider-request-id", True),
+        **_told(top.section("response-headers")),
         log_level=log_level(problems, top),
         log_format=top.section("telemetry").get("format", "pretty"),
         blocked_plugins=top.section("plugins").get("block", ()),
@@ -157,6 +158,15 @@ def _own_names(stages: StageReader, top: Section, known: Collection[str]) -> dic
     return {
         "models": read_mapping_of_models(stages, top, "models", known) or {},
         "model_audiences": read_model_audiences(stages, top),
+    }
+
+
+def _told(section: Section) -> dict[str, Any]:
+    """The fields that say what answers tell of themselves."""
+    return {
+        "provider_header": section.get("provider", True),
+        "provider_request_id_header": section.get("provider-request-id", True),
+        "cost_header": section.get("cost", True),
     }
 
 

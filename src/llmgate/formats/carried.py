@@ -177,6 +177,8 @@ def usage_of(value: Mapping[str, Any]) -> Usage | None:
         audio_input=_first(details, "audio_tokens"),
         audio_output=_first(out, "audio_tokens"),
         images=len(images) if isinstance(images, list) else 1 if "b64_json" in value else None,
+        image_input=_first(details, "image_tokens"),
+        image_output=_first(out, "image_tokens"),
         audio_seconds=_seconds(usage.get("seconds", usage.get("prompt_audio_seconds"))),
         search_units=_first(billed, "search_units"),
     )

@@ -251,6 +251,8 @@ def _usage(value: Any) -> Usage | None:
     if not isinstance(value, dict):
         return None
     given, made = _details(value, "input"), _details(value, "output")
+    cached = given.get("cached_tokens_details")
+    cached = cached if isinstance(cached, dict) else {}
     usage = Usage(
         input_tokens=_count(value.get("input_tokens")),
         output_tokens=_count(value.get("output_tokens")),
@@ -258,6 +260,9 @@ def _usage(value: Any) -> Usage | None:
         reasoning=_count(made.get("reasoning_tokens")),
         audio_input=_count(given.get("audio_tokens")),
         audio_output=_count(made.get("audio_tokens")),
+        image_input=_count(given.get("image_tokens")),
+        cache_read_audio=_count(cached.get("audio_tokens")),
+        cache_read_image=_count(cached.get("image_tokens")),
     )
     return None if usage == Usage() else usage
 

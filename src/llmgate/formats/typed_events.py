@@ -14,6 +14,7 @@ from typing import Any, Final
 from llmgate.codecs.jsons import JSONError, loads
 from llmgate.codecs.sse import EventSplitter, event_data, event_name
 from llmgate.formats.openai_chat.errors import error_in
+from llmgate.formats.sessions import added
 from llmgate.spec import ErrorDetail, GatewayChunk, Outcome, ProviderProtocolError, StreamReader, Usage
 
 __all__ = ["TypedEventReader"]
@@ -128,20 +129,6 @@ class TypedEventReader(StreamReader):
         if isinstance(value.get("model"), str):
             outcome.model = value["model"]
         if last:
-            outcome.usage = _sum(outcome.usage, self._usage_in(value))
+            usage = self._usage_in(value)
+            outcome.usage = outcome.usage if usage is None else added(outcome.usage, usage)  # of several pictures
         return last
-
-
-def _sum(before: Usage | None, more: Usage | None) -> Usage | None:
-    """The usage of several pictures together."""
-    if before is None or more is None:
-        return more or before
-    return Usage(
-        input_tokens=_added(before.input_tokens, more.input_tokens),
-        output_tokens=_added(before.output_tokens, more.output_tokens),
-        images=_added(before.images, more.images),
-    )
-
-
-def _added(one: int | None, other: int | None) -> int | None:
-    return one if other is None else other if one is None else one + other

@@ -32,7 +32,7 @@ from .credentials import gather
 from .dialects import dialect_of
 from .errors import INTERNAL_ERROR, ClientLeftError, error_body, error_headers
 from .guard import Guard
-from .headers import JSON_HEADERS, Headers, header_value, valid_request_id
+from .headers import JSON_HEADERS, Headers, cost_headers, header_value, valid_request_id
 from .mailbox import Mailbox
 from .reading import read_body
 from .rewriting import RewrittenFormat
@@ -370,9 +370,11 @@ class Call:
     def provenance(self, exchange: Exchange) -> Headers:
         """Who served an exchange, as far as the configuration lets the caller know, and what stages tell of it."""
         headers = self.noted(exchange)
+        config = self.desk.config
+        if config.cost_header and config.prices.enabled:
+            headers += cost_headers(exchange)
         if not exchange.attempts:
             return headers
-        config = self.desk.config
         last = exchange.attempts[-1]
         if config.provider_header:
             headers.append((b"helicone-provider", header_value(last.deployment.provider_name)))

@@ -6,10 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
+from llmgate.spec import Exchange, usd
+
 __all__ = [
     "JSON_HEADERS",
     "RELAYED",
     "Headers",
+    "cost_headers",
     "header_value",
     "own_headers",
     "relayed_request_headers",
@@ -44,6 +47,8 @@ OURS: Final = frozenset(
         "helicone-provider-req-id",
         "keep-alive",
         "llmgate-attempts",
+        "llmgate-cost-nano",
+        "llmgate-cost-usd",
         "llmgate-dropped-params",
         "llmgate-model",
         "llmgate-shortened",
@@ -82,6 +87,20 @@ LONGEST_VALUE: Final = 4096
 UNSAFE: Final = re.compile(r"[^\t\x20-\x7e\xa0-\xff]")
 NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^`|~-]+")
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+UNKNOWN_COST: Final = [(b"llmgate-cost-usd", b"unknown"), (b"llmgate-cost-nano", b"unknown")]
+
+
+def cost_headers(exchange: Exchange) -> Headers:
+    """What an exchange cost; nothing while an attempt of it runs, or where none was made because it was refused."""
+    attempts = exchange.attempts
+    if (attempts and attempts[-1].finished is None) or (not attempts and exchange.error is not None):
+        return []
+    nano = exchange.cost_nano
+    if nano is None:
+        return list(UNKNOWN_COST)
+    return [(b"llmgate-cost-usd", usd(nano).encode("ascii")), (b"llmgate-cost-nano", b"%d" % nano)]
 
 
 def header_value(text: str) -> bytes:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from llmgate.catalogue import OPENAI_RELAY_PATHS, OPENAI_SOCKETS, default_model_mapping, resolve_base_url
+from llmgate.catalogue.prices import VendorPrices
 from llmgate.catalogue.relaying import mount_of
 from llmgate.config.model import (
     BalanceConfig,
@@ -164,6 +165,7 @@ class Assembly:
             headers=entry.headers,
             timeouts=entry.timeouts or self._config.timeouts,
             passthrough=entry.passthrough,
+            prices=self._prices(entry, row, base_url),
         )
         provider = attrs.evolve(provider, mount=mount_of(provider))
         placed = self._place("providers", entry.adapter)
@@ -184,6 +186,13 @@ class Assembly:
     def _with_key(self, made: ProviderRuntime, key: ProviderKey) -> PooledKey:
         provider = attrs.evolve(made.provider, secret=key.secret, keys=())
         return PooledKey(self._running(attrs.evolve(made, provider=provider)), key.weight)
+
+    def _prices(self, entry: ProviderConfig, row: ProviderRow | None, base_url: str) -> VendorPrices | None:
+        """What the provider's models cost: found out when it is asked for."""
+        prices = self._config.prices
+        if not prices.enabled:
+            return None
+        return VendorPrices(entry.name, None if row is None else row.name, base_url, prices.models, prices.imported)
 
     def _unified(self, providers: Mapping[str, Provider], shared: Sequence[Interceptor[Any]]) -> Route:
         config = self._config

@@ -11,6 +11,7 @@ from llmgate.spec import Attempt, Clock, Deployment, Exchange, ExchangeView, Gat
 
 from .chain import Chain
 from .checkup import Checkup
+from .costs import cost_of
 from .snapshot import Snapshot
 
 __all__ = ["Attempts"]
@@ -84,6 +85,8 @@ class Attempts:
             return
         attempt.finished = self.clock.monotonic()
         attempt.error = error
+        if attempt.deployment.provider.prices is not None:
+            attempt.cost_nano = cost_of(attempt, self.exchange)
         if error is not None:
             self.snapshot.failing.failed(attempt.deployment, error, attempt.finished)
         self.snapshot.health.finished(attempt, attempt.finished)

@@ -111,8 +111,9 @@ class RelayAnswer:
             while (piece := await self._deadline.read(lambda: anext(pieces, None))) is not None:
                 yield piece
         self._deadline.cancel()
+        self.outcome.complete = True
         await self._frame.seal()
-        self.outcome.complete = self.finished = True
+        self.finished = True
         await self.aclose()
 
     async def aclose(self) -> None:

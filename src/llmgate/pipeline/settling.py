@@ -164,6 +164,7 @@ def make_record(exchange: Exchange) -> Record:
         usage=outcome.usage,
         attempts=tuple(_attempt_record(attempt, started) for attempt in exchange.attempts),
         metadata={**_lost(last), **exchange.noted_metadata(), **(request.metadata if request else {})},
+        cost_nano=exchange.cost_nano,
     )
 
 
@@ -202,4 +203,6 @@ def _attempt_record(attempt: Attempt, origin: float) -> AttemptRecord:
         credential_fingerprint=attempt.credential_fingerprint,
         abandoned=attempt.abandoned,
         lost=isinstance(attempt.error, ProviderError) and attempt.error.lost,
+        cost_nano=attempt.cost_nano,
+        service_tier=attempt.outcome.service_tier,
     )

@@ -11,6 +11,7 @@ import attrs
 
 from .identity import Principal, SecretRef
 from .models import UNKNOWN_MODEL, ListedModel, ModelFacts
+from .prices import Price, PriceList
 
 __all__ = [
     "AT_HOST",
@@ -153,6 +154,7 @@ class Provider:
         mount: Where the vendor's own paths begin at the host: ``""`` at the vendor itself, a path behind a proxy.
         tags: What the operator says of it, and so of its deployments.
         keys: All of its keys where it has several; empty else. An attempt is made with a provider that has one.
+        prices: What its models cost; None where nobody is to reckon it.
     """
 
     name: str
@@ -166,6 +168,7 @@ class Provider:
     mount: str = ""
     keys: Sequence[ProviderKey] = ()
     tags: frozenset[str] = frozenset()
+    prices: PriceList | None = attrs.field(default=None, repr=False)
 
     def path_of(self, wire_format: str) -> str | None:
         """The path at the provider's host where it speaks a wire format; None where it does not."""
@@ -234,3 +237,9 @@ class Deployment:
     def provider_name(self) -> str:
         """The configured name of the provider."""
         return self.provider.name
+
+    @property
+    def price(self) -> Price | None:
+        """What the model costs there; None where that is not known. Looked up when asked for, and remembered."""
+        prices = self.provider.prices
+        return None if prices is None else prices.price_of(self.model)

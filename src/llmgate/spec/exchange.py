@@ -10,6 +10,7 @@ import attrs
 from .deployments import Deployment
 from .errors import GatewayError
 from .identity import Principal
+from .money import usd
 from .operations import Operation
 from .requests import GatewayRequest
 from .responses import Outcome
@@ -44,6 +45,7 @@ class Attempt:
         credential_fingerprint: Eight hex digits that tell credentials apart.
         abandoned: Whether it was given up because the caller left.
         dropped_params: What the provider's wire format could not say of the request, as the caller writes it.
+        cost_nano: What it cost in nano-USD, once it has ended; None where that is not known, or nobody reckons it.
         quota_reset: Seconds, from the head of the answer on, until a limit of the provider's that is used up is there
             again; None when none is, or when it does not say.
     """
@@ -63,6 +65,7 @@ class Attempt:
     abandoned: bool = False
     dropped_params: Sequence[str] = ()
     quota_reset: float | None = None
+    cost_nano: int | None = None
 
 
 @attrs.define(eq=False)
@@ -115,6 +118,16 @@ class Exchange:
     drained: bool = False
     caller_key: str = ""
     _notes: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
+
+    @property
+    def cost_nano(self) -> int | None:
+        """What all attempts together cost, in nano-USD; None while one runs, or where what it cost is not known."""
+        total = 0
+        for attempt in self.attempts:
+            if attempt.cost_nano is None:
+                return None
+            total += attempt.cost_nano
+        return total
 
     def notes(self, stage: str) -> dict[str, Any]:
         """The notes of one stage, kept for the length of the exchange."""
@@ -238,6 +251,11 @@ class ExchangeView:
         """Whether the caller left before the end."""
         return self._exchange.disconnected
 
+    @property
+    def cost_nano(self) -> int | None:
+        """What all attempts together cost, in nano-USD; None while one runs, or where what it cost is not known."""
+        return self._exchange.cost_nano
+
     def notes(self, stage: str) -> dict[str, Any]:
         """The notes of the stage of that name, kept for the length of the exchange.
 
@@ -252,6 +270,7 @@ class AttemptRecord:
     """One upstream try as loggers see it; durations in seconds from the start of the exchange.
 
     ``lost`` says that the request went out and no whole answer came back: the provider may have worked on it.
+    ``cost_nano`` is what it cost in nano-USD, None where that is not known; ``service_tier`` is the provider's word.
     """
 
     deployment: str
@@ -270,6 +289,8 @@ class AttemptRecord:
     credential_fingerprint: str
     abandoned: bool
     lost: bool = False
+    cost_nano: int | None = None
+    service_tier: str | None = None
 
 
 @attrs.frozen
@@ -303,6 +324,7 @@ class Record:
         attempts: The upstream tries.
         metadata: The caller's labels, those that stages added to the request, and what they left under ``metadata`` in
             their notes (as ``stage.name``).
+        cost_nano: What all attempts together cost, in nano-USD; None where that is not known.
     """
 
     id: str
@@ -329,7 +351,13 @@ class Record:
     usage: Usage | None
     attempts: Sequence[AttemptRecord]
     metadata: Mapping[str, str]
+    cost_nano: int | None = None
+
+    @property
+    def cost_usd(self) -> str | None:
+        """What all attempts together cost, in USD with nine decimals; None where that is not known."""
+        return None if self.cost_nano is None else usd(self.cost_nano)
 
     def as_json(self) -> dict[str, Any]:
-        """The record as plain JSON values."""
-        return attrs.asdict(self)
+        """The record as plain JSON values, ``cost_usd`` among them."""
+        return {**attrs.asdict(self), "cost_usd": self.cost_usd}

@@ -46,7 +46,7 @@ class Rates:
         image: A picture that is made.
         search_unit: A search as rerankers count them.
         web_search: A search of the web that the model makes.
-        request: A request, whatever it takes.
+        request: A request, whatever it takes; where searches have no price of their own they are part of it.
     """
 
     input: int | None = None
@@ -156,7 +156,7 @@ class Rates:
             if rate is not None and count is not None:
                 total += count * rate
                 known = True
-        if usage.web_searches and self.web_search is None:
+        if usage.web_searches and self.web_search is None and self.request is None:
             return None
         return total if known else None
 

@@ -130,6 +130,7 @@ class Outcome:
         error: The error event inside a stream, if one came.
         content: Whether any text, reasoning, refusal or tool call has been seen.
         complete: Whether the wire format's terminal marker has been seen.
+        service_tier: What the provider calls the tier of service that it gave.
     """
 
     response_id: str | None = None
@@ -139,6 +140,7 @@ class Outcome:
     error: ErrorDetail | None = None
     content: bool = False
     complete: bool = False
+    service_tier: str | None = None
 
 
 @attrs.frozen(eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -25,6 +25,7 @@ from llmgate.spec import (
     Message,
     Operation,
     Outcome,
+    Price,
     Principal,
     Provider,
     ProviderRow,
@@ -48,13 +49,33 @@ __all__ = [
 _numbers = itertools.count(1)
 
 
-def sample_deployment(id: str = "openai/gpt-4o-mini", *, weight: float = 1.0) -> Deployment:  # noqa: A002 - the field's word
-    """A deployment of that id, ``provider/model``."""
+@attrs.frozen
+class _Prices:
+    """The same price for every model, or those of some."""
+
+    given: Price | Mapping[str, Price]
+
+    def price_of(self, model: str) -> Price | None:
+        return self.given if isinstance(self.given, Price) else self.given.get(model)
+
+
+def sample_deployment(
+    id: str = "openai/gpt-4o-mini",  # noqa: A002 - the field's word
+    *,
+    weight: float = 1.0,
+    price: Price | Mapping[str, Price] | None = None,
+) -> Deployment:
+    """A deployment of that id, ``provider/model``; ``price`` is that of every model of the provider, or of some."""
     provider, _, model = id.partition("/")
     row = ProviderRow(name=provider, title=provider, base_url="https://provider.invalid/v1")
     return Deployment(
         id=id,
-        provider=Provider(name=provider, row=row, base_url="https://provider.invalid/v1"),
+        provider=Provider(
+            name=provider,
+            row=row,
+            base_url="https://provider.invalid/v1",
+            prices=None if price is None else _Prices(price),
+        ),
         model=model,
         weight=weight,
     )

@@ -13,7 +13,7 @@ from llmgate.spec import ChoiceDelta, Reasoning, Text, ToolCallDelta, Usage
 
 from .parts import REDACTED
 from .responses import decode_stop
-from .usage import decode_usage
+from .usage import decode_usage, service_tier
 
 __all__ = ["DELTAS", "BlockReader", "Counts", "stop_of"]
 
@@ -32,6 +32,11 @@ class Counts:
             return None
         self._seen |= {name: one for name, one in value.items() if one is not None}
         return decode_usage(self._seen)
+
+    @property
+    def service_tier(self) -> str | None:
+        """The tier of service that they name."""
+        return service_tier(self._seen)
 
 
 class BlockReader:

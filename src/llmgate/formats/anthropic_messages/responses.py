@@ -34,7 +34,7 @@ from llmgate.spec import (
 
 from .errors import error_in
 from .parts import FORMAT, decode_content, encode_block
-from .usage import KNOWN as USAGE_KNOWN, decode_usage, encode_usage
+from .usage import KNOWN as USAGE_KNOWN, decode_usage, encode_usage, service_tier
 
 __all__ = [
     "decode_response",
@@ -155,6 +155,7 @@ def observe_response(body: bytes) -> Outcome:
         finish_reason=decode_stop(source.get("stop_reason")),
         content=any(is_answer(block) for block in content),
         complete=True,
+        service_tier=service_tier(source.get("usage")),
     )
 
 

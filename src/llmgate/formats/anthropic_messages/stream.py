@@ -114,7 +114,8 @@ class MessageStreamReader(FrameReader):
         elif kind == "message_delta":
             usage = self._counts.add(value.get("usage"))
             outcome.finish_reason = stop_of(value).finish_reason or outcome.finish_reason
-        outcome.usage = usage or outcome.usage
+        if usage is not None:
+            outcome.usage, outcome.service_tier = usage, self._counts.service_tier
         return usage
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from llmgate.spec import Usage
 
-__all__ = ["KNOWN", "decode_usage", "encode_usage"]
+__all__ = ["KNOWN", "decode_usage", "encode_usage", "service_tier"]
 
 KNOWN: Final = frozenset(
     {
@@ -39,8 +39,17 @@ def decode_usage(value: Any) -> Usage | None:
         cache_write_5m=short,
         cache_write_1h=long,
         reasoning=_count(_object(value, "output_tokens_details"), "thinking_tokens"),
+        web_searches=_count(_object(value, "server_tool_use"), "web_search_requests"),
     )
     return None if usage == Usage() else usage
+
+
+def service_tier(value: Any) -> str | None:
+    """The tier of service that a ``usage`` object names: the fast mode is one, too; None where it names none."""
+    if not isinstance(value, Mapping):
+        return None
+    tier = "fast" if value.get("speed") == "fast" else value.get("service_tier")
+    return tier if isinstance(tier, str) and tier else None
 
 
 def encode_usage(usage: Usage | None) -> dict[str, Any]:

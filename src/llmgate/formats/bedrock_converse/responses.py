@@ -33,7 +33,7 @@ from llmgate.spec import (
 
 from .errors import detail_of
 from .parts import FORMAT, decode_blocks, encode_blocks
-from .usage import KNOWN as USAGE_KNOWN, decode_usage, encode_usage
+from .usage import KNOWN as USAGE_KNOWN, decode_usage, encode_usage, service_tier
 
 __all__ = ["NO_METRICS", "decode_response", "decode_stop", "encode_response", "encode_stop", "observe_response"]
 
@@ -145,6 +145,7 @@ def observe_response(body: bytes) -> Outcome:
         finish_reason=decode_stop(source.get("stopReason")),
         content=any(block.get("text", True) for block in content),
         complete=True,
+        service_tier=service_tier(source.get("serviceTier")),
     )
 
 

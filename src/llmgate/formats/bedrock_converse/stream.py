@@ -19,7 +19,7 @@ from llmgate.spec import ChoiceDelta, ErrorDetail, GatewayChunk
 
 from .errors import detail_of
 from .events import DELTAS, BlockReader, says_something, stop_of
-from .usage import decode_usage
+from .usage import decode_usage, service_tier
 
 __all__ = ["ConverseStreamReader", "exception_in"]
 
@@ -110,6 +110,7 @@ class ConverseStreamReader(FrameReader):
         elif kind == "metadata":
             self._told = True
             outcome.usage = decode_usage(value.get("usage")) or outcome.usage
+            outcome.service_tier = service_tier(value.get("serviceTier"))
         if self._stopped and self._told:
             self._note_terminal(raw)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from llmgate.spec import Usage
 
-__all__ = ["KNOWN", "decode_usage", "encode_usage"]
+__all__ = ["KNOWN", "decode_usage", "encode_usage", "service_tier"]
 
 KNOWN: Final = frozenset(
     {"inputTokens", "outputTokens", "totalTokens", "cacheReadInputTokens", "cacheWriteInputTokens", "cacheDetails"}
@@ -34,6 +34,12 @@ def decode_usage(value: Any) -> Usage | None:
         cache_write_1h=long,
     )
     return None if usage == Usage() else usage
+
+
+def service_tier(value: Any) -> str | None:
+    """The tier of service that an answer's ``serviceTier`` names; None where it names none."""
+    tier = value.get("type") if isinstance(value, Mapping) else None
+    return tier if isinstance(tier, str) and tier else None
 
 
 def encode_usage(usage: Usage | None) -> dict[str, Any]:

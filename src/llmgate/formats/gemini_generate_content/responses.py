@@ -36,7 +36,7 @@ from .finishes import block_reason, decode_finish, encode_finish, native_extra
 from .keys import FORMAT
 from .logprobs import decode_logprobs, encode_logprobs
 from .parts import decode_parts, encode_part
-from .usage import decode_usage, encode_usage
+from .usage import decode_usage, encode_usage, service_tier
 
 __all__ = [
     "candidates_in",
@@ -122,6 +122,7 @@ def observe_response(body: bytes) -> Outcome:
         finish_reason=FinishReason.CONTENT_FILTER if not candidates else finish,
         content=any(is_answer(part) for one in candidates for part in parts_in(one)),
         complete=True,
+        service_tier=service_tier(source.get("usageMetadata")),
     )
 
 

@@ -21,7 +21,7 @@ from .chunks import ChunkReader
 from .errors import error_in
 from .finishes import block_reason, decode_finish
 from .responses import candidates_in, is_answer, parts_in
-from .usage import decode_usage
+from .usage import decode_usage, service_tier
 
 __all__ = ["ContentStreamReader"]
 
@@ -97,6 +97,7 @@ class ContentStreamReader(FrameReader):
         if outcome.model is None and isinstance(value.get("modelVersion"), str):
             outcome.model = value["modelVersion"] or None
         outcome.usage = decode_usage(value.get("usageMetadata")) or outcome.usage
+        outcome.service_tier = service_tier(value.get("usageMetadata")) or outcome.service_tier
         candidates = candidates_in(value)
         for position, candidate in enumerate(candidates):
             self._note_candidate(candidate, position)

@@ -13,7 +13,7 @@ from llmgate.spec import Usage
 
 from .keys import camel
 
-__all__ = ["decode_usage", "encode_usage"]
+__all__ = ["decode_usage", "encode_usage", "service_tier"]
 
 _NOTHING: Final = Usage()
 
@@ -33,10 +33,23 @@ def decode_usage(value: Any) -> Usage | None:
         output_tokens=_output(given, answers, thoughts, total),
         cache_read=_count(value, "cachedContentTokenCount"),
         reasoning=thoughts,
-        audio_input=_of_audio(value.get("promptTokensDetails")),
-        audio_output=_of_audio(value.get("candidatesTokensDetails")),
+        audio_input=_of("AUDIO", value.get("promptTokensDetails")),
+        audio_output=_of("AUDIO", value.get("candidatesTokensDetails")),
+        image_input=_of("IMAGE", value.get("promptTokensDetails")),
+        image_output=_of("IMAGE", value.get("candidatesTokensDetails")),
+        cache_read_audio=_of("AUDIO", value.get("cacheTokensDetails")),
+        cache_read_image=_of("IMAGE", value.get("cacheTokensDetails")),
     )
     return None if usage == _NOTHING else usage
+
+
+def service_tier(value: Any) -> str | None:
+    """The tier of service that a ``usageMetadata`` names, in either of Google's two ways; None where it names none."""
+    if not isinstance(value, Mapping):
+        return None
+    named = map(value.get, ("serviceTier", "service_tier", "trafficType", "traffic_type"))
+    tier = next((one for one in named if isinstance(one, str) and one), None)
+    return None if tier is None else tier.lower().removeprefix("on_demand_")
 
 
 def encode_usage(usage: Usage) -> dict[str, Any]:
@@ -66,9 +79,9 @@ def _output(given: int | None, answers: int | None, thoughts: int | None, total:
     return (answers or 0) + (thoughts or 0)
 
 
-def _of_audio(details: Any) -> int | None:
+def _of(modality: str, details: Any) -> int | None:
     for one in details if isinstance(details, list) else ():
-        if isinstance(one, Mapping) and one.get("modality") == "AUDIO":
+        if isinstance(one, Mapping) and one.get("modality") == modality:
             return _count(one, "tokenCount") if "tokenCount" in one else _count(one, "token_count")
     return None
 

@@ -31,7 +31,7 @@ from llmgate.spec import (
 from .errors import error_in
 from .messages import decode_message, encode_turn
 from .parts import FORMAT, encode_part
-from .usage import decode_usage, encode_usage
+from .usage import decode_usage, encode_usage, service_tier
 
 __all__ = ["answer_text", "decode_finish", "decode_response", "encode_response", "finish_of", "observe_response"]
 
@@ -124,6 +124,7 @@ def observe_response(body: bytes) -> Outcome:
         finish_reason=decode_finish(first.get("finish_reason"))[0],
         content=any(answer_text(choice.get("message")) for choice in choices),
         complete=True,
+        service_tier=service_tier(source.get("service_tier")),
     )
 
 

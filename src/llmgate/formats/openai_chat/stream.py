@@ -25,7 +25,7 @@ from llmgate.spec import (
 from .chunks import CallPlaces, choices_in, decode_chunk, encode_choices, is_usage_only, usage_in
 from .errors import encode_error, error_in
 from .responses import answer_text, decode_finish
-from .usage import encode_usage
+from .usage import encode_usage, service_tier
 
 __all__ = ["ChatStreamEncoder", "ChatStreamReader"]
 
@@ -108,6 +108,7 @@ class ChatStreamReader(FrameReader):
         if outcome.model is None and isinstance(value.get("model"), str):
             outcome.model = value["model"] or None
         outcome.usage = usage_in(value) or outcome.usage
+        outcome.service_tier = service_tier(value.get("service_tier")) or outcome.service_tier
         for choice in choices_in(value):
             reason = decode_finish(choice.get("finish_reason"))[0]
             if reason is not None and choice.get("index", 0) == 0:

@@ -1,7 +1,7 @@
 """Token counts as this format writes them.
 
 Source: OpenAI API reference, "The chat completion object", ``usage``; ``prompt_cache_hit_tokens`` is DeepSeek's and
-``cached_tokens`` at the top Moonshot's.
+``cached_tokens`` at the top Moonshot's. Perplexity counts the searches that it bills in ``num_search_queries``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from llmgate.spec import Usage
 
-__all__ = ["decode_usage", "encode_usage"]
+__all__ = ["decode_usage", "encode_usage", "service_tier"]
 
 _NOTHING: Final = Usage()
 
@@ -31,8 +31,14 @@ def decode_usage(value: Any) -> Usage | None:
         reasoning=_count(completion.get("reasoning_tokens")),
         audio_input=_count(prompt.get("audio_tokens")),
         audio_output=_count(completion.get("audio_tokens")),
+        web_searches=_count(value.get("num_search_queries")),
     )
     return None if usage == _NOTHING else usage
+
+
+def service_tier(value: Any) -> str | None:
+    """The tier of service that an answer names; None where it names none."""
+    return value if isinstance(value, str) and value else None
 
 
 def encode_usage(usage: Usage) -> dict[str, Any]:

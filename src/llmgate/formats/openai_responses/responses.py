@@ -14,6 +14,7 @@ import attrs
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.formats.fields import ShapeError, as_list, as_text, merged, optional, rest
 from llmgate.formats.logprobs import choice_logprobs, tokens_in
+from llmgate.formats.openai_chat.usage import service_tier
 from llmgate.spec import (
     ChatChoice,
     ChatResponse,
@@ -35,7 +36,7 @@ from .errors import failure_in
 from .messages import decode_items, encode_conversation
 from .parts import FORMAT, encode_part
 from .reasoning import reasoning_item
-from .usage import decode_usage, encode_usage
+from .usage import decode_usage, encode_usage, usage_of
 
 __all__ = [
     "PREFIXES",
@@ -157,10 +158,11 @@ def observe_response(body: bytes) -> Outcome:
     return Outcome(
         response_id=own_id if isinstance(own_id, str) else None,
         model=model if isinstance(model, str) else None,
-        usage=decode_usage(source.get("usage")),
+        usage=usage_of(source),
         finish_reason=finish_of(source),
         content=any(is_answer(item) for item in output),
         complete=True,
+        service_tier=service_tier(source.get("service_tier")),
     )
 
 

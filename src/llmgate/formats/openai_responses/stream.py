@@ -12,13 +12,14 @@ from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, loads
 from llmgate.codecs.sse import EventSplitter, event_data, event_name
+from llmgate.formats.openai_chat.usage import service_tier
 from llmgate.formats.reading import FrameReader
 from llmgate.spec import ChoiceDelta, ErrorDetail, GatewayChunk
 
 from .errors import event_error, failure_in
 from .events import ItemReader
 from .responses import finish_of, is_answer
-from .usage import decode_usage
+from .usage import usage_of
 
 __all__ = ["ResponseStreamReader"]
 
@@ -129,7 +130,8 @@ class ResponseStreamReader(FrameReader):
             outcome.response_id = response["id"] or outcome.response_id
         if isinstance(response.get("model"), str):
             outcome.model = response["model"] or outcome.model
-        outcome.usage = decode_usage(response.get("usage")) or outcome.usage
+        outcome.usage = usage_of(response) or outcome.usage
+        outcome.service_tier = service_tier(response.get("service_tier")) or outcome.service_tier
         outcome.finish_reason = finish_of(response) if response.get("status") in ("completed", "incomplete") else None
 
     def _note_end(self, raw: bytes) -> None:

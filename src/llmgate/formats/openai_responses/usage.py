@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
+
 from llmgate.spec import Usage
 
-__all__ = ["decode_usage", "encode_usage"]
+__all__ = ["decode_usage", "encode_usage", "usage_of"]
 
 
 def decode_usage(value: Any) -> Usage | None:
@@ -29,6 +31,21 @@ def decode_usage(value: Any) -> Usage | None:
         audio_output=_count(outputs, "audio_tokens"),
     )
     return None if usage == Usage() else usage
+
+
+def usage_of(response: Mapping[str, Any]) -> Usage | None:
+    """What a whole response took: its counts, and the searches that it made, which are billed and in no count."""
+    usage, output = decode_usage(response.get("usage")), response.get("output")
+    searches = sum(map(_is_search, output)) if isinstance(output, list) else 0
+    return attrs.evolve(usage, web_searches=searches) if usage is not None and searches else usage
+
+
+def _is_search(item: Any) -> bool:
+    """Whether an item of the output is a search of the web, not the opening of a page that was found."""
+    if not isinstance(item, dict) or item.get("type") != "web_search_call":
+        return False
+    action = item.get("action")
+    return not isinstance(action, dict) or action.get("type", "search") == "search"
 
 
 def encode_usage(usage: Usage | None) -> dict[str, Any] | None:

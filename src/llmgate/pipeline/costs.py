@@ -1,0 +1,76 @@
+"""What an attempt cost: its usage at its deployment's price. What is not known stays unknown, which is not nothing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from llmgate.spec import Attempt, Exchange, GatewayTimeoutError, Operation, Price, ProviderError, Usage
+
+__all__ = ["cost_of", "cost_so_far"]
+
+_FREE: Final = frozenset({Operation.COUNT_TOKENS})
+"""What no provider asks money for."""
+_SESSION: Final = 101
+_HARMLESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+"""Methods of relayed requests that make no model work."""
+
+
+def cost_of(attempt: Attempt, exchange: Exchange) -> int | None:
+    """What an attempt that has ended cost, in nano-USD; None where that is not known.
+
+    Usage that was seen before an answer was cut is no account of it: providers tell it first as it stands at the
+    beginning.
+
+    Args:
+        attempt: The attempt.
+        exchange: Whose attempt it is.
+    """
+    if _is_free(attempt, exchange):
+        return 0
+    outcome = attempt.outcome
+    held = attempt.status == _SESSION  # whose usage is that of the answers that are over
+    if outcome.usage is None or not (outcome.complete or held):
+        return None
+    return _priced(attempt, outcome.usage, exchange)
+
+
+def cost_so_far(usage: Usage, exchange: Exchange) -> int | None:
+    """What an exchange will have cost if the usage of its running attempt is the last word; None where not known.
+
+    Args:
+        usage: What the running attempt, the last one, says that it took.
+        exchange: The exchange.
+    """
+    *before, running = exchange.attempts
+    own = _priced(running, usage, exchange)
+    costs = [one.cost_nano for one in before]
+    return None if own is None or None in costs else own + sum(cost or 0 for cost in costs)
+
+
+def _priced(attempt: Attempt, usage: Usage, exchange: Exchange) -> int | None:
+    outcome, price = attempt.outcome, attempt.deployment.price
+    if price is None and outcome.model is not None:
+        price = _named_by_the_answer(attempt, outcome.model)
+    return None if price is None else price.cost(usage, exchange.started_at, outcome.service_tier)
+
+
+def _named_by_the_answer(attempt: Attempt, model: str) -> Price | None:
+    """The price of the model that says it has answered: a name of the operator's own at the provider has none."""
+    prices = attempt.deployment.provider.prices
+    return None if prices is None else prices.price_of(model)
+
+
+def _is_free(attempt: Attempt, exchange: Exchange) -> bool:
+    """Whether the provider cannot ask money for an attempt: it refused, was never reached, or had nothing to do."""
+    if exchange.operation in _FREE:
+        return True
+    request = exchange.request
+    if request is not None and request.relay is not None and request.relay.method in _HARMLESS:
+        return attempt.status != _SESSION
+    error = attempt.error
+    if error is None or attempt.abandoned or attempt.outcome.content:
+        return False
+    if attempt.status is None:
+        lost = isinstance(error, ProviderError) and error.lost
+        return not lost and not isinstance(error, GatewayTimeoutError)
+    return attempt.status >= 400 or attempt.outcome.error is not None

@@ -1,0 +1,179 @@
+"""The same answer costs the same on every surface, from every format, streamed or not, after a failover, in process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from end_to_end.dialects.dialect import Dialect, Said, Wish
+from end_to_end.dialects.table import DIALECTS
+from end_to_end.loopback import MESSAGES, Loopback, Reply, loopback, settings_for
+from llmgate.spec import Record
+from llmgate.testing.upstream import FakeUpstream
+
+SAID = Said(text="Hello world", finish="stop")
+"""Every dialect's answer takes 11 tokens in and 7 out."""
+PRICES = {"models": {"*/*": {"input": 3, "output": 15.000001}}}
+NANO = 138_000  # 11 * 3000 + 7 * 15000.001, rounded once
+USD = "0.000138000"
+CHAT = {"model": "m", "messages": MESSAGES}
+
+
+def cost_of(reply: Reply) -> tuple[str | None, str | None]:
+    return reply.headers.get("llmgate-cost-usd"), reply.headers.get("llmgate-cost-nano")
+
+
+def answer_as(upstream: FakeUpstream, dialect: Dialect, *, stream: bool) -> None:
+    head = {"content-type": dialect.media_type if stream else "application/json", **dialect.head}
+    if stream:
+        upstream.stream(dialect.events(SAID), end="eof", headers=head)
+    else:
+        upstream.answer(body=dialect.whole(SAID), headers=head)
+
+
+async def ask(gateway: Loopback, client: Dialect, model: str, *, stream: bool) -> Reply:
+    reply = await gateway.post(client.write(Wish(model=model, stream=stream)), client.path(model, stream=stream))
+    assert (reply.status, reply.whole) == (200, True), reply.body
+    return reply
+
+
+@pytest.mark.parametrize("provider", DIALECTS, ids=lambda one: one.name)
+async def test_every_surface_format_and_way_costs_the_same(provider: Dialect) -> None:
+    async with FakeUpstream() as upstream:
+        providers = {"one": {"base-url": upstream.url, "format": provider.name}}
+        model = f"one/{provider.model}"
+        async with loopback({"providers": providers, "prices": PRICES}) as gateway:
+            for client in DIALECTS:
+                for stream in (False, True):
+                    answer_as(upstream, provider, stream=stream)
+                    reply = await ask(gateway, client, model, stream=stream)
+                    # a stream's head goes out before anybody knows
+                    assert cost_of(reply) == ((None, None) if stream else (USD, str(NANO))), (client.name, stream)
+            records = await gateway.recorded(2 * len(DIALECTS))
+            assert {record.cost_nano for record in records} == {NANO}
+            assert {attempt.cost_nano for record in records for attempt in record.attempts} == {NANO}
+            assert {record.cost_usd for record in records} == {USD}
+            answer_as(upstream, provider, stream=False)
+            completion = await gateway.pipeline.complete(model=model, messages=MESSAGES)
+            assert completion.exchange.cost_nano == NANO
+            answer_as(upstream, provider, stream=True)
+            async with gateway.pipeline.stream(model=model, messages=MESSAGES) as chunks:
+                async for _ in chunks:
+                    pass
+            assert chunks.exchange.cost_nano == NANO
+
+
+async def test_a_failover_costs_what_the_one_that_answers_costs() -> None:
+    async with FakeUpstream() as first, FakeUpstream() as second:
+        first.answer(500, json={"error": {"message": "down"}})
+        async with loopback(settings_for(first, second, prices=PRICES)) as gateway:
+            reply = await gateway.post(CHAT)
+            (record,) = await gateway.recorded()
+        assert [one.cost_nano for one in record.attempts] == [0, record.cost_nano]
+        assert cost_of(reply) == (record.cost_usd, str(record.cost_nano))
+        assert record.cost_nano
+
+
+async def served(settings: Mapping[str, Any], *bodies: Any, **headers: str) -> tuple[list[Reply], list[Record]]:
+    async with loopback(settings) as gateway:
+        replies = [await gateway.post(body, **headers) for body in bodies]
+        return replies, list(await gateway.recorded(len(bodies)))
+
+
+async def test_a_kept_answer_costs_nothing() -> None:
+    async with FakeUpstream() as upstream:
+        settings = settings_for(upstream, prices=PRICES, **{"global": {"cache": {"enabled": True}}})
+        replies, records = await served(settings, CHAT, CHAT)
+    assert [reply.headers["helicone-cache"] for reply in replies] == ["MISS", "HIT"]
+    assert records[0].cost_nano
+    assert records[1].cost_nano == 0
+    assert cost_of(replies[1]) == ("0.000000000", "0")
+
+
+async def test_an_unknown_price_is_said_to_be_unknown() -> None:
+    async with FakeUpstream() as upstream:
+        (reply,), (record,) = await served(settings_for(upstream), CHAT)
+    assert cost_of(reply) == ("unknown", "unknown")
+    assert (record.cost_nano, record.as_json()["cost_usd"]) == (None, None)
+    assert record.usage is not None
+
+
+async def test_a_request_that_is_refused_costs_nothing_and_says_nothing() -> None:
+    async with FakeUpstream() as upstream:
+        (reply,), (record,) = await served(settings_for(upstream, prices=PRICES), {**CHAT, "messages": "none"})
+    assert reply.status == 400
+    assert cost_of(reply) == (None, None)
+    assert record.cost_nano == 0
+
+
+async def test_an_answer_without_usage_has_an_unknown_cost() -> None:
+    async with FakeUpstream() as upstream:
+        upstream.answer(json={"id": "1", "model": "m", "choices": [{"index": 0, "message": {"content": "x"}}]})
+        (reply,), (record,) = await served(settings_for(upstream, prices=PRICES), CHAT)
+    assert cost_of(reply) == ("unknown", "unknown")
+    assert record.cost_nano is None
+
+
+async def test_a_stream_that_is_cut_has_an_unknown_cost() -> None:
+    """What Anthropic tells of usage at the beginning of a stream is no account of it."""
+    anthropic = next(one for one in DIALECTS if one.name == "anthropic-messages")
+    async with FakeUpstream() as upstream:
+        upstream.stream(anthropic.events(SAID)[:-1], end="eof", headers={"content-type": "text/event-stream"})
+        providers = {"one": {"base-url": upstream.url, "format": anthropic.name}}
+        async with loopback({"providers": providers, "prices": PRICES}) as gateway:
+            await gateway.post({**CHAT, "model": "one/m", "stream": True}, "/v1/chat/completions")
+            (record,) = await gateway.recorded()
+    assert record.usage is not None
+    assert record.cost_nano is None
+
+
+@pytest.mark.parametrize(
+    ("section", "known"), [({"response-headers": {"cost": False}}, True), ({"prices": {"enabled": False}}, False)]
+)
+async def test_it_can_be_turned_off(section: dict[str, Any], known: bool) -> None:
+    async with FakeUpstream() as upstream:
+        (reply,), (record,) = await served(settings_for(upstream, **{"prices": PRICES, **section}), CHAT)
+    assert cost_of(reply) == (None, None)
+    assert (record.cost_nano is not None) == known
+
+
+async def test_the_tier_of_service_that_was_given_is_the_one_that_is_paid() -> None:
+    body = {**json.loads(answer_of(100)), "usage": {"prompt_tokens": 1000, "completion_tokens": 100}}
+    async with FakeUpstream() as upstream:
+        providers = {"openai": {"base-url": upstream.base_url}}
+        async with loopback({"providers": providers}) as gateway:
+            costs = []
+            for tier in ("priority", "default"):
+                upstream.answer(json={**body, "service_tier": tier})
+                reply = await gateway.post({**CHAT, "model": "openai/gpt-4o-mini"}, "/v1/chat/completions")
+                costs.append(cost_of(reply)[1])
+            records = await gateway.recorded(2)
+    assert costs == ["350000", "210000"]
+    assert [record.attempts[0].service_tier for record in records] == ["priority", "default"]
+
+
+async def test_embeddings_cost_what_their_input_costs() -> None:
+    async with FakeUpstream() as upstream:
+        upstream.answer(json={"object": "list", "model": "text-embedding-3-small", "data": [{"embedding": [0.5]}],
+                              "usage": {"prompt_tokens": 50, "total_tokens": 50}})  # fmt: skip
+        async with loopback({"providers": {"openai": {"base-url": upstream.base_url}}}) as gateway:
+            body = {"model": "openai/text-embedding-3-small", "input": "hello"}
+            reply = await gateway.post(body, "/v1/embeddings")
+    assert cost_of(reply) == ("0.000001000", "1000")
+
+
+async def test_a_provider_cannot_say_what_its_answer_costs() -> None:
+    async with FakeUpstream() as upstream:
+        upstream.answer(json=json.loads(answer_of(7)), headers={"llmgate-cost-usd": "0.5", "llmgate-cost-nano": "5"})
+        (reply,), _ = await served(settings_for(upstream, prices=PRICES), CHAT)
+    assert cost_of(reply) == (USD, str(NANO))
+
+
+def answer_of(tokens: int) -> str:
+    """A chat completion that took 11 tokens in."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 11, "completion_tokens": tokens}
+    return json.dumps({"id": "1", "model": "m", "choices": [choice], "usage": usage})
