@@ -320,6 +320,15 @@ async def test_an_exclusion_keeps_the_routers_strategy_and_an_order_of_ones_own_
         assert names == {"small": "latency", "small,!alpha": "latency", "tiny,large": "priority"}
 
 
+async def test_a_strategy_that_orders_models_orders_those_of_a_chain(bench: OpenBench) -> None:
+    balance = {"main": {"load-balance": {"chat": {"strategy": "cost", "providers": ["alpha", "beta"]}}}}
+    prices = {"models": {"alpha/large": {"input": 9, "output": 9}, "*/tiny": {"input": 1, "output": 1}}}
+    async with bench(failure(503), completion("from alpha"), **CHAINED, routers=balance, prices=prices) as b:
+        answer = await b.pipeline.complete(model="large,small,tiny", router="main", messages=MESSAGES)
+        assert answer.text == "from alpha"
+        assert [body["model"] for body in b.bodies] == ["tiny", "large"]
+
+
 async def test_every_hop_of_a_chain_needs_a_right(bench: OpenBench) -> None:
     async with bench(failure(500), completion("never"), **CHAINED) as b:
         limited = Principal("p", models=["alpha/x", "alpha/y"])

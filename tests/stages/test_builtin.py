@@ -11,7 +11,7 @@ from llmgate.stages import builtin
 NAMES = {
     "auth": {"anonymous", "static-keys", "trusted-proxy"},
     "secrets": {"env", "file"},
-    "routing": {"latency", "least-busy", "priority", "random", "split", "tags", "weighted"},
+    "routing": {"cost", "latency", "least-busy", "priority", "random", "split", "tags", "weighted"},
     "providers": {"bedrock", "echo", "openai"},
     "interceptors": {"cache", "rate-limit", "request-rules"},
     "state": {"memory", "sqlite"},

@@ -324,7 +324,7 @@ def _chained(
     return Candidates(
         route,
         list(wanted.values()),
-        links[0].strategy if len(links) == 1 else route.fallback,
+        links[0].strategy if len(links) == 1 or links[0].strategy.orders_models else route.fallback,
         addressed=all(link.addressed for link in links),
     )
 

@@ -36,6 +36,8 @@ class RoutingStrategy(Stage[ConfigT]):
 
     wraps: ClassVar[bool] = False
     """Whether it can be laid over another one, to which it leaves what it does not tell apart (``context.then``)."""
+    orders_models: ClassVar[bool] = False
+    """Whether it also orders the models of a chain that a request names; they are tried as they stand otherwise."""
 
     @abstractmethod
     def rank(

@@ -27,6 +27,7 @@ from .loggers.python_logging import PythonLogging
 from .providers.bedrock.adapter import BedrockAdapter
 from .providers.echo import EchoAdapter
 from .providers.openai.adapter import OpenAIAdapter
+from .routing.cost import Cost
 from .routing.latency import Latency
 from .routing.least_busy import LeastBusy
 from .routing.priority import Priority
@@ -64,8 +65,8 @@ def llmgate_register_secret_stores() -> Sequence[type[SecretStore[Any]]]:
 
 @hookimpl
 def llmgate_register_routing_strategies() -> Sequence[type[RoutingStrategy[Any]]]:
-    """``priority``, ``weighted``, ``latency``, ``least-busy``, ``random``, ``split`` and ``tags``."""
-    return (Priority, Weighted, Latency, LeastBusy, Shuffle, Split, Tags)
+    """``priority``, ``weighted``, ``latency``, ``least-busy``, ``cost``, ``random``, ``split`` and ``tags``."""
+    return (Priority, Weighted, Latency, LeastBusy, Cost, Shuffle, Split, Tags)
 
 
 @hookimpl

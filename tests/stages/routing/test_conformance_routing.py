@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llmgate.stages.routing.cost import Cost
 from llmgate.stages.routing.latency import Latency
 from llmgate.stages.routing.least_busy import LeastBusy
 from llmgate.stages.routing.priority import Priority
@@ -27,6 +28,10 @@ class TestLatency(RoutingConformance):
 
 class TestLeastBusy(RoutingConformance):
     stage_class = LeastBusy
+
+
+class TestCost(RoutingConformance):
+    stage_class = Cost
 
 
 class TestShuffle(RoutingConformance):
