@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,6 +65,51 @@ async def test_every_surface_format_and_way_costs_the_same(provider: Dialect) ->
                 async for _ in chunks:
                     pass
             assert chunks.exchange.cost_nano == NANO
+
+
+def told(body: bytes) -> set[str]:
+    """What a stream says that it has cost, wherever and however often."""
+    return {one.decode() for one in re.findall(rb'"cost_?[uU]sd": ?"([0-9.]+)"', body)}
+
+
+@pytest.mark.parametrize("provider", DIALECTS, ids=lambda one: one.name)
+async def test_the_usage_of_a_stream_tells_what_it_cost(provider: Dialect) -> None:
+    """A translated one always does, one that is relayed when it is asked to; clients hear what they heard before."""
+    async with FakeUpstream() as upstream:
+        providers = {"one": {"base-url": upstream.url, "format": provider.name}}
+        async with loopback({"providers": providers, "prices": PRICES}) as gateway:
+            for client in DIALECTS:
+                for asked in ({}, {"llmgate_stream_cost": "true"}):
+                    answer_as(upstream, provider, stream=True)
+                    model = f"one/{provider.model}"
+                    body = client.write(Wish(model=model, stream=True))
+                    reply = await gateway.post(body, client.path(model, stream=True), **asked)
+                    assert reply.status == 200
+                    assert client.hear_stream(reply.body) == SAID, (client.name, asked)
+                    expected = {USD} if asked or client is not provider else set()
+                    assert told(reply.body) == expected, (client.name, asked)
+    assert all("llmgate-stream-cost" not in request.headers for request in upstream.requests)
+
+
+async def test_a_stream_that_a_cache_keeps_tells_no_cost() -> None:
+    anthropic = next(one for one in DIALECTS if one.name == "anthropic-messages")
+    async with FakeUpstream() as upstream:
+        answer_as(upstream, anthropic, stream=True)
+        providers = {"one": {"base-url": upstream.url, "format": anthropic.name}}
+        settings = {"providers": providers, "prices": PRICES, "global": {"cache": {"enabled": True}}}
+        body = {**CHAT, "model": "one/m", "stream": True, "stream_options": {"include_usage": True}}
+        async with loopback(settings) as gateway:
+            replies = [await gateway.post(body, "/v1/chat/completions") for _ in range(2)]
+    assert [reply.headers["helicone-cache"] for reply in replies] == ["MISS", "HIT"]
+    assert [told(reply.body) for reply in replies] == [set(), set()]
+
+
+async def test_a_stream_without_a_price_tells_no_cost() -> None:
+    async with FakeUpstream() as upstream:
+        body = {**CHAT, "stream": True, "stream_options": {"include_usage": True}}
+        (reply,), _ = await served(settings_for(upstream), body, llmgate_stream_cost="true")
+    assert b'"usage"' in reply.body
+    assert b"cost" not in reply.body
 
 
 async def test_a_failover_costs_what_the_one_that_answers_costs() -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from llmgate.spec import Attempt, Exchange, GatewayTimeoutError, Operation, Price, ProviderError, Usage
 
-__all__ = ["cost_of", "cost_so_far"]
+__all__ = ["asks_cost", "cost_of", "cost_so_far"]
 
 _FREE: Final = frozenset({Operation.COUNT_TOKENS})
 """What no provider asks money for."""
@@ -34,6 +34,11 @@ def cost_of(attempt: Attempt, exchange: Exchange) -> int | None:
     return _priced(attempt, outcome.usage, exchange)
 
 
+def asks_cost(exchange: Exchange) -> bool:
+    """Whether the caller asks for a stream of its own wire format to tell what it cost."""
+    return exchange.client_headers.get("llmgate-stream-cost", "").strip().lower() == "true"
+
+
 def cost_so_far(usage: Usage, exchange: Exchange) -> int | None:
     """What an exchange will have cost if the usage of its running attempt is the last word; None where not known.
 
@@ -41,6 +46,8 @@ def cost_so_far(usage: Usage, exchange: Exchange) -> int | None:
         usage: What the running attempt, the last one, says that it took.
         exchange: The exchange.
     """
+    if not exchange.attempts:
+        return 0  # nobody was asked
     *before, running = exchange.attempts
     own = _priced(running, usage, exchange)
     costs = [one.cost_nano for one in before]

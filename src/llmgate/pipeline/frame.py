@@ -41,6 +41,7 @@ from .caller_keys import bring_key
 from .candidates import find_route, find_speakers, is_served, relay_candidates
 from .carrying import Answered, as_taken, carry
 from .chain import Chain
+from .costs import asks_cost
 from .credentials import SecretBroker
 from .dispatch import dispatch
 from .holders import find_keeper
@@ -203,7 +204,7 @@ class ExchangeFrame(Attempts):
             GatewayError: why there is no stream.
         """
         self._begin(request)
-        return await self._held(self._open_stream(request, decode=decode))
+        return await self._held(self._open_stream(request, decode=decode or asks_cost(self.exchange)))
 
     async def _open_stream(self, request: GatewayRequest, *, decode: bool) -> GatewayStream:
         async def run(tried: Try) -> LiveStream:

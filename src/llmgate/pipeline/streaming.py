@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from llmgate.formats import get_format
+from llmgate.formats.told_costs import told_in
 from llmgate.spec import (
     GatewayChunk,
     GatewayError,
@@ -19,10 +20,12 @@ from llmgate.spec import (
     ProviderStream,
     ProviderTimeoutError,
     StreamEncoder,
+    Usage,
 )
 from llmgate.wire.alarm import Alarm
 
 from .attempt import Try, note_head, read_error
+from .costs import asks_cost, cost_so_far
 from .deadline import Deadline
 from .live import LiveStream, StreamSource
 
@@ -117,6 +120,9 @@ class GatewayStream:
         self.finished = False
         self.closed = False
         self.outcome = source.outcome
+        # Bytes that an interceptor keeps to give them again would then tell what another answer has cost.
+        told = frame.snapshot.config.prices.enabled and not frame.chain.watches_bytes
+        self._tells_cost = told and (not source.relay or asks_cost(frame.exchange))
         self.media_type = self._format.stream_media_type
         self.headers: Mapping[str, str] = {
             name: value for name, value in source.headers.items() if self._format.allows_down(name)
@@ -248,6 +254,8 @@ class GatewayStream:
         return encoder
 
     def _encode(self, encoder: StreamEncoder, chunk: GatewayChunk) -> bytes:
+        if chunk.usage is not None and self._tells_cost:
+            chunk = self._telling(chunk, chunk.usage)
         if self._source.relay:
             return encoder.relayed(chunk) if chunk.raw else encoder.encode(chunk)
         attempts = self._frame.exchange.attempts
@@ -255,8 +263,17 @@ class GatewayStream:
             chunk = attrs.evolve(chunk, model=attempts[-1].deployment.model)
         return encoder.encode(chunk)
 
+    def _telling(self, chunk: GatewayChunk, usage: Usage) -> GatewayChunk:
+        """A chunk with usage that tells what the answer cost, where that is known."""
+        cost = cost_so_far(usage, self._frame.exchange)
+        if cost is None:
+            return chunk
+        return attrs.evolve(chunk, usage=attrs.evolve(usage, cost_nano=cost), raw=told_in(chunk.raw, cost) or b"")
+
     def _encode_end(self, encoder: StreamEncoder) -> bytes:
-        end = GatewayChunk(final=True, raw=self._source.terminal if self._source.relay else b"")
+        raw = self._source.terminal if self._source.relay else b""
+        cost = self._frame.exchange.cost_nano if raw and self._tells_cost else None
+        end = GatewayChunk(final=True, raw=raw if cost is None else told_in(raw, cost) or raw)
         return encoder.relayed(end) if end.raw else encoder.encode(end)
 
     def _beside(self) -> GatewayChunk:

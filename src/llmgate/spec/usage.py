@@ -28,6 +28,7 @@ class Usage:
         cache_read_audio: The part of ``cache_read`` that is audio.
         cache_read_image: The part of ``cache_read`` that is pictures.
         web_searches: How many searches of the web the model made at its provider.
+        cost_nano: What it cost, in nano-USD, where a caller is to read it within a stream; None elsewhere.
         estimated: True where the gateway had to estimate because the provider did not say.
     """
 
@@ -48,6 +49,7 @@ class Usage:
     cache_read_audio: int | None = None
     cache_read_image: int | None = None
     web_searches: int | None = None
+    cost_nano: int | None = None
 
     @property
     def total_tokens(self) -> int | None:

@@ -110,7 +110,7 @@ class MessageStreamEncoder(BlockEncoder):
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": encode_usage(attrs.evolve(known, output_tokens=0, reasoning=None)),
+            "usage": encode_usage(attrs.evolve(known, output_tokens=0, reasoning=None, cost_nano=None)),
         }
         return _event("message_start", {"message": message})
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llmgate.formats.told_costs import cost_in
 from llmgate.spec import Usage
 
 __all__ = ["KNOWN", "decode_usage", "encode_usage", "service_tier"]
@@ -68,7 +69,7 @@ def encode_usage(usage: Usage | None) -> dict[str, Any]:
     value["output_tokens"] = usage.output_tokens or 0
     if usage.reasoning is not None:
         value["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
-    return value
+    return value | cost_in(usage)
 
 
 def _writes(value: Mapping[str, Any]) -> tuple[int | None, int | None]:

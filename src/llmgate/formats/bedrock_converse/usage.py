@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llmgate.formats.told_costs import cost_in
 from llmgate.spec import Usage
 
 __all__ = ["KNOWN", "decode_usage", "encode_usage", "service_tier"]
@@ -63,7 +64,7 @@ def encode_usage(usage: Usage | None) -> dict[str, Any]:
         value["cacheDetails"] = [
             {"ttl": ttl, "inputTokens": count} for ttl, count in (("1h", long), ("5m", short)) if count is not None
         ]
-    return value
+    return value | cost_in(usage, "costUsd")
 
 
 def _writes(value: Mapping[str, Any]) -> tuple[int | None, int | None]:

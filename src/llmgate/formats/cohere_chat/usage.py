@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llmgate.formats.told_costs import cost_in
 from llmgate.spec import Usage
 
 __all__ = ["KNOWN", "decode_usage", "encode_usage"]
@@ -35,6 +36,7 @@ def encode_usage(usage: Usage) -> dict[str, Any]:
     given = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
     counts = {name: count for name, count in given.items() if count is not None}
     value: dict[str, Any] = {"billed_units": counts, "tokens": counts} if counts else {}
+    value |= cost_in(usage)
     return value if usage.cache_read is None else {**value, "cached_tokens": usage.cache_read}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llmgate.formats.told_costs import cost_in
 from llmgate.spec import Usage
 
 from .keys import camel
@@ -68,7 +69,7 @@ def encode_usage(usage: Usage) -> dict[str, Any]:
     for name, count in (("promptTokensDetails", usage.audio_input), ("candidatesTokensDetails", usage.audio_output)):
         if count is not None:
             value[name] = [{"modality": "AUDIO", "tokenCount": count}]
-    return value
+    return value | cost_in(usage, "costUsd")
 
 
 def _output(given: int | None, answers: int | None, thoughts: int | None, total: int | None) -> int | None:

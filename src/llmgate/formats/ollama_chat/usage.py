@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llmgate.formats.told_costs import cost_in
 from llmgate.spec import Usage
 
 __all__ = ["decode_usage", "encode_usage"]
@@ -20,12 +21,12 @@ def decode_usage(value: Mapping[str, Any]) -> Usage | None:
     return None if usage == Usage() else usage
 
 
-def encode_usage(usage: Usage | None) -> dict[str, int]:
+def encode_usage(usage: Usage | None) -> dict[str, Any]:
     """The members of an answer that carry its usage; what is unknown is left out."""
     if usage is None:
         return {}
     counts = {"prompt_eval_count": usage.input_tokens, "eval_count": usage.output_tokens}
-    return {name: count for name, count in counts.items() if count is not None}
+    return {name: count for name, count in counts.items() if count is not None} | cost_in(usage)
 
 
 def _count(value: Mapping[str, Any], name: str) -> int | None:

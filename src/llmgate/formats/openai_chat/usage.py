@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llmgate.formats.told_costs import cost_in
 from llmgate.spec import Usage
 
 __all__ = ["decode_usage", "encode_usage", "service_tier"]
@@ -57,7 +58,7 @@ def encode_usage(usage: Usage) -> dict[str, Any]:
         value["prompt_tokens_details"] = prompt
     if completion:
         value["completion_tokens_details"] = completion
-    return value
+    return value | cost_in(usage)
 
 
 def _details(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:

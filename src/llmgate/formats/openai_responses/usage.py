@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from llmgate.formats.told_costs import cost_in
 from llmgate.spec import Usage
 
 __all__ = ["decode_usage", "encode_usage", "usage_of"]
@@ -68,6 +69,7 @@ def encode_usage(usage: Usage | None) -> dict[str, Any] | None:
         "output_tokens": written,
         "output_tokens_details": outputs,
         "total_tokens": given + written,
+        **cost_in(usage),
     }
 
 
