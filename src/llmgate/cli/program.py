@@ -13,7 +13,7 @@ from typing import Final
 
 from llmgate.spec import ConfigError, GatewayError, PluginError
 
-from . import check, extensions, health, init, keys, models, plugins, providers, reload, schema, secrets, serve
+from . import check, extensions, health, init, keys, models, plugins, prices, providers, reload, schema, secrets, serve
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "providers": providers,
     "models": models,
     "health": health,
+    "prices": prices,
     "plugins": plugins,
     "keys": keys,
     "secrets": secrets,

@@ -10,7 +10,7 @@ from typing import Final
 from llmgate.catalogue.price_files import PriceFile, read_prices
 from llmgate.spec import Price, PriceRow, Rates
 
-from .balances import split_model
+from .members import split_model
 from .model import PricesConfig
 from .quoting import quoted
 from .sections import Section, is_null, read_section
