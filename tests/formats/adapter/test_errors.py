@@ -119,9 +119,10 @@ def test_vendors_that_refuse_a_credential_with_400(value):
     assert isinstance(error(400, value), ProviderAuthenticationError)
 
 
+@pytest.mark.parametrize("said", ["you sent {}", "{}", "invalid_{}"])
 @pytest.mark.parametrize("place", ["message", "param", "code", "type"])
-def test_the_credential_is_taken_out_wherever_it_is_echoed(place):
-    value = {"error": {"message": "m", place: f"you sent {KEY}"}}
+def test_the_credential_is_taken_out_wherever_it_is_echoed(place, said):
+    value = {"error": {"message": "m", place: said.format(KEY)}}
     for body in (json.dumps(value).encode(), json.dumps(value).replace("/", "\\/").replace("s", "\\u0073").encode()):
         found = error(400, body=body)
         shown = f"{found} {found!r} {found.param} {found.code} {found.type if hasattr(found, 'type') else ''}"

@@ -95,21 +95,21 @@ def _error(call: AttemptCall, status: int, detail: ErrorDetail | None, response:
         body=_shown_body(call, response.body) if detail else None,
         headers=shown_headers(call.format, response.headers),
         retryable=status >= 500 or status in _RETRYABLE,
-        code=_code(status, detail),
+        code=_code(call, status, detail),
         param=_clean(call, detail.param)[:_EXCERPT] if detail and detail.param else None,
         retry_after=wait_asked_for(response.headers, detail, call.now),
     )
 
 
-def _code(status: int, detail: ErrorDetail | None) -> str | None:
-    """A stable word for programs; None for the class's own."""
+def _code(call: AttemptCall, status: int, detail: ErrorDetail | None) -> str | None:
+    """A stable word for programs; None for the class's own, also where the provider's holds the credential."""
     said = detail.code if detail else None
     kind = detail.type if detail else None
     if status == 402 or said in _QUOTA_CODES or kind in _QUOTA_CODES:
         return "insufficient_quota"
     if status == 404:
         return "model_not_found"
-    if status == 429 or said is None or not _CODE.fullmatch(said) or said.isdigit():
+    if status == 429 or said is None or not _CODE.fullmatch(said) or said.isdigit() or _clean(call, said) != said:
         return None
     return None if said in NOT_AT_THE_SAME_PLACE else said
 
