@@ -219,6 +219,44 @@ async def test_a_short_life_is_used_by_half(clock: FakeClock, source: Source) ->
     assert source.given == 2
 
 
+async def test_a_secret_that_has_been_seen_to_change_is_fetched_by_who_asks_next(
+    clock: FakeClock, source: Source
+) -> None:
+    kept = cache(clock, source)
+    kept.outdate(REF)
+    await kept.fetch(REF)
+    kept.outdate(REF)
+    assert (await kept.fetch(REF)).reveal() == "value-2"
+    assert (await kept.fetch(REF)).reveal() == "value-2"
+    kept.outdate(REF)
+    source.failure = SecretUnavailableError(f"{REF}: nobody answers")
+    assert (await kept.fetch(REF)).reveal() == "value-2", "the last value is still there"
+    kept.outdate(REF)
+    source.failure = None
+    assert (await kept.fetch(REF)).reveal().startswith("value-"), "a failure from before does not count"
+
+
+async def test_a_secret_with_an_end_is_fetched_again_and_not_used_beyond_it(clock: FakeClock) -> None:
+    given: list[float] = []
+
+    async def ending(ref: SecretRef) -> Secret:
+        if len(given) > 1:
+            raise SecretUnavailableError(f"{ref}: nobody answers")
+        given.append(clock.monotonic())
+        return Secret("value", ref=ref, usable=100)
+
+    kept = SecretCache(ending, SecretCaching(refresh=60, stale=3600, pause=5), clock)
+    await kept.fetch(REF)
+    clock.advance(60)
+    await kept.fetch(REF)
+    assert len(given) == 2, "it may be replaced long before its end"
+    clock.advance(99)
+    assert (await kept.fetch(REF)).reveal() == "value"
+    clock.advance(1)
+    with pytest.raises(SecretUnavailableError):
+        await kept.fetch(REF)
+
+
 async def test_closing_stops_what_is_under_way_and_forgets(clock: FakeClock, source: Source) -> None:
     kept = cache(clock, source)
     await kept.fetch(REF)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-__all__ = ["Asked", "EntraDouble", "playing_entra"]
+__all__ = ["Asked", "EntraDouble", "playing_entra", "tls_context"]
 
 
 @attrs.frozen
@@ -86,7 +86,7 @@ def playing_entra(directory: Path, token: Callable[[Asked], tuple[int, Any]], *,
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     if tls:
-        server.socket = _context(directory).wrap_socket(server.socket, server_side=True)
+        server.socket = tls_context(directory).wrap_socket(server.socket, server_side=True)
     double = EntraDouble(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}", token)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -98,7 +98,7 @@ def playing_entra(directory: Path, token: Callable[[Asked], tuple[int, Any]], *,
         server.server_close()
 
 
-def _context(directory: Path) -> ssl.SSLContext:
+def tls_context(directory: Path) -> ssl.SSLContext:
     """TLS for 127.0.0.1, with a certificate that vouches for itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "the double")])

@@ -141,7 +141,9 @@ class Secret:
         version: The store's name of this version, ``""`` when it has none.
         bearer: Whether it is a token that goes out as ``Authorization: Bearer``, however its provider wants keys.
         callers: Whether it is the caller's own, so that what its provider says of it is the caller's to read.
-        lifetime: Seconds from when it was given for which it is good; None where nobody tells an end.
+        lifetime: Seconds from when it was given for which it is good, and until about whose end it need not be fetched
+            again: a token, a lease; None where nobody tells an end.
+        usable: Seconds from when it was given after which it is not to be used, although it may be replaced before.
     """
 
     _value: str = attrs.field(alias="value")
@@ -150,6 +152,7 @@ class Secret:
     bearer: bool = False
     callers: bool = False
     lifetime: float | None = None
+    usable: float | None = None
 
     def reveal(self) -> str:
         """The secret text itself."""

@@ -89,7 +89,7 @@ class SecretCache:
         """
         now = self._clock.monotonic()
         kept = self._kept.get(ref)
-        if kept is not None and now < kept.renew:
+        if kept is not None and now < kept.renew and now < kept.end:
             return kept.secret
         until, failure = self._failed.get(ref, (now, None))
         if kept is None or now >= kept.end:
@@ -115,6 +115,13 @@ class SecretCache:
         if running is not None:  # it began before somebody knew that the secret is no good
             await asyncio.wait({running.task})
         return await self._landed(ref, self._start(ref, self._renew, self._clock.monotonic()))
+
+    def outdate(self, ref: SecretRef) -> None:
+        """Have the secret fetched again by who asks next: somebody has seen that it has changed."""
+        kept = self._kept.get(ref)
+        if kept is not None:
+            self._kept[ref] = attrs.evolve(kept, renew=self._clock.monotonic())
+        self._failed.pop(ref, None)
 
     async def aclose(self) -> None:
         """Stop what is under way and forget every secret. Idempotent."""
@@ -177,7 +184,8 @@ class SecretCache:
         now, caching = self._clock.monotonic(), self._caching
         if secret.lifetime is None:
             renew = now + caching.refresh
-            kept = _Kept(secret, renew, renew + caching.stale)
+            end = renew + caching.stale
+            kept = _Kept(secret, renew, end if secret.usable is None else min(end, now + secret.usable))
         else:
             end = now + secret.lifetime
             kept = _Kept(secret, end - min(caching.ahead, secret.lifetime / 2), end)

@@ -91,21 +91,8 @@ class SecretService:
         Raises:
             SecretUnavailableError: there is no answer.
         """
-        parts = urlsplit(self.address)
-        request = ProviderRequest(
-            method=method,
-            url=self.address + path,
-            headers={"accept": "application/json", **(headers or {})},
-            body=body,
-            provider_name=self.name,
-            origin=f"{parts.scheme}://{parts.netloc}",
-            pool=f"secrets {self.name} {parts.netloc}",
-            timeouts=Timeouts(connect=min(self.timeout, 5.0), first_byte=self.timeout, idle=self.timeout),
-            max_body_bytes=MOST_BYTES,
-            authorities=self.authorities,
-        )
         try:
-            response = await self.transport.send(request)
+            response = await self.transport.send(self.request(method, path, headers or {}, body))
         except ProviderTimeoutError:
             reason = "does not answer in time"
         except ProviderConnectionError as error:
@@ -115,6 +102,30 @@ class SecretService:
         else:
             return ServiceAnswer(response.status, response.headers, _json(response.body))
         raise SecretUnavailableError(f"{ref}: {self.name} {reason}")
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        idle: float | None = None,
+    ) -> ProviderRequest:
+        """A call that is ready to be sent; ``idle`` are the seconds between two pieces of an answer that goes on."""
+        parts = urlsplit(self.address)
+        return ProviderRequest(
+            method=method,
+            url=self.address + path,
+            headers={"accept": "application/json", **headers},
+            body=body,
+            provider_name=self.name,
+            origin=f"{parts.scheme}://{parts.netloc}",
+            pool=f"secrets {self.name} {parts.netloc}",
+            timeouts=Timeouts(connect=min(self.timeout, 5.0), first_byte=self.timeout, idle=idle or self.timeout),
+            max_body_bytes=MOST_BYTES,
+            authorities=self.authorities,
+        )
 
     def failed(self, ref: SecretRef, answer: ServiceAnswer, reason: str = "") -> SecretUnavailableError:
         """The error behind an answer that is none.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import attrs
 
-from llmgate.spec import SecretRef
+from llmgate.spec import SecretCaching, SecretRef
 
-__all__ = ["SCOPE", "AzureEntraConfig", "is_scope"]
+__all__ = ["SCOPE", "AzureEntraConfig", "AzureKeyVaultConfig", "is_scope"]
 
 SCOPE: Final = "https://cognitiveservices.azure.com/.default"
 
@@ -69,3 +71,48 @@ class AzureEntraConfig:
     ahead: float = attrs.field(default=300.0, validator=attrs.validators.ge(0))
     timeout: float = attrs.field(default=10.0, validator=attrs.validators.gt(0))
     pause: float = attrs.field(default=5.0, validator=attrs.validators.ge(0))
+
+
+_VAULT: Final = re.compile(r"https?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?/?")
+
+
+def _a_vault(_: object, field: Any, value: str) -> None:
+    if not _VAULT.fullmatch(value):
+        raise ValueError("vault: write its address, https://my-vault.vault.azure.net for example", field)
+    if value.startswith("http:") and not _is_here(urlsplit(value).hostname or ""):
+        raise ValueError("vault: tokens and secrets would go over the network without TLS: write https://", field)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@attrs.frozen(kw_only=True)
+class AzureKeyVaultConfig(AzureEntraConfig):
+    """The keys of ``azure-key-vault``.
+
+    Args:
+        vault: The vault's address.
+        credential: Who the gateway is: ``default`` tries what Microsoft's tools try, the others are one way each.
+        tenant_id: The tenant; None for that of ``AZURE_TENANT_ID``.
+        client_id: The application, or the user-assigned identity; None for that of ``AZURE_CLIENT_ID``.
+        client_secret: Where the application's secret is kept; None for ``AZURE_CLIENT_SECRET``.
+        token_file: The file with the cluster's token, for ``workload-identity``; None for that of
+            ``AZURE_FEDERATED_TOKEN_FILE``.
+        authority: Who gives tokens; None for that of ``AZURE_AUTHORITY_HOST``, else Microsoft's public cloud.
+        instance_discovery: Whether Microsoft is asked if the authority is one of its own; not for a private one.
+        scope: What the gateway's tokens are good for; another one in another cloud.
+        ahead: Seconds before its end from which on a token is renewed.
+        timeout: Seconds that getting a token may take.
+        pause: Seconds for which nobody is asked for a token again after a failure.
+        call_timeout: Seconds that the vault may take to answer.
+        cache: How long secrets are kept.
+    """
+
+    vault: str = attrs.field(validator=_a_vault)
+    scope: str = attrs.field(default="https://vault.azure.net/.default", validator=_a_scope)
+    call_timeout: float = attrs.field(default=3.0, validator=attrs.validators.gt(0))
+    cache: SecretCaching = SecretCaching(timeout=15.0)
