@@ -117,16 +117,23 @@ class Walk:
         if other is None:
             return None
         log.info("%s: the credential of %s has been exchanged", self.frame.id, deployment.provider_name)
-        answer, error = await self._once(deployment, other, said, run)
+        answer, error = await self._once(deployment, other, said, run, exchanged=True)
         if isinstance(error, ProviderAuthenticationError):
             secrets.cool(deployment, other, error.upstream_status)
         return answer
 
     async def _once(
-        self, deployment: Deployment, secret: Secret | None, said: Said | None, run: Callable[[Try], Awaitable[T]]
+        self,
+        deployment: Deployment,
+        secret: Secret | None,
+        said: Said | None,
+        run: Callable[[Try], Awaitable[T]],
+        *,
+        exchanged: bool = False,
     ) -> tuple[T | None, ProviderError | None]:
         """One attempt: its answer, or the error that another attempt may not meet; neither when it was left out."""
-        costs = self._costs(deployment)
+        # With another credential it is no repeat: of all who were refused with the old one each has this one attempt.
+        costs = not exchanged and self._costs(deployment)
         if costs and not self._affords(deployment):
             return None, None
         attempt = self.frame.new_attempt(deployment, self.candidates.strategy)
