@@ -149,6 +149,9 @@ def exercise(one: Gateway, upstream: FakeUpstream) -> list[bytes]:
         seen.append(ask(one.port, key, "/v1/chat/completions", body))
         trouble(upstream, number)
         seen.append(ask(one.port, key, f"/p{number}/v1/chat/completions", {"model": "gpt-4o", "messages": HELLO}))
+    for number, status in enumerate((400, 404, 429, 500, 503)):
+        echoing(upstream, status)
+        seen.append(ask(one.port, CALLERS["by-hash"], f"/p{number}/v1/files", None))
     body = {"model": "p0/gpt-4o", "messages": HELLO}
     seen += [ask(one.port, CALLERS[caller], "/v1/chat/completions", body) for caller in ("unknown", "expired")]
     return [*seen, ask(one.port, CALLERS["by-hash"], "/v1/models", None)]
@@ -181,7 +184,7 @@ async def test_no_secret_is_heard_in_any_sink(tmp_path: Path) -> None:
         ]
         sent = [request.headers.get("authorization", "") for request in upstream.requests]
     assert {f"Bearer {canary(number)}" for number in range(PROVIDERS)} <= set(sent), "the keys themselves were used"
-    assert len(seen) == 3 * PROVIDERS + 3
+    assert len(seen) == 3 * PROVIDERS + 8
     assert sum(b"(200, " in one[:8] for one in seen) >= PROVIDERS
     records = (tmp_path / "records.jsonl").read_text()
     assert records.count("\n") >= 2 * PROVIDERS

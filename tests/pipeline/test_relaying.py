@@ -14,6 +14,7 @@ from llmgate.spec import (
     Principal,
     ProviderAuthenticationError,
     ProviderConnectionError,
+    ProviderError,
     ProviderProtocolError,
     RelayTarget,
 )
@@ -64,6 +65,26 @@ async def test_an_error_answer_is_an_answer(bench: OpenBench, status: int) -> No
         assert b"the vendor's words" in body
         (record,) = await b.records()
         assert (record.status, record.outcome) == (status, "error")
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"error": {"message": "wrong: key-of-alpha"}}', b'{"a": "key\\u002dof-alpha"}', b"key-of-alpha"]
+)
+@pytest.mark.parametrize("status", [400, 404, 500])
+async def test_an_error_that_quotes_the_gateways_key_is_withheld(bench: OpenBench, status: int, body: bytes) -> None:
+    async with bench(stream_answer(body, headers={"content-type": "application/json"}, status=status)) as b:
+        with pytest.raises(ProviderError) as raised:
+            await fetched(b, relayed())
+        assert raised.value.upstream_status == status
+        assert raised.value.body is None
+        assert "key-of-alpha" not in f"{raised.value} {raised.value!r} {raised.value.param} {raised.value.code}"
+        (record,) = await b.records()
+        assert "key-of-alpha" not in repr(record)
+
+
+async def test_an_error_without_a_body_is_an_answer(bench: OpenBench) -> None:
+    async with bench(stream_answer(status=404)) as b:
+        assert (await fetched(b, relayed()))[::2] == (404, b"")
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -5,10 +5,12 @@ Everything around it is the same as for any exchange: authentication, intercepto
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from llmgate.spec import GatewayResponse, Outcome, ProviderProtocolError, ProviderResponse, ProviderStream
+from llmgate.codecs.jsons import JSONError, dumps, loads
+from llmgate.spec import GatewayResponse, Outcome, ProviderProtocolError, ProviderResponse, ProviderStream, Secret
 
 from .attempt import Try, note_head
 from .deadline import Deadline
@@ -46,6 +48,7 @@ async def open_relay(tried: Try) -> ProviderStream:
 
     Raises:
         ProviderAuthenticationError: the provider refuses the gateway's credential; its text is withheld.
+        ProviderError: the provider's error quotes the credential, so that only a part of it can be told.
         ProviderProtocolError: the provider redirects, which is never followed.
         ProviderError: it cannot be reached.
     """
@@ -58,6 +61,8 @@ async def open_relay(tried: Try) -> ProviderStream:
             raise tried.runtime.adapter.parse_error(
                 tried.call, ProviderResponse(upstream.status, upstream.headers, body)
             )
+        if upstream.status >= 400 and secret is not None and not secret.callers:
+            return await _without_key(tried, upstream, secret)
         if 300 <= upstream.status < 400 and upstream.status != 304:
             raise ProviderProtocolError(
                 f"provider {tried.call.deployment.provider_name!r} answered with a redirect, which is never followed",
@@ -68,6 +73,46 @@ async def open_relay(tried: Try) -> ProviderStream:
         await upstream.aclose()
         raise
     return upstream
+
+
+async def _without_key(tried: Try, upstream: ProviderStream, secret: Secret) -> ProviderStream:
+    """The answer that an error is, read whole, since vendors quote the key that they were given.
+
+    Raises:
+        ProviderError: the key is in it; only what can be shown of it is told.
+    """
+    body = await upstream.read()
+    await upstream.aclose()
+    plain = body
+    with contextlib.suppress(JSONError):
+        plain = dumps(loads(body))  # escapes undone, so that nothing hides behind them
+    key = secret.reveal()
+    if key and (key.encode() in body or dumps(key)[1:-1] in plain):
+        response = ProviderResponse(upstream.status, upstream.headers, body)
+        raise tried.runtime.adapter.parse_error(tried.call, response)
+    return _WholeAnswer(upstream.status, upstream.headers, body)
+
+
+class _WholeAnswer:
+    """An answer that has been read; implements ``ProviderStream``."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        body = await self.read()
+        if body:
+            yield body
+
+    async def read(self) -> bytes:
+        """What has not been read yet."""
+        body, self._body = self._body, b""
+        return body
+
+    async def aclose(self) -> None:
+        """There is nothing left to close."""
 
 
 class RelayAnswer:
