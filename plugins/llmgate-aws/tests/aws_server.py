@@ -85,7 +85,9 @@ class Opener:
         context = StageContext(
             "secrets.aws", self.clock, self.transport, fetch_secret, no_state, self.environment, self.directory
         )
-        store = store_class(store_class.config_class(**{"region": REGION, **config}))
+        store = store_class(
+            store_class.config_class(**{"region": REGION, "timeout": 20, "identity_timeout": 40, **config})
+        )
         await store.open(context)
         self.stores.append(store)
         return store

@@ -51,7 +51,7 @@ class OfAws(SecretConformance):
 
 class TestSecrets(OfAws):
     stage_class = AwsSecrets
-    config = AwsSecretsConfig(region=REGION, cache=SecretCaching(pause=1))
+    config = AwsSecretsConfig(region=REGION, timeout=20, cache=SecretCaching(pause=1, timeout=40))
     service = "secretsmanager"
 
     def plant(self, context: StageContext, path: str, value: str) -> None:  # noqa: ARG002 - the kit's signature
@@ -66,7 +66,7 @@ class TestSecrets(OfAws):
 
 class TestParameters(OfAws):
     stage_class = AwsParameters
-    config = AwsConfig(region=REGION, cache=SecretCaching(pause=1))
+    config = AwsConfig(region=REGION, timeout=20, cache=SecretCaching(pause=1, timeout=40))
     service = "ssm"
 
     @property

@@ -147,6 +147,45 @@ async def test_the_role_of_a_task(
     assert "Credential=AKIDTASK/" in opened.transport.asked[0].headers["authorization"]
 
 
+async def test_the_role_of_an_instance(opened: Opener, replicated: SecretRef, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        """The metadata service, which wants a session's token for each question."""
+
+        def do_PUT(self) -> None:
+            self._answer(200 if self.path == "/latest/api/token" else 404, b"of-the-session")
+
+        def do_GET(self) -> None:
+            if self.headers.get("x-aws-ec2-metadata-token") != "of-the-session":
+                self._answer(401, b"")
+            elif self.path.endswith("/security-credentials/"):
+                self._answer(200, b"llmgate")
+            else:
+                keys = {"AccessKeyId": "AKIDINSTANCE", "SecretAccessKey": "s", "Token": "t", "Code": "Success"}
+                self._answer(200, json.dumps({**keys, "Expiration": "2099-01-01T00:00:00Z"}).encode())
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        opened.environment.clear()
+        monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        store = await opened(AwsSecrets)
+        assert (await store.fetch(replicated)).reveal() == f"of {REGION}"
+        assert "Credential=AKIDINSTANCE/" in opened.transport.asked[0].headers["authorization"]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 async def test_credentials_of_another_store(opened: Opener, replicated: SecretRef) -> None:
     opened.secrets["keys:default"] = Keys("AKIDOTHER", "s").to_text()
     store = await opened(AwsSecrets, credentials=SecretRef("keys", "default"))

@@ -57,7 +57,7 @@ async def transport(vault: KeyVaultDouble, tmp_path: Path) -> AsyncIterator[Aioh
 
 @pytest.fixture
 async def store(vault: KeyVaultDouble, transport: AiohttpTransport, tmp_path: Path) -> AsyncIterator[AzureKeyVault]:
-    made = AzureKeyVault(AzureKeyVaultConfig(vault=f"{vault.url}/", credential="managed-identity"))
+    made = AzureKeyVault(AzureKeyVaultConfig(vault=f"{vault.url}/", credential="managed-identity", call_timeout=20))
     nothing: Any = None
     await made.open(StageContext("secrets.kv", FakeClock(), transport, nothing, nothing, {}, tmp_path))
     yield made
@@ -167,7 +167,7 @@ class TestKeyVault(SecretConformance):
 
     def make_config(self) -> AzureKeyVaultConfig:
         url = self.vault.url if hasattr(self, "vault") else "https://127.0.0.1:1"
-        return AzureKeyVaultConfig(vault=url, cache=SecretCaching(pause=1))
+        return AzureKeyVaultConfig(vault=url, call_timeout=20, cache=SecretCaching(pause=1, timeout=40))
 
     def make_context(self, directory: Path, clock: FakeClock) -> StageContext:
         return attrs.evolve(super().make_context(directory, clock), transport=self.transport)

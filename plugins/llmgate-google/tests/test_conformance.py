@@ -44,7 +44,7 @@ class TestGoogleSecrets(SecretConformance):
 
     def make_config(self) -> GoogleSecretsConfig:
         url = self.google.url if hasattr(self, "google") else "http://127.0.0.1:1"
-        return GoogleSecretsConfig(project="p", endpoint=url, cache=SecretCaching(pause=1))
+        return GoogleSecretsConfig(project="p", endpoint=url, timeout=20, cache=SecretCaching(pause=1, timeout=40))
 
     def make_context(self, directory: Path, clock: FakeClock) -> StageContext:
         return attrs.evolve(super().make_context(directory, clock), transport=self.transport)

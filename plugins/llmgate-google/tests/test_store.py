@@ -44,7 +44,11 @@ class Opener:
             return Secret(self.secrets[str(ref)], ref=ref, bearer=True)
 
         no_state: Any = None
-        store = GoogleSecrets(GoogleSecretsConfig(**{"project": "p", "endpoint": self.google.url, **config}))
+        store = GoogleSecrets(
+            GoogleSecretsConfig(
+                **{"project": "p", "endpoint": self.google.url, "timeout": 20, "identity_timeout": 40, **config}
+            )
+        )
         context = StageContext("secrets.g", FakeClock(), self.transport, fetch_secret, no_state, {}, self.directory)
         await store.open(context)
         self.stores.append(store)

@@ -33,8 +33,10 @@ class TestKubernetes(SecretConformance):
         if not hasattr(self, "cluster"):
             return KubernetesSecretsConfig()
         token = self.cluster.account / "token"
-        caching = SecretCaching(pause=1)
-        return KubernetesSecretsConfig(address=self.cluster.url, token_file=token, watch=False, cache=caching)
+        caching = SecretCaching(pause=1, timeout=40)
+        return KubernetesSecretsConfig(
+            address=self.cluster.url, token_file=token, watch=False, timeout=20, cache=caching
+        )
 
     def make_context(self, directory: Path, clock: FakeClock) -> StageContext:
         return attrs.evolve(super().make_context(directory, clock), transport=self.transport)

@@ -35,7 +35,13 @@ class Opener:
 
     async def __call__(self, **config: Any) -> KubernetesSecrets:
         nothing: Any = None
-        settings = {"address": self.cluster.url, "token_file": self.cluster.account / "token", "watch": False, **config}
+        settings = {
+            "address": self.cluster.url,
+            "token_file": self.cluster.account / "token",
+            "watch": False,
+            "timeout": 20,
+            **config,
+        }
         store = KubernetesSecrets(KubernetesSecretsConfig(**settings))
         context = StageContext("secrets.k", self.clock, self.transport, nothing, nothing, {}, self.cluster.account)
         await store.open(context)

@@ -41,7 +41,7 @@ class TestVault(SecretConformance):
 
     def make_config(self) -> VaultConfig:
         address = self.bao.address if hasattr(self, "bao") else "http://127.0.0.1:1"
-        return VaultConfig(address=address, cache=SecretCaching(pause=1))
+        return VaultConfig(address=address, timeout=20, cache=SecretCaching(pause=1, timeout=40))
 
     def make_context(self, directory: Path, clock: FakeClock) -> StageContext:
         return attrs.evolve(super().make_context(directory, clock), transport=self.transport)

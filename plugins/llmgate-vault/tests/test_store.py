@@ -94,8 +94,11 @@ async def test_a_policy_that_does_not_allow_it_is_named_and_is_no_proof_of_absen
     opened: Opener, bao: Any, kv: str
 ) -> None:
     opened.secrets["env:VAULT_TOKEN"] = bao.token(f"{kv}/data/other")
-    with pytest.raises(SecretUnavailableError, match=rf'lacks path "{kv}/data/openai" '):
-        await (await opened()).fetch(ref(f"{kv}/openai#org"))
+    store = await opened()
+    for _ in range(3):
+        with pytest.raises(SecretUnavailableError, match=rf'lacks path "{kv}/data/openai" '):
+            await store.fetch(ref(f"{kv}/openai#org"))
+    assert store._server._login.token == opened.secrets["env:VAULT_TOKEN"], "nobody logs in for it"  # type: ignore[union-attr]
 
 
 async def test_a_server_that_is_not_there(admin: Opener) -> None:

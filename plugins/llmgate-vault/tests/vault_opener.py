@@ -11,7 +11,7 @@ from bao_server import Bao
 from llmgate_vault.config import VaultConfig
 from llmgate_vault.store import Vault
 
-from llmgate.spec import Secret, SecretNotFoundError, SecretRef, StageContext
+from llmgate.spec import Secret, SecretCaching, SecretNotFoundError, SecretRef, StageContext
 from llmgate.testing.clock import FakeClock
 from llmgate.wire.transport import AiohttpTransport
 
@@ -43,7 +43,9 @@ class Opener:
 
         no_state: Any = None
         context = StageContext("secrets.vault", self.clock, self.transport, fetch_secret, no_state, {}, self.directory)
-        store = Vault(VaultConfig(**{"address": self.bao.address, **config}))
+        store = Vault(
+            VaultConfig(**{"address": self.bao.address, "timeout": 20, "cache": SecretCaching(timeout=40), **config})
+        )
         await store.open(context)
         self.stores.append(store)
         return store

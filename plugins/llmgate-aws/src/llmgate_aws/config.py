@@ -65,8 +65,8 @@ class AwsConfig:
     credentials: SecretRef | None = None
     endpoint: str | None = attrs.field(default=None, validator=_an_endpoint)
     timeout: float = attrs.field(default=2.0, validator=attrs.validators.gt(0))
-    identity_timeout: float = attrs.field(default=4.0, validator=attrs.validators.gt(0))
-    cache: SecretCaching = SecretCaching(timeout=10.0)
+    identity_timeout: float = attrs.field(default=10.0, validator=attrs.validators.gt(0))
+    cache: SecretCaching = SecretCaching(timeout=15.0)
 
 
 @attrs.frozen
