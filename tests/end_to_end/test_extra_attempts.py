@@ -13,6 +13,7 @@ import pytest
 
 from end_to_end.loopback import MESSAGES, Loopback, Reply, loopback, settings_for
 from llmgate.testing.upstream import FakeUpstream
+from llmgate.testing.upstream_chat import answer_chat, chat_events
 from llmgate.testing.upstream_faults import Phase
 
 HEAD, CONTENT, MIDDLE, LAST = Phase
@@ -125,6 +126,46 @@ async def test_a_provider_that_is_down_is_left_out_and_found_to_be_back() -> Non
     assert {reply.status for reply in replies} == {200}
     assert len(one.requests) >= 23, "one trial that failed, one that was answered, and then all"
     assert len(two.requests) == len(replies) - (len(one.requests) - 21)
+
+
+async def test_one_bad_key_of_three_is_out_and_the_others_are_not() -> None:
+    def failing_for(bad: str) -> Any:
+        async def behave(request: Any, connection: Any) -> None:
+            if request.headers["authorization"] == f"Bearer {bad}":
+                body = b'{"error": {"message": "this account is being moved"}}'
+                await connection.write_head(500, {"content-type": "application/json", "content-length": str(len(body))})
+                await connection.write(body)
+            else:
+                await answer_chat(request, connection, "chatcmpl-1", "req-1")
+
+        return behave
+
+    async with FakeUpstream() as one:
+        one.script(failing_for("two"), times=10_000)
+        settings = settings_for(one)
+        settings["providers"]["one"]["secrets"] = [f"env:KEY_{number}" for number in (1, 2, 3)]
+        keys = {"KEY_1": "one", "KEY_2": "two", "KEY_3": "three"}
+        async with loopback(settings, environment=keys) as gateway:
+            replies = [await gateway.post(CHAT) for _ in range(120)]
+            checkups = await gateway.pipeline.health()
+    asked = [request.headers["authorization"] for request in one.requests]
+    assert 20 <= asked.count("Bearer two") <= 25, "the twenty that were judged, and trials"
+    assert [reply.status for reply in replies].count(200) == 120 - asked.count("Bearer two")
+    assert sorted((one.id, one.state != "closed") for one in checkups) == [("one/m", False)] * 2 + [("one/m", True)]
+    assert len({one.instance for one in checkups}) == 3
+
+
+async def test_who_is_slow_is_not_left_out_for_it() -> None:
+    async with FakeUpstream() as one:
+        one.stream(chat_events("slow as ever", model="m"), delay=0.02, times=100)
+        async with loopback(settings_for(one)) as gateway:
+            replies = await asyncio.gather(*(gateway.post({**CHAT, "stream": True}) for _ in range(30)))
+            (checkup,) = await gateway.pipeline.health()
+    assert {reply.status for reply in replies} == {200}
+    assert (checkup.state, checkup.errors, checkup.answers) == ("closed", 0, 30)
+    assert checkup.first_content is not None
+    assert checkup.total is not None
+    assert checkup.first_content.p50 < checkup.total.p50
 
 
 async def fetched(gateway: Loopback, **headers: str) -> tuple[int, bytes]:

@@ -361,7 +361,7 @@ def judged(**health: Any) -> dict[str, Any]:
     return {"discover": {"monitor": {"health": health}}}
 
 
-FEW: dict[str, Any] = judged(**{"grace-period": {"min-requests": 3}})
+FEW: dict[str, Any] = judged(**{"grace-period": {"min-requests": 3}, "probe-interval": 0})
 
 
 async def test_a_router_asks_the_other_one_until_a_trial_succeeds(bench: OpenBench) -> None:

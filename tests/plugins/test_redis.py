@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import uuid
@@ -13,9 +14,23 @@ import pytest
 import redis
 
 from llmgate import Pipeline
-from llmgate.spec import ConfigError, Logger, NoConfig, PluginError, Rate, Record, StageContext, StateStore, hookimpl
+from llmgate.spec import (
+    ConfigError,
+    Logger,
+    NoConfig,
+    NoDeploymentError,
+    PluginError,
+    ProviderError,
+    Rate,
+    Record,
+    StageContext,
+    StateStore,
+    hookimpl,
+)
+from llmgate.testing.upstream import FakeUpstream
 
 HOST, PORT = "127.0.0.1", 6379
+MESSAGES = [{"role": "user", "content": "hello"}]
 TEN = Rate(capacity=10, period=1e6)
 
 
@@ -100,3 +115,40 @@ def test_what_is_wrong_is_named_and_no_secret_shown(tmp_path, line, sentence):
     with pytest.raises(ConfigError, match=sentence) as refused:
         gateway(tmp_path, Seen(), line)
     assert "hunter2" not in str(refused.value)
+
+
+async def test_a_deployment_that_one_gateway_finds_dead_is_not_asked_by_the_other(prefix):
+    async with FakeUpstream() as upstream:
+        upstream.fault("status-503", times=3)
+        settings = {
+            "providers": {"one": {"base-url": upstream.base_url, "keyless": True}},
+            "state": {"shared": {"use": "redis", "url": f"redis://{HOST}:{PORT}/0", "prefix": prefix}},
+            "discover": {
+                "monitor": {
+                    "health": {
+                        "grace-period": {"min-requests": 3},
+                        "interval": "1m",
+                        "probe-interval": "300ms",
+                        "state": "shared",
+                    }
+                }
+            },
+        }
+        pipelines = [Pipeline.from_config(settings, environment={}) for _ in range(3)]
+        async with pipelines[0] as first, pipelines[1] as second, pipelines[2] as third:
+            await asyncio.sleep(0.3)  # until all of them listen
+            for _ in range(3):
+                with pytest.raises(ProviderError):
+                    await first.complete(model="one/m", messages=MESSAGES)
+            await asyncio.sleep(0.1)
+            for other in (second, third):
+                with pytest.raises(NoDeploymentError):
+                    await other.complete(model="one/m", messages=MESSAGES)
+            deadline = asyncio.get_running_loop().time() + 20
+            while "open" in {one.state: each for each in pipelines for one in await each.health()}:
+                assert asyncio.get_running_loop().time() < deadline, "one probe, and all know what came of it"
+                await asyncio.sleep(0.02)
+            probes = [one for one in upstream.requests if one.method == "GET"]
+            assert len(upstream.requests) - len(probes) == 3
+            assert len(probes) == 1
+            assert (await third.complete(model="one/m", messages=MESSAGES)).text

@@ -73,6 +73,8 @@ _TABLE: Final[Mapping[type[Any], Mapping[str, Bounds]]] = {
         "min_requests": Bounds(minimum=1, maximum=100_000),
         "max_rest": Bounds(minimum=0, maximum=86400),
         "refuse_ratio": Bounds(minimum=0, maximum=1),
+        "probe_interval": Bounds(minimum=0, maximum=86400),
+        "probe_timeout": Bounds(above=0, maximum=60),
     },
     RetryBudgetConfig: {
         "ratio": Bounds(minimum=0, maximum=100),

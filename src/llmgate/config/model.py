@@ -119,6 +119,9 @@ class HealthConfig:
             never.
         when_all_out: What becomes of a request when every deployment is left out: ``refuse-failing`` asks those that
             only limit the gateway or fail less often than ``refuse_ratio``, ``refuse`` none, ``ask`` all.
+        probe_interval: Seconds between two probes of one that is left out for failing; 0 for none.
+        probe_timeout: Seconds that a probe waits for an answer.
+        state: The state store through which processes tell each other, where it is shared.
     """
 
     ratio: float = 0.1
@@ -129,6 +132,9 @@ class HealthConfig:
     max_rest: float = 300.0
     refuse_ratio: float = 0.5
     when_all_out: str = "refuse-failing"
+    probe_interval: float = 10.0
+    probe_timeout: float = 5.0
+    state: str = "memory"
 
 
 @attrs.frozen

@@ -31,6 +31,7 @@ class Checkup:
         reason: Why it is left out; None where it is not.
         out_since: From when on it is left out, since the epoch.
         trial_at: When a request may try it, since the epoch.
+        probe: Whether its provider answered when it was probed; None where it was not.
         dead: Whether it is asked for nothing but a trial.
         answers: How many answers the percentiles are made of.
         first_content: Until the first content; of a whole answer that is its end.
@@ -47,6 +48,7 @@ class Checkup:
     reason: str | None = None
     out_since: float | None = None
     trial_at: float | None = None
+    probe: bool | None = None
     dead: bool = False
     answers: int = 0
     first_content: Percentiles | None = None

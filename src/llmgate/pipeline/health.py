@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
-from typing import Final, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -31,6 +31,7 @@ from llmgate.spec import (
 from .checkup import Checkup, instance_of
 from .latencies import Latencies, Percentiles
 from .outage import Outage
+from .rumours import Rumours, as_rumour
 from .window import Window
 
 __all__ = ["Health", "is_a_failure"]
@@ -72,6 +73,9 @@ class Health:
         self.config = config
         self._seen: dict[_Key, _Seen] = {}
         self._out: dict[_Key, Outage] = {}
+        self._heard = Rumours(max(config.window, config.max_rest))
+        self.listener: Callable[[Deployment], None] | None = None
+        """Is told when a deployment is left out, or back, by what this process has seen."""
 
     def arranged(self, ranked: Sequence[Deployment], now: float) -> Sequence[Deployment]:
         """Ranked deployments with those that are left out behind the others.
@@ -86,7 +90,7 @@ class Health:
         Raises:
             NoDeploymentError: every one fails, and none is due for a trial.
         """
-        if not self._out:
+        if not (self._out or self._heard):
             return ranked
         front: list[Deployment] = []
         behind: list[Deployment] = []
@@ -109,7 +113,7 @@ class Health:
             deployment: The deployment.
             now: Monotonic seconds.
         """
-        return bool(self._out) and self._outage(deployment, now) is not None
+        return bool(self._out or self._heard) and self._outage(deployment, now) is not None
 
     def refuses(self, deployment: Deployment, now: float) -> bool:
         """Whether a deployment is not to be asked now, not even for lack of another.
@@ -156,6 +160,54 @@ class Health:
         checkups = [self._checkup(key, seen, now, epoch) for key, seen in self._seen.items()]
         return sorted(checkups, key=lambda one: (one.id, one.instance))
 
+    def failing(self) -> Sequence[Deployment]:
+        """Who is left out for failing, and has been asked by this process."""
+        return [self._seen[key].deployment for key, one in self._out.items() if one.share > 0 and key in self._seen]
+
+    def probed(self, deployment: Deployment, now: float, *, passed: bool) -> None:
+        """The provider of a deployment has been asked whether it is there.
+
+        Args:
+            deployment: The deployment.
+            now: Monotonic seconds.
+            passed: Whether it answers.
+        """
+        outage = self._out.get(_key(deployment))
+        if outage is not None:
+            outage.note_probe(now, passed=passed)
+            log.info("%s %s a probe", deployment.id, "answers" if passed else "does not answer")
+            if passed:
+                self._tell(deployment)
+
+    def told(self, deployment: Deployment, now: float) -> Mapping[str, Any] | None:
+        """What other processes are told of a deployment; None where it is not left out."""
+        return as_rumour(self._out.get(_key(deployment)), now)
+
+    def hear(self, instance: str, told: Mapping[str, Any] | None, now: float) -> None:
+        """Another process tells of a deployment.
+
+        Args:
+            instance: Which, as ``instance_of`` calls it.
+            told: What it tells; None where it is not left out any more.
+            now: Monotonic seconds.
+
+        Raises:
+            ValueError, TypeError, KeyError: it makes no sense.
+        """
+        rumour = None if told is None else self._heard.read(told, now)
+        known = ((key, self._seen[key].deployment) for key in self._out if key in self._seen)
+        found = next((one for one in known if instance_of(one[1]) == instance), None)
+        if rumour is None:
+            self._heard.take(instance, now)
+            if found is not None:
+                self._take_back(*found, "it has answered another process")
+        elif found is None:
+            self._heard.keep(instance, rumour, now)
+        else:
+            outage = self._out[found[0]]
+            outage.until, outage.share = rumour.until, max(outage.share, rumour.share)
+            outage.trial = min(outage.trial, rumour.trial) if rumour.wait(now) == 0 else max(outage.trial, rumour.trial)
+
     def answered(self, attempt: Attempt, now: float) -> None:
         """An attempt has given content: what it proves, and what its head said of limits that are used up.
 
@@ -168,6 +220,7 @@ class Health:
             outage = self._out.get(key)
             if outage is not None and attempt.started > outage.seen and not _is_bad(attempt.status):
                 self._take_back(key, attempt.deployment, "it has answered")
+                self._tell(attempt.deployment)
         if attempt.quota_reset is not None:
             self._rest(attempt.deployment, attempt.quota_reset, now)
 
@@ -220,6 +273,7 @@ class Health:
         judged = window.requests >= config.min_requests
         enough = judged and window.errors > config.ratio * window.requests
         if enough or (outage is not None and attempt.started > outage.seen):
+            known = outage is not None and self._is_firm(outage)
             last = "" if attempt.error is None else f", the last one with {attempt.error.code}"
             why = f"{window.errors} of its last {window.requests} requests failed{last}"
             outage = self._leave_out(attempt.deployment, now, now + config.window, now + config.interval, why)
@@ -227,6 +281,8 @@ class Health:
                 outage.share = window.errors / window.requests
             if outage.requests >= config.min_requests:
                 outage.share = max(outage.share, outage.errors / outage.requests)
+            if outage.since == now or self._is_firm(outage) is not known:
+                self._tell(attempt.deployment)
 
     def _checkup(self, key: _Key, seen: _Seen, now: float, epoch: float) -> Checkup:
         deployment, outage = seen.deployment, self._outage(seen.deployment, now) if key in self._out else None
@@ -242,6 +298,7 @@ class Health:
             errors=seen.window.errors,
             reason=None if outage is None else outage.why,
             out_since=None if outage is None else epoch - (now - outage.since),
+            probe=None if outage is None or outage.probed is None else outage.probed[1],
             trial_at=None if outage is None else epoch + outage.wait(now),
             dead=outage is not None and self._is_firm(outage),
             answers=len(total),
@@ -254,7 +311,8 @@ class Health:
         seconds = min(seconds, self.config.max_rest)
         if seconds > 0:
             why = f"it limits the gateway for {seconds:.3g} s"
-            self._leave_out(deployment, now, now + seconds, now + seconds, why)
+            if self._leave_out(deployment, now, now + seconds, now + seconds, why).since == now:
+                self._tell(deployment)
 
     def _leave_out(self, deployment: Deployment, now: float, until: float, trial: float, why: str) -> Outage:
         key = _key(deployment)
@@ -272,6 +330,12 @@ class Health:
         """The outage of a deployment; one whose time has passed is forgotten, unless its trial is still to come."""
         key = _key(deployment)
         outage = self._out.get(key)
+        if outage is None and self._heard:
+            outage = self._heard.take(instance_of(deployment), now)
+            if outage is not None:
+                _remember(self._out, key, outage)
+                if key not in self._seen:
+                    _remember(self._seen, key, _Seen(deployment, Window(self.config.buckets)))
         if outage is None or now < outage.until or (outage.share > 0 and self._is_firm(outage)):
             return outage
         self._take_back(key, deployment, "its time has passed")
@@ -284,6 +348,10 @@ class Health:
         if seen is not None:
             seen.window = Window(self.config.buckets)
         log.info("%s is back: %s", deployment.id, why)
+
+    def _tell(self, deployment: Deployment) -> None:
+        if self.listener is not None:
+            self.listener(deployment)
 
     def _is_firm(self, outage: Outage) -> bool:
         """Whether a deployment is asked for nothing but a trial, even where no other can be."""

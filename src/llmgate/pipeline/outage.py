@@ -34,6 +34,7 @@ class Outage:
         errors: How many of them failed.
         claimed: When the trial that is under way was given out; None when there is none.
         lapses: When a trial that was given out and of which nothing was heard is given out again.
+        probed: When it was probed last, and whether it answered; None before.
     """
 
     since: float
@@ -46,6 +47,7 @@ class Outage:
     errors: int = 0
     claimed: float | None = None
     lapses: float = NEVER
+    probed: tuple[float, bool] | None = None
 
     def extend(self, now: float, until: float, trial: float, why: str) -> None:
         """A further failure, or a further wish to be left alone; a shorter one does not shorten a longer one."""
@@ -88,6 +90,15 @@ class Outage:
         if self.claimed is not None and started >= self.claimed:
             self.claimed = None
             self.trial = max(self.trial, next_trial)
+
+    def note_probe(self, now: float, *, passed: bool) -> None:
+        """Its provider has been probed. One that answers may be tried at once, and in its own place.
+
+        One that does not changes nothing: the probe may ask for what it does not have, and trials find out.
+        """
+        self.probed = now, passed
+        if passed:
+            self.trial, self.until = min(self.trial, now), min(self.until, now)
 
     def wait(self, now: float) -> float:
         """Seconds until somebody may try it, as far as is known."""

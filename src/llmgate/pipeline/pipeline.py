@@ -35,6 +35,7 @@ from .completion import Completion, CompletionStream
 from .credentials import SecretBroker
 from .draining import Drains
 from .frame import ExchangeFrame
+from .health_watch import HealthWatch
 from .holdings import Holdings
 from .listing import ModelList, ask_for_models, keep_listing, lists_path
 from .models import ModelEntry
@@ -81,6 +82,7 @@ class Pipeline(Holdings):
         self._tasks: set[asyncio.Task[Any]] = set()
         self._lists: Mapping[str, ModelList] = lists or {}
         self._listing: asyncio.Task[None] | None = None
+        self._health_watch: HealthWatch | None = None
         self.drains = Drains()
 
     @classmethod
@@ -167,6 +169,7 @@ class Pipeline(Holdings):
             raise
         self.ready = True
         self._renew_listing()
+        await self._renew_health_watch()
 
     async def reload(
         self, source: Source = None, *, approve: Callable[[Snapshot], Awaitable[None]] | None = None
@@ -195,6 +198,7 @@ class Pipeline(Holdings):
             await self._editions.replace(edition, approve)
             self._source = read
             self._renew_listing()
+            await self._renew_health_watch()
 
     async def aclose(self) -> None:
         """Let running settlements end, hand every record over, close every stage in reverse. Idempotent."""
@@ -202,6 +206,8 @@ class Pipeline(Holdings):
         if self._listing is not None:
             self._listing.cancel()
             await asyncio.wait([self._listing])
+        if self._health_watch is not None:
+            await self._health_watch.aclose()
         async with self._turn:
             while self._tasks:
                 await asyncio.wait(set(self._tasks))
@@ -400,6 +406,13 @@ class Pipeline(Holdings):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    async def _renew_health_watch(self) -> None:
+        """Begin to watch the health of the deployments of the edition in force."""
+        if self._health_watch is not None:
+            await self._health_watch.aclose()
+        self._health_watch = HealthWatch(self)
+        self._health_watch.start()
 
     def _renew_listing(self) -> None:
         """Begin to look at the providers' lists as the configuration in force says."""

@@ -74,6 +74,7 @@ def _described(one: Checkup) -> Mapping[str, Any]:
         "reason": one.reason,
         "out_since": _date(one.out_since),
         "trial_at": _date(one.trial_at),
+        "probe": None if one.probe is None else "passed" if one.probe else "failed",
         "dead": one.dead,
         "requests": one.requests,
         "errors": one.errors,
