@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -19,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from end_to_end.gateways import START_SECONDS, Gateway, gateway
+from llmgate.cli.control import ask as ask_for_reload, find_gateways
 
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "Hello there"}]}
 BASE = "providers: {echo: {}}\n"
@@ -286,6 +289,33 @@ def test_the_command_reloads_and_says_what_is_wrong(tmp_path, workers):
         assert "llmgate.yaml:1:1: unknown key 'routrs'" in refused.stderr
         assert chat(one, "/router/mine/chat/completions") == 200, "the old one stays in force"
     assert reload(one).returncode == 2, "it has gone, and so has its socket"
+
+
+@pytest.mark.slow
+def test_workers_are_reloaded_under_load_and_fail_no_request(tmp_path):
+    path = tmp_path / "llmgate.yaml"
+    path.write_text(BASE)
+    statuses, over = [], threading.Event()
+    with gateway(tmp_path, "--workers", "2", "--watch", "0.2") as one:
+
+        def keep_asking() -> None:
+            while not over.is_set():
+                statuses.append(chat(one))
+
+        callers = [threading.Thread(target=keep_asking) for _ in range(4)]
+        for caller in callers:
+            caller.start()
+        (socket_path,) = find_gateways(path).values()
+        for number in range(20):
+            path.write_text("routrs: {}\n" if number % 5 == 4 else f"{ROUTER}timeouts: {{total: {60 + number}s}}\n")
+            problems = asyncio.run(ask_for_reload(socket_path))
+            assert bool(problems) is (number % 5 == 4), problems
+        over.set()
+        for caller in callers:
+            caller.join()
+        assert chat(one, "/router/mine/chat/completions") == 200
+    assert len(statuses) > 20
+    assert set(statuses) == {200}
 
 
 def test_a_changed_file_is_noticed(tmp_path):
