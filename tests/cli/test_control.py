@@ -74,6 +74,16 @@ async def test_what_a_killed_one_left_behind_is_swept_away() -> None:
     assert await ask(path) is None
 
 
+async def test_a_start_sweeps_away_what_others_left_behind_and_no_more(here: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(control_directory() / "left-1.sock"))
+    async with controlled(None, saying("one")), controlled(Path("other.yaml"), saying("two")):
+        assert not (control_directory() / "left-1.sock").exists()
+        for config, said in ((None, "one"), (here / "other.yaml", "two")):
+            (path,) = find_gateways(config).values()
+            assert await ask(path) == [said]
+
+
 @pytest.mark.parametrize("said", [b"nonsense\n", b'{"reload": false}\n', b"x" * 10_000, b""])
 async def test_nonsense_is_hung_up_on(said: bytes) -> None:
     async with controlled(None, saying("never said")):

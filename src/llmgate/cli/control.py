@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import itertools
 import json
 import logging
 import os
 import re
+import socket
 import stat
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -26,6 +28,8 @@ __all__ = ["ask", "control_directory", "controlled", "find_gateways"]
 log = logging.getLogger("llmgate.serve")
 
 LONGEST: Final = 4096
+MOST: Final = 1000
+"""Sockets that a start looks at."""
 PATIENCE: Final = 5.0
 """Seconds that a request on the socket may take to come."""
 ANSWER_SECONDS: Final = 120.0
@@ -74,7 +78,9 @@ async def controlled(config: Path | None, reload: Work) -> AsyncIterator[None]:
 
     path: Path | None = None
     try:
-        path = control_directory() / f"{_name_of(config)}-{os.getpid()}.sock"
+        directory = control_directory()
+        _sweep(directory)
+        path = directory / f"{_name_of(config)}-{os.getpid()}.sock"
         path.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(serve, path, limit=LONGEST)
     except OSError as failure:
@@ -123,6 +129,19 @@ async def ask(path: Path) -> Sequence[str] | None:
     finally:
         writer.close()
     return [str(problem) for problem in answer["problems"]]
+
+
+def _sweep(directory: Path) -> None:
+    """Take away what gateways that were killed have left behind: sockets at which nobody listens."""
+    for path in itertools.islice(directory.glob("*.sock"), MOST):
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.setblocking(False)
+            try:
+                knocking.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink(missing_ok=True)
+            except OSError:
+                continue
 
 
 def _name_of(config: Path | None) -> str:
