@@ -99,11 +99,24 @@ async def test_a_reload_goes_on_probing(bench: OpenBench) -> None:
     settings = judged(interval="1m")
     async with bench(*[failure(500)] * 3, json_answer({}), **settings) as b:
         await fail(b.pipeline)
-        await b.pipeline.reload({**CONFIG, **settings, "timeouts": {"total": "1m"}})
+        await settle()
+        for minutes in range(1, 7):
+            await b.clock.advance(2)
+            await b.pipeline.reload({**CONFIG, **settings, "timeouts": {"total": f"{minutes}m"}})
+        await settle()
+        assert (await one_of(b.pipeline)).probe is True
+
+
+async def test_a_reload_that_judges_otherwise_begins_anew(bench: OpenBench) -> None:
+    async with bench(*[failure(500)] * 6, json_answer({}), **judged(interval="1m")) as b:
+        await fail(b.pipeline)
+        await b.pipeline.reload({**CONFIG, **judged(interval="2m")})
+        await fail(b.pipeline)
         await settle()
         await b.clock.advance(11)
         await settle()
         assert (await one_of(b.pipeline)).probe is True
+        assert len(b.urls) == 7, "the old one probes no more"
 
 
 class SharedStore(Memory):

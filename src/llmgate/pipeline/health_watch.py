@@ -20,6 +20,7 @@ from llmgate.spec import Deployment, GatewayError, StateStore
 from .checkup import instance_of
 from .health import Health
 from .probing import probe
+from .snapshot import Snapshot
 
 if TYPE_CHECKING:
     from .pipeline import Pipeline
@@ -45,12 +46,10 @@ class HealthWatch:
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
-        snapshot = pipeline.snapshot
         self._pipeline = pipeline
-        self._health: Health = snapshot.health
-        self._config = snapshot.health.config
-        store = snapshot.state.get(self._config.state)
-        self._store: StateStore[Any] | None = store if store is not None and store.shared else None
+        self._health: Health = pipeline.snapshot.health
+        self._config = self._health.config
+        self._store = _shared_store(pipeline.snapshot)
         self._me = uuid.uuid4().hex
         self._wanted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -65,6 +64,10 @@ class HealthWatch:
                 self._wanted.set()
         if self._store is not None:
             self._tasks.append(loop.create_task(self._listen(self._store)))
+
+    def fits(self, snapshot: Snapshot) -> bool:
+        """Whether it can go on with another edition: what it watches, and where it shares it, are the same."""
+        return snapshot.health is self._health and _shared_store(snapshot) is self._store
 
     async def aclose(self) -> None:
         """End. Idempotent."""
@@ -153,3 +156,9 @@ class HealthWatch:
 
     def _now(self) -> float:
         return self._pipeline.clock.monotonic()
+
+
+def _shared_store(snapshot: Snapshot) -> StateStore[Any] | None:
+    """The store that other processes see as well; None where it is none of that kind."""
+    store = snapshot.state.get(snapshot.health.config.state)
+    return store if store is not None and store.shared else None

@@ -206,8 +206,9 @@ class Pipeline(Holdings):
         if self._listing is not None:
             self._listing.cancel()
             await asyncio.wait([self._listing])
-        if self._health_watch is not None:
-            await self._health_watch.aclose()
+        watch, self._health_watch = self._health_watch, None
+        if watch is not None:
+            await watch.aclose()
         async with self._turn:
             while self._tasks:
                 await asyncio.wait(set(self._tasks))
@@ -410,6 +411,8 @@ class Pipeline(Holdings):
     async def _renew_health_watch(self) -> None:
         """Begin to watch the health of the deployments of the edition in force."""
         if self._health_watch is not None:
+            if self._health_watch.fits(self.snapshot):
+                return
             await self._health_watch.aclose()
         self._health_watch = HealthWatch(self)
         self._health_watch.start()
