@@ -93,18 +93,17 @@ def structured(
     unified = _interceptors(
         stages, scope["unified-api"], "unified-api", scope["unified-api"], "unified-api.interceptors"
     )
-    state = {**stages.stores, **stages.named("state", top.nodes.get("state"), "state", _STATE_STORES)}
     return GatewayConfig(
         providers=providers,
         routers=routers,
         **_own_names(stages, top, providers),
         auth=stages.listed("auth", top.nodes.get("auth"), "auth"),
         secrets=secrets,
-        state=state,
+        state=(stores := {**stages.stores, **stages.named("state", top.nodes.get("state"), "state", _STATE_STORES)}),
         interceptors=shared,
         unified_interceptors=unified,
         loggers=stages.listed("loggers", top.nodes.get("loggers"), "loggers"),
-        health=read_health(stages, top, state),
+        health=read_health(stages, top, stores),
         **_extra_attempts(stages, scope, router_reader),
         unsupported=read_unsupported(decoder, top),
         model_mapping=read_mapping_of_models(stages, top, "default-model-mapping", providers),
