@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from openai.lib.streaming.chat import ChatCompletionStreamState
+from openai.types.chat import ChatCompletionChunk
 
 from end_to_end.dialects.dialect import Call, Dialect, Said
 from end_to_end.dialects.table import DIALECTS
@@ -107,3 +109,21 @@ def test_a_whole_call_without_arguments_has_empty_ones(client: Dialect) -> None:
     told = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": USAGE}
     written = get_format(client.name).encode_response(CHAT.decode_response(json.dumps(told).encode()))
     assert client.hear(written).calls == (Call("a", "f", {}),)
+
+
+@pytest.mark.parametrize("provider", CLIENTS, ids=lambda one: one.name)
+@pytest.mark.parametrize("said", [Said(text="Hi there"), Said(calls=[Call("c", "f", {})], finish="tools"), Said()])
+async def test_a_stream_of_chat_says_once_whose_it_is(provider: Dialect, said: Said) -> None:
+    """OpenAI's libraries demand a role, and join what comes twice: ``assistantassistant``."""
+    raw = b"".join(provider.events(said))
+    reader, encoder = get_format(provider.name).stream_reader(), CHAT.stream_encoder()
+    told = b"".join(encoder.encode(chunk) for chunk in reader.decode(raw)).decode()
+    events = [json.loads(line[6:]) for line in told.split("\n") if line.startswith("data: {")]
+    roles = [choice["delta"].get("role") for event in events for choice in event["choices"]]
+    assert (roles[0], set(roles[1:]) - {None}) == ("assistant", set())
+    state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
+    for event in events:
+        state.handle_chunk(ChatCompletionChunk.model_validate(event))
+    message = state.get_final_completion().choices[0].message
+    assert message.role == "assistant"
+    assert (message.content or "") == said.text

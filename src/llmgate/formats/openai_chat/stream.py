@@ -11,13 +11,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import attrs
+
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.codecs.sse import EventSplitter, encode_event, event_data, event_name
 from llmgate.formats.reading import FrameReader
 from llmgate.spec import (
+    ChoiceDelta,
     ErrorDetail,
     GatewayChunk,
     GatewayError,
+    Role,
     StreamEncoder,
     Usage,
 )
@@ -129,6 +133,7 @@ class ChatStreamEncoder(StreamEncoder):
         self._include_usage = include_usage
         self._head: dict[str, Any] = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": ""}
         self._usage: Usage | None = None
+        self._speaking: set[int] = set()
 
     def encode(self, chunk: GatewayChunk) -> bytes:
         """The event; ``b""`` for a chunk that says nothing now."""
@@ -144,15 +149,23 @@ class ChatStreamEncoder(StreamEncoder):
         self._usage = chunk.usage or self._usage
         if not chunk.choices and not chunk.extra:
             return b""
-        return encode_event(dumps({**chunk.extra, **self._head, "choices": encode_choices(chunk.choices)}))
+        choices = encode_choices([self._begun(choice) for choice in chunk.choices])
+        return encode_event(dumps({**chunk.extra, **self._head, "choices": choices}))
 
     def passed(self, chunk: GatewayChunk) -> bytes:
         """Chunks stand by themselves; only usage that has been encoded goes before the terminal marker."""
+        self._speaking.update(choice.index for choice in chunk.choices)
         return self._usage_event() if chunk.final else b""
 
     def error(self, error: GatewayError) -> bytes:
         """The error as an event; nothing follows it."""
         return encode_event(encode_error(error))
+
+    def _begun(self, choice: ChoiceDelta) -> ChoiceDelta:
+        """A piece, with a role if it is the first of its answer: clients demand one, and join what comes again."""
+        role = None if choice.index in self._speaking else choice.role or Role.ASSISTANT.value
+        self._speaking.add(choice.index)
+        return choice if choice.role == role else attrs.evolve(choice, role=role)
 
     def _usage_event(self) -> bytes:
         if self._usage is None or not self._include_usage:
