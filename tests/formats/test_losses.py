@@ -210,3 +210,36 @@ def test_bedrock_and_anthropic_say_the_same_of_documents() -> None:
     assert (block["context"], block["citations"]) == ("a law", {"enabled": True})
     plain = json.loads(converse.encode_request(asking_of(PLAIN)))["messages"][0]["content"][0]["document"]
     assert not plain.keys() & {"context", "citations"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["anthropic-messages", "openai-chat", "gemini-generate-content", "bedrock-converse", "cohere-chat", "ollama-chat"],
+)
+def test_what_another_vendors_tools_did_before_is_left_out_and_named(name: str) -> None:
+    body = {
+        "model": "m",
+        "input": [
+            {"role": "user", "content": "What is new?"},
+            {
+                "type": "web_search_call",
+                "id": "ws_1",
+                "status": "completed",
+                "action": {"type": "search", "query": "x"},
+            },
+            {"role": "assistant", "content": [{"type": "output_text", "text": "This.", "annotations": []}]},
+            {"role": "user", "content": "More?"},
+        ],
+    }
+    request = get_format("openai-responses").decode_request(json.dumps(body).encode())
+    other = get_format(name)
+    assert [(one.param, one.kind) for one in other.unsupported(request)] == [("messages.content", "report")]
+    assert b"This." in other.encode_request(request)
+
+
+def test_a_request_of_system_words_alone_has_an_input() -> None:
+    body = {"model": "m", "messages": [{"role": "system", "content": "Greet."}]}
+    request = get_format("openai-chat").decode_request(json.dumps(body).encode())
+    value = json.loads(get_format("openai-responses").encode_request(request))
+    assert value["input"] == [{"type": "message", "role": "system", "content": "Greet."}]
+    assert "instructions" not in value

@@ -83,7 +83,7 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
         return _without_betas(request, losses), losses
     request = leave_out(request, FIELDS, _handled(request), losses)
     changes: dict[str, Any] = {
-        "messages": fit_messages(request.messages, losses, lambda one, path: _parts(one.parts, path, losses))
+        "messages": fit_messages(request.messages, losses, lambda one, path: _parts(one, one.parts, path, losses))
     }
     changes |= _tools(request, facts, losses)
     changes |= _limits(request, facts, losses)
@@ -109,17 +109,19 @@ def _handled(request: ChatRequest) -> frozenset[str]:
     return _HANDLED | more
 
 
-def _parts(parts: Iterable[Part], path: str, losses: Losses) -> Iterable[Part]:
+def _parts(message: Message, parts: Iterable[Part], path: str, losses: Losses) -> Iterable[Part]:
     for part in parts:
         match part:
             case ToolCallResponse():
-                yield attrs.evolve(part, content=tuple(_parts(part.content, path, losses)))
+                yield attrs.evolve(part, content=tuple(_parts(message, part.content, path, losses)))
             case Reasoning() if (not part.signature and "data" not in part.extra) or is_tagged(part.signature):
                 losses.report("messages.reasoning")
             case Blob() | Uri() | FileRef():
                 media = _media(part, path, losses)
                 if media is not None:
                     yield media
+            case Unknown() if part.format != FORMAT and message.role is Role.ASSISTANT:
+                losses.report("messages.content")  # what another vendor's built-in tools did; the answer is in the text
             case Unknown() if part.format != FORMAT:
                 losses.refuse(path, f"{path} holds a part that only {part.format} knows: {_NEVER_WITHOUT}")
             case _:

@@ -133,6 +133,7 @@ def encode_conversation(messages: Sequence[Message], *, own: bool = True) -> tup
     else:
         while leading < len(messages) and _is_plain_system(messages[leading]):
             leading += 1
+        leading = 0 if leading == len(messages) else leading  # something must be input
     texts = [part.text for message in messages[:leading] for part in message.parts if isinstance(part, Text)]
     items: list[dict[str, Any]] = []
     for message in messages[leading:]:
