@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import attrs
 
+from llmgate.formats.allowed_tools import allowed_tools
 from llmgate.formats.anthropic_messages.schemas import is_closed, narrowed
 from llmgate.formats.fields import rest
 from llmgate.formats.losses import DOCUMENT_MARKS, Losses, leave_out, with_parts
@@ -98,7 +99,7 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
 
 
 def _handled(request: ChatRequest) -> frozenset[str]:
-    more = {"tool_choice"} if _allowed_tools(request) is not None else set()
+    more = {"tool_choice"} if allowed_tools(request.extra) is not None else set()
     if request.output_format is not None:
         more.add("response_format")
     config = request.extra.get("output_config")
@@ -180,7 +181,7 @@ def _tools(request: ChatRequest, maker: str, facts: ModelFacts, losses: Losses) 
     for tool in tools:
         if "type" in tool.extra:
             losses.refuse("tools", f"tool {tool.name!r} is built into another vendor's models: {_NEVER_WITHOUT}")
-    allowed = _allowed_tools(request)
+    allowed = allowed_tools(request.extra)
     if allowed is not None:
         choice, names = allowed
         tools = tuple(tool for tool in tools if tool.name in names) or tools
@@ -216,17 +217,6 @@ def _parallel(
         return False
     losses.report("parallel_tool_calls")
     return None
-
-
-def _allowed_tools(request: ChatRequest) -> tuple[ToolChoice, frozenset[str]] | None:
-    """OpenAI's choice among some of the tools: the mode, and their names."""
-    match request.extra.get("tool_choice"):
-        case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [*tools]}}:
-            functions = [one.get("function") for one in tools if isinstance(one, dict)]
-            names = frozenset(str(one.get("name")) for one in functions if isinstance(one, dict))
-            return ToolChoice("required" if mode == "required" else "auto"), names
-        case _:
-            return None
 
 
 def _tools_of(messages: Sequence[Message]) -> tuple[ToolDefinition, ...]:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from llmgate.formats.allowed_tools import narrowed
 from llmgate.formats.losses import Losses, fit_messages, leave_out
 from llmgate.spec import (
     Blob,
@@ -70,7 +71,7 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
         return request, losses
     if request.parallel_tool_calls is False and request.tools:
         losses.report("parallel_tool_calls")
-    request = leave_out(request, FIELDS, _handled(request), losses)
+    request = leave_out(narrowed(request), FIELDS, _handled(request), losses)
     changes: dict[str, Any] = {
         "messages": fit_messages(request.messages, losses, lambda one, path: _parts(one, one.parts, path, losses))
     }

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import attrs
 
+from llmgate.formats.allowed_tools import narrowed
 from llmgate.formats.logprobs import logprob_fields
 from llmgate.formats.losses import Losses, fit_messages, leave_out
 from llmgate.spec import (
@@ -63,7 +64,7 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
         return request, losses
     if request.parallel_tool_calls is False and request.tools:
         losses.report("parallel_tool_calls")
-    request = leave_out(request, FIELDS.keys() | _CHOICE, _handled(request), losses)
+    request = leave_out(narrowed(request), FIELDS.keys() | _CHOICE, _handled(request), losses)
     changes: dict[str, Any] = {
         "messages": fit_messages(request.messages, losses, lambda one, path: _parts(one, one.parts, path, losses))
     }
