@@ -25,6 +25,8 @@ from llmgate.spec import (
     Uri,
 )
 
+from .repeated_calls import told_apart
+
 __all__ = [
     "BESIDE",
     "DOCUMENT_MARKS",
@@ -141,7 +143,7 @@ class Losses:
 
 
 def leave_out(request: ChatRequest, carried: Collection[str], handled: Collection[str], losses: Losses) -> ChatRequest:
-    """The request without the fields that a format does not carry.
+    """The request without the fields that a format does not carry, and with calls that can be told apart.
 
     Args:
         request: A request that came in another format.
@@ -157,6 +159,9 @@ def leave_out(request: ChatRequest, carried: Collection[str], handled: Collectio
     tools = tuple(_indispensable(request, losses))
     if len(tools) < len(request.tools):
         changes["tools"] = tools
+    messages = told_apart(request.messages)
+    if messages is not request.messages:
+        changes["messages"] = messages
     return attrs.evolve(request, **changes) if changes else request
 
 
