@@ -255,3 +255,65 @@ async def test_a_failure_without_work_costs_no_tokens() -> None:
             found.append((await gateway.post(CHAT)).status)
             await gateway.recorded(number)
     assert found == [503, 503, 503, 200], "each estimate of a thousand tokens was given back"
+
+
+def spending(capacity: int, **limit: Any) -> list[dict[str, Any]]:
+    one = {"name": "spend", "unit": "cents", "capacity": capacity, "refill-frequency": "1d", "by": [], **limit}
+    return [{"use": "rate-limit", "limits": [one], "assumed-output": 7}]
+
+
+PRICES = {"models": {"one/*": {"input": 1000, "output": 10_000}, "two/*": {"input": 1, "output": 1}}}
+"""An answer of 7 tokens to 3 costs 7 cents and more at the first, next to nothing at the second."""
+
+
+async def test_money_is_charged_by_what_requests_cost_and_a_cheaper_deployment_may_still_be_asked() -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 9, "total_tokens": 19}  # 10 cents at the first
+    body = {"id": "1", "model": "m", "usage": usage, "choices": [{"index": 0, "message": {"content": "x"}}]}
+    async with FakeUpstream() as one, FakeUpstream() as two:
+        settings = settings_for(one, two, prices=PRICES, interceptors=spending(48))
+        for upstream in (one, two):
+            for _ in range(8):
+                upstream.answer(json=body)
+        async with loopback(settings) as gateway:
+            statuses = await ask(gateway, 8)
+            records = await gateway.recorded(8)
+        served = [record.attempts[-1].provider_name for record in records]
+    assert statuses == [200] * 8
+    first = served.count("one")
+    assert served == ["one"] * first + ["two"] * (8 - first)
+    # Each is let through while what was spent and what it is expected to cost (7 cents and the input's) keep the limit.
+    assert first == 4
+    assert sum(record.cost_nano or 0 for record in records) <= 48 * 10**7
+
+
+async def test_a_limit_of_money_that_is_reached_refuses() -> None:
+    async with FakeUpstream() as one:
+        settings = settings_for(one, prices=PRICES, interceptors=spending(12))
+        async with loopback(settings) as gateway:
+            assert await ask(gateway, 1) == [200]
+            reply = await gateway.post(CHAT)
+            records = await gateway.recorded(2)
+    assert (reply.status, reply.error["code"]) == (429, "rate_limit_exceeded")
+    assert "12 cents" in reply.error["message"]
+    assert records[1].cost_nano == 0
+    assert len(one.requests) == 1
+
+
+async def test_a_failed_attempt_gives_its_money_back() -> None:
+    async with FakeUpstream() as one:
+        for _ in range(20):
+            one.answer(503, json={"error": {"message": "down"}})
+        settings = settings_for(one, prices=PRICES, interceptors=spending(12))
+        async with loopback(settings) as gateway:
+            assert set(await ask(gateway, 5)) == {503}
+
+
+async def test_what_has_no_price_is_not_let_through_a_limit_of_money_unless_it_may() -> None:
+    async with FakeUpstream() as one, loopback(settings_for(one, interceptors=spending(50))) as gateway:
+        reply = await gateway.post(CHAT)
+        assert reply.status == 429
+        assert "nobody knows what one/m costs" in reply.error["message"]
+        assert not one.requests
+    allowed = spending(50, **{"unknown-price": "allow"})
+    async with FakeUpstream() as one, loopback(settings_for(one, interceptors=allowed)) as gateway:
+        assert await ask(gateway, 3) == [200] * 3

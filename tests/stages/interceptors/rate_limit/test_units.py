@@ -11,13 +11,16 @@ from llmgate.spec import (
     NoDeploymentError,
     Operation,
     Outcome,
+    Price,
+    PriceRow,
     ProviderConnectionError,
     ProviderError,
     RateLimitError,
+    Rates,
     Usage,
 )
-from llmgate.stages.interceptors.rate_limit.units import UNITS, Ended
-from llmgate.testing.samples import sample_attempt, sample_exchange, sample_request
+from llmgate.stages.interceptors.rate_limit.units import CENTS, UNITS, Ended
+from llmgate.testing.samples import sample_attempt, sample_deployment, sample_exchange, sample_request
 
 
 def estimated(unit, request, assumed_output):
@@ -36,6 +39,37 @@ def view(*attempts, **fields):
 
 def served(**usage):
     return sample_attempt(outcome=Outcome(usage=Usage(**usage) if usage else None))
+
+
+PRICE = Price((PriceRow(Rates(input=10**6, output=10**7), longer=((1000, Rates(input=10**7, output=10**7)),)),))
+
+
+def costing(*nanos, **fields):
+    return view(*(sample_attempt(cost_nano=nano, status=200, **fields) for nano in nanos))
+
+
+def test_an_attempt_is_expected_to_cost_what_its_deployment_asks():
+    request = attrs.evolve(sample_request(max_output_tokens=50, choice_count=2), body=b"x" * 400)
+    cents = CENTS.priced(request, 1000, sample_deployment(price=PRICE), 0.0)
+    assert cents == pytest.approx((100 * 10**6 + 100 * 10**7) / 10**10)
+    unbounded = attrs.evolve(sample_request(), body=b"x" * 8000)
+    assert CENTS.priced(unbounded, 1000, sample_deployment(price=PRICE), 0.0) == pytest.approx(3000 * 10**7 / 10**10)
+    assert CENTS.priced(request, 1000, sample_deployment(), 0.0) is None
+    assert estimated("cents", request, 1000) == 0, "before it is known where the request goes"
+
+
+def test_what_an_attempt_cost_takes_the_place_of_the_estimate():
+    assert used("cents", costing(25_000_000), 9.0) == 2.5
+    assert used("cents", costing(25_000_000, 5_000_000), 9.0) == 3.0
+    assert used("cents", costing(0), 9.0) == 0
+    assert used("cents", view(), 9.0) == 0
+
+
+def test_an_unknown_cost_is_charged_as_estimated_where_a_provider_may_have_worked():
+    assert used("cents", costing(None), 9.0) == 9.0
+    gone = ProviderConnectionError("gone")
+    assert used("cents", view(sample_attempt(error=gone)), 9.0) == 0
+    assert used("cents", view(sample_attempt(error=ProviderConnectionError("gone", lost=True))), 9.0) == 9.0
 
 
 def never_decode(body):

@@ -11,7 +11,7 @@ import attrs
 
 __all__ = ["LimitConfig", "PerApiKeyConfig", "RateLimitConfig", "UnitName", "Window"]
 
-UnitName: TypeAlias = Literal["requests", "tokens", "input-tokens", "output-tokens", "concurrent"]
+UnitName: TypeAlias = Literal["requests", "tokens", "input-tokens", "output-tokens", "cents", "concurrent"]
 Window: TypeAlias = Literal["minute", "hour", "day", "week", "month", "year"]
 
 _SEGMENT: Final = re.compile(
@@ -68,7 +68,8 @@ class LimitConfig:
         capacity: How much may be asked for at once, or within ``window``.
         refill_frequency: Seconds in which the whole capacity comes back, evenly.
         unit: What is counted: ``requests``, or ``tokens``, ``input-tokens``, ``output-tokens`` of the answers, or
-            ``concurrent``: the requests that are under way, which takes no time.
+            ``cents`` (hundredths of a USD that they cost), or ``concurrent``: the requests that are under way, which
+            takes no time.
         by: What is counted apart: ``api-key`` (the caller, or the address of one who is nobody), ``ip``, ``user``,
             ``team`` (the caller's attribute of that name), ``model``, ``provider``, ``router``, ``surface``,
             ``property:NAME`` (the header ``Helicone-Property-NAME``), ``header:NAME`` or ``attribute:NAME`` (of the
@@ -78,6 +79,8 @@ class LimitConfig:
         window: The part of the calendar at whose end all of the capacity comes back at once, in place of
             ``refill-frequency``.
         time_zone: The time zone of that calendar.
+        unknown_price: ``cents`` only: what becomes of attempts at deployments whose price is not known: ``deny`` leaves
+            them out, ``allow`` makes them uncounted.
     """
 
     capacity: int = attrs.field(metadata=_CAPACITY)
@@ -88,6 +91,7 @@ class LimitConfig:
     name: str = attrs.field(default="", validator=_named)
     window: Window | None = attrs.field(default=None, metadata={"seconds": False})
     time_zone: str = attrs.field(default="UTC", validator=_zone, metadata={"seconds": False})
+    unknown_price: Literal["deny", "allow"] = "deny"
 
     def __attrs_post_init__(self) -> None:
         given = (self.refill_frequency is not None) + (self.window is not None)

@@ -29,7 +29,7 @@ from .headers import limit_headers
 from .policy import HEADER, read_policy
 from .reach import concerns, goes_by_attempt
 from .segments import segment_suffix, wants_body
-from .units import UNITS, Ended
+from .units import CENTS, UNITS, Ended
 
 __all__ = ["RateLimit", "RateLimitUnknownError"]
 
@@ -67,7 +67,10 @@ class RateLimit(Interceptor[RateLimitConfig]):
         self._share = 1
         self._limits: Sequence[Counted] = ()
         written = config.all_limits()
-        if not any("provider" in one.by or "model" in one.by or one.models is not None for one in written):
+        if not any(
+            "provider" in one.by or "model" in one.by or one.models is not None or one.unit == "cents"
+            for one in written
+        ):
             self.skips = frozenset({"before_attempt", "after_attempt"})
         if any(UNITS[one.unit].reads_body or wants_body(one.by) for one in written) or config.policy_header:
             vars(self).update(reads=frozenset({Aspect.META, Aspect.REQUEST}))
@@ -131,6 +134,10 @@ class RateLimit(Interceptor[RateLimitConfig]):
             for one in self._limits
             if goes_by_attempt(one.config, request) and concerns(one.config, request, attempt.deployment)
         ]
+        priceless = self._priceless(limits, request, attempt.deployment)
+        if priceless is not None:
+            attempt.error = _unpriced(priceless, attempt.deployment)
+            return False
         wanted = self._asked_of(limits, exchange, request, attempt.deployment)
         if not wanted:
             return True
@@ -162,6 +169,16 @@ class RateLimit(Interceptor[RateLimitConfig]):
             await left.release()
         if account is not None:
             await account.settle(Ended.of(exchange))
+
+    def _priceless(self, limits: Sequence[Counted], request: GatewayRequest, deployment: Deployment) -> Counted | None:
+        """The limit of money that cannot hold an attempt, since nobody knows what it will cost; None for none."""
+        strict = [one for one in limits if one.unit is CENTS and one.config.unknown_price == "deny"]
+        return strict[0] if strict and self._estimate(strict[0], request, deployment) is None else None
+
+    def _estimate(self, limit: Counted, request: GatewayRequest, deployment: Deployment | None) -> float | None:
+        if limit.unit is CENTS and deployment is not None:
+            return CENTS.priced(request, self.config.assumed_output, deployment, self._clock.now())
+        return limit.unit.estimate(request, self.config.assumed_output)
 
     def _capacity(self, limit: LimitConfig) -> int:
         if limit.capacity < self._share:
@@ -200,7 +217,7 @@ class RateLimit(Interceptor[RateLimitConfig]):
             if key is None:
                 key = digests[limit.by] = segment_suffix(limit.by, exchange, request, deployment)
             # One that is estimated above the whole capacity waits for all of it, rather than for ever.
-            cost = max(0.0, min(limit.unit.estimate(request, self.config.assumed_output), limit.capacity))
+            cost = max(0.0, min(self._estimate(limit, request, deployment) or 0.0, limit.capacity))
             claim = limit.claim(limit.prefix + key, cost, exchange.id, self._clock)
             charges.append(Charge(counting, limit, claim))
         return charges
@@ -260,6 +277,13 @@ def _called(limit: LimitConfig) -> str:
     """What a limit without a name is called: ``requests-per-api-key``."""
     by = "-".join(limit.by).replace(":", "-").replace("_", "-").replace(".", "-").lower()
     return f"{limit.unit}-per-{by}" if by else limit.unit
+
+
+def _unpriced(limit: Counted, deployment: Deployment) -> RateLimitError:
+    return RateLimitError(
+        f"limit {limit.name!r} counts money, and nobody knows what {deployment.id} costs: its price is missing under "
+        "prices.models, or unknown-price: allow"
+    )
 
 
 def _refusal(charge: Charge) -> RateLimitError:

@@ -12,8 +12,8 @@ __all__ = ["concerns", "goes_by_attempt"]
 
 
 def goes_by_attempt(limit: LimitConfig, request: GatewayRequest) -> bool:
-    """Whether only an attempt tells what a limit counts: the provider, or which model of a chain."""
-    if "provider" in limit.by:
+    """Whether only an attempt tells what a limit counts: the provider, its price, or which model of a chain."""
+    if "provider" in limit.by or limit.unit == "cents":
         return True
     return (limit.models is not None or "model" in limit.by) and len(request.models) > 1
 

@@ -8,11 +8,13 @@ from typing import ClassVar, Final
 
 import attrs
 
-from llmgate.spec import Attempt, ExchangeView, GatewayError, GatewayRequest, Operation, Usage
+from llmgate.spec import Attempt, Deployment, ExchangeView, GatewayError, GatewayRequest, Operation, Usage
 
-__all__ = ["UNITS", "Ended", "Unit"]
+__all__ = ["CENTS", "UNITS", "Ended", "Unit"]
 
 _BYTES_A_TOKEN: Final = 4
+_PICO_A_CENT: Final = 10**10
+_NANO_A_CENT: Final = 10**7
 _TOO_MANY: Final = 429
 
 
@@ -138,11 +140,52 @@ class _Tokens(Unit):
         return sum(known) if known else None
 
 
+class _Cents(_Tokens):
+    """Money, in hundredths of a USD: what each attempt costs at its deployment."""
+
+    def __init__(self) -> None:
+        super().__init__("cents", given=True, wanted=True)
+        vars(self)["subject"] = None  # vendors have no header for it
+
+    def estimate(self, _request: GatewayRequest, _assumed_output: int) -> float:
+        return 0.0  # nobody knows before it is known where the request goes
+
+    def priced(self, request: GatewayRequest, assumed_output: int, deployment: Deployment, now: float) -> float | None:
+        """What an attempt is charged before it is made; None where its price is not known.
+
+        Args:
+            request: What is asked.
+            assumed_output: Output tokens of a request that sets no bound.
+            deployment: Where it goes.
+            now: Seconds since the epoch.
+        """
+        price = deployment.price
+        row = None if price is None else price.row(now)
+        if row is None:
+            return None
+        given = -(-len(request.body) // _BYTES_A_TOKEN)
+        wanted = super().estimate(request, assumed_output) - given
+        usage = Usage(input_tokens=given, output_tokens=int(wanted), images=1, audio_seconds=60.0, search_units=1)
+        pico = row.rates_for(given).of(usage)
+        return None if pico is None else float(pico / _PICO_A_CENT)
+
+    def used(self, ended: Ended, charged: float) -> float:
+        costs = [one.cost_nano for one in ended.attempts]
+        known = [cost for cost in costs if cost is not None]
+        if len(known) == len(costs):
+            return sum(known) / _NANO_A_CENT
+        return charged if ended.disconnected or ended.may_have_worked else 0.0
+
+
+CENTS: Final = _Cents()
+"""The unit of money, which is charged by the attempt."""
+
 UNITS: Final[Mapping[str, Unit]] = {
     "requests": _Requests(),
     "concurrent": _Concurrent(),
     "tokens": _Tokens("tokens", given=True, wanted=True),
     "input-tokens": _Tokens("input-tokens", given=True, wanted=False),
     "output-tokens": _Tokens("output-tokens", given=False, wanted=True),
+    "cents": CENTS,
 }
 """Each unit by the word of the configuration."""
