@@ -57,3 +57,9 @@ def test_without_a_word_the_defaults_hold(loader: Loader) -> None:
 )
 def test_what_is_wrong_is_named(loader: Loader, text: str, problem: str) -> None:
     assert loader.problems(f"global: {text}")[0].startswith(problem)
+
+
+def test_when_a_second_attempt_is_made_beside_the_first(loader: Loader) -> None:
+    config = loader.text("global: {hedge-after: 1500ms}\nunified-api: {hedge-after: 2}", OPENAI_API_KEY="x")
+    assert (config.resilience.hedge_after, config.unified_resilience.hedge_after) == (1.5, 2.0)
+    assert "'hedge-after' must be more than 0" in loader.one("global: {hedge-after: 0s}", OPENAI_API_KEY="x")

@@ -99,6 +99,12 @@ _RESILIENCE: Final = (
     ("retry-budget.window", "duration", "10s", "Time that is looked back"),
     ("resend-unknown", "switch", "true", "Whether a request that was lost after it was sent may be sent again"),
     ("on-disconnect", "cancel|drain", "cancel", "What becomes of the provider's answer when the caller leaves"),
+    (
+        "hedge-after",
+        "duration",
+        "",
+        "Time without content after which another deployment is asked beside the first; without it, never",
+    ),
     ("allow-caller-keys", "switch", "false", "Whether callers may bring their own key at a provider"),
 )
 _POLICIES: Final = "default|report|adjust|refuse"

@@ -95,12 +95,14 @@ class ResilienceConfig:
         resend_unknown: Whether a request may be sent again of which nobody knows whether the provider worked on it.
         on_disconnect: What becomes of the provider's answer when the caller leaves: ``cancel`` or ``drain``.
         caller_keys: Whether callers may bring their own key at a provider.
+        hedge_after: Seconds without content after which a second attempt is made beside the first.
     """
 
     retry_budget: RetryBudgetConfig | None = None
     resend_unknown: bool | None = None
     on_disconnect: str | None = None
     caller_keys: bool | None = None
+    hedge_after: float | None = None
 
 
 @attrs.frozen

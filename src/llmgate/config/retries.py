@@ -47,13 +47,22 @@ def read_retries(stages: StageReader, section: Section) -> RetryConfig | None:
 
 
 def read_resilience(stages: StageReader, section: Section) -> ResilienceConfig:
-    """What a scope says of the retry budget, of lost requests, of callers who leave and of keys that they bring."""
+    """What a scope says of the retry budget, of lost requests, of callers who leave and so on."""
     return ResilienceConfig(
         retry_budget=_read_budget(stages, section),
         resend_unknown=section.get("resend-unknown"),
         on_disconnect=section.get("on-disconnect"),
         caller_keys=section.get("allow-caller-keys"),
+        hedge_after=_read_hedge(stages, section),
     )
+
+
+def _read_hedge(stages: StageReader, section: Section) -> float | None:
+    value: float | None = section.get("hedge-after")
+    if value is not None and value <= 0:
+        stages.decoder.problems.add(section.place("hedge-after"), "'hedge-after' must be more than 0")
+        return None
+    return value
 
 
 def read_cool_down(stages: StageReader, section: Section) -> float:

@@ -251,6 +251,7 @@ class Assembly:
             "resend_unknown": resend is not False,
             "drains": on_disconnect == "drain",
             "caller_keys": caller_keys is True,
+            "hedge_after": shared.hedge_after if own.hedge_after is None else own.hedge_after,
         }
 
     def _waiting(self, name: str, provider: Provider, router: RouterConfig, timeouts: Timeouts) -> Provider:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
@@ -14,10 +14,11 @@ from llmgate.spec import Deployment, GatewayRequest, InvalidRequestError, Provid
 from .attempt import Try
 from .caller_keys import of_one_vendor
 from .candidates import Candidates, candidates_for
+from .hedging import through_hedged
 from .overflow import is_overflow, through_larger
 from .ranking import rank
 from .shortening import shortened
-from .steering import forced_candidates, through_fallbacks
+from .steering import through_fallbacks, wished_candidates
 from .walk import Walk
 from .wishes import wishes_of
 
@@ -49,40 +50,31 @@ async def dispatch(
     Raises:
         GatewayError: what the last candidate failed with, or why there was none.
     """
-    headers = frame.exchange.client_headers
-    wishes = wishes_of(headers) if headers else None
+    wishes = wishes_of(frame.exchange.client_headers)
     if wishes is not None and wishes.fallbacks:
         return await through_fallbacks(frame, request, run, wishes)
-    if candidates is None:
-        if wishes is not None and wishes.provider is not None:
-            candidates = forced_candidates(frame.snapshot, request, wishes.provider)
-        else:
-            candidates = candidates_for(frame.snapshot, request)
+    if candidates is None and wishes is not None:
+        candidates = wished_candidates(frame.snapshot, request, wishes)
+    elif candidates is None:
+        candidates = candidates_for(frame.snapshot, request)
     if frame.caller_key is not None:
         candidates = of_one_vendor(candidates, request.model)
-    if wishes is not None and wishes.too_long is not None:
+    if wishes is not None:
         request = shortened(frame, request, candidates.deployments, wishes.too_long)
     candidates.route.budget.request(frame.clock.monotonic())
     walk = Walk(frame, request, candidates)
     try:
         ranked = await rank(frame, candidates, request, wishes)
+        hedge_after = candidates.route.hedge_after
         for round_number in itertools.count():
-            answer = await walk.through(ranked, run)
+            if hedge_after is None or round_number > 0:
+                answer = await walk.through(ranked, run)
+            else:
+                answer = await through_hedged(walk, ranked, run, hedge_after)
             if answer is not None:
                 return answer
-            plans = {one: _retries(frame, candidates, request, one) for one in walk.waits}
-            now, health = frame.clock.monotonic(), frame.snapshot.health
-            ranked = [
-                one for one, plan in plans.items() if round_number < plan.max_retries and not health.refuses(one, now)
-            ]
-            if not ranked:
-                raise walk.verdict()
-            soonest = min(walk.waits[one] for one in ranked)
-            delay = max(soonest, _backoff(plans[ranked[0]], round_number, frame.chance()))
-            if delay > LONGEST_WAIT or frame.remaining() <= delay or not walk.pay():
-                raise walk.verdict()
+            ranked, delay = _next_round(walk, round_number)
             await frame.clock.sleep(delay)
-            ranked = [one for one in ranked if walk.waits[one] <= delay]
     except (ProviderError, InvalidRequestError) as error:
         if not is_overflow(error):
             raise
@@ -90,12 +82,30 @@ async def dispatch(
     raise AssertionError("the last round returns or raises")  # pragma: no cover
 
 
-def _retries(
-    frame: ExchangeFrame, candidates: Candidates, request: GatewayRequest, deployment: Deployment
-) -> RetryConfig:
+def _next_round(walk: Walk, round_number: int) -> tuple[Sequence[Deployment], float]:
+    """Who may do better when it is asked again, and the seconds until then.
+
+    Raises:
+        GatewayError: nobody, or not in time, or the retry budget is spent.
+    """
+    frame = walk.frame
+    plans = {one: _retries(walk, one) for one in walk.waits}
+    now, health = frame.clock.monotonic(), frame.snapshot.health
+    ranked = [one for one, plan in plans.items() if round_number < plan.max_retries and not health.refuses(one, now)]
+    if not ranked:
+        raise walk.verdict()
+    soonest = min(walk.waits[one] for one in ranked)
+    delay = max(soonest, _backoff(plans[ranked[0]], round_number, frame.chance()))
+    if delay > LONGEST_WAIT or frame.remaining() <= delay or not walk.pay():
+        raise walk.verdict()
+    return [one for one in ranked if walk.waits[one] <= delay], delay
+
+
+def _retries(walk: Walk, deployment: Deployment) -> RetryConfig:
     """How an attempt at a deployment is repeated: as the caller says, else its provider, else the route."""
-    plan = frame.snapshot.runtimes[deployment.provider].retries or candidates.route.retries or NO_RETRIES
-    return plan if request.max_retries is None else attrs.evolve(plan, max_retries=request.max_retries)
+    own = walk.frame.snapshot.runtimes[deployment.provider].retries
+    plan, allowed = own or walk.candidates.route.retries or NO_RETRIES, walk.request.max_retries
+    return plan if allowed is None else attrs.evolve(plan, max_retries=allowed)
 
 
 def _backoff(retries: RetryConfig, round_number: int, chance: float) -> float:

@@ -47,7 +47,7 @@ _LINES: Final = re.compile(r"\s*\n\s*\n\s*")
 
 
 def shortened(
-    frame: ExchangeFrame, request: GatewayRequest, deployments: Sequence[Deployment], how: Shortening
+    frame: ExchangeFrame, request: GatewayRequest, deployments: Sequence[Deployment], how: Shortening | None
 ) -> GatewayRequest:
     """The request, its text cut down where it is too long for all of its candidates; itself where it is not.
 
@@ -57,10 +57,17 @@ def shortened(
         frame: The exchange.
         request: What is asked, with every edit.
         deployments: Where it may go; the largest window that is known counts.
-        how: ``truncate`` leaves the oldest text out, ``middle-out`` what is between the beginning and the end.
+        how: ``truncate`` leaves the oldest text out, ``middle-out`` what is between the beginning and the end; nothing
+            is left out where the caller does not say.
     """
     windows = [one.facts.context_window for one in deployments if one.facts.context_window is not None]
-    if how == "fallback" or not windows or request.operation is not Operation.CHAT or request.relay is not None:
+    if (
+        how is None
+        or how == "fallback"
+        or not windows
+        or request.operation is not Operation.CHAT
+        or request.relay is not None
+    ):
         return request
     try:
         chat = request.chat

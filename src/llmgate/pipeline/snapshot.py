@@ -123,6 +123,7 @@ class Route:
         aliases: Names of the operator's own, and what serves each in order of trial; of the unified API.
         budget: How many extra attempts its requests may make, all together.
         resend_unknown: Whether a request may be sent again that was lost after it had been sent.
+        hedge_after: Seconds without content after which a second attempt is made beside the first; None for never.
         drains: Whether answers are read to their end when the caller leaves.
         required_tags: Tags that a deployment must carry to serve its requests.
         larger: What is tried when a request is too long for the models asked, in order.
@@ -141,6 +142,7 @@ class Route:
     total: float | None = None
     aliases: ModelMapping = ModelMapping()
     resend_unknown: bool = True
+    hedge_after: float | None = None
     drains: bool = False
     larger: Sequence[Member] = ()
     required_tags: frozenset[str] = frozenset()

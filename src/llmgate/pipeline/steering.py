@@ -22,7 +22,7 @@ from .wishes import Wishes
 if TYPE_CHECKING:
     from .frame import ExchangeFrame
 
-__all__ = ["forced_candidates", "through_fallbacks"]
+__all__ = ["through_fallbacks", "wished_candidates"]
 
 T = TypeVar("T")
 
@@ -30,17 +30,22 @@ INDEX: Final = "helicone-fallback-index"
 """The response header that says which entry of the caller's list has answered, from 0."""
 
 
-def forced_candidates(snapshot: Snapshot, request: GatewayRequest, name: str) -> Candidates:
-    """What one provider has for a request: what routing would ask it for, else the model by its own name.
+def wished_candidates(snapshot: Snapshot, request: GatewayRequest, wishes: Wishes) -> Candidates:
+    """The deployments for a request; of one provider only where the caller forces one.
+
+    That one is asked for what routing would ask it for, else for the model by its own name.
 
     Args:
         snapshot: What is configured.
         request: What is asked.
-        name: The provider, as configured or as the catalogue calls it.
+        wishes: What the caller asks of routing; the provider as configured, or as the catalogue calls it.
 
     Raises:
         ModelNotFoundError: it is not configured, or does not serve the operation.
     """
+    name = wishes.provider
+    if name is None:
+        return candidates_for(snapshot, request)
     route = reached_route(snapshot, request.router, request.model)
     row = provider_row(name)
     provider = route.providers.get(name) or (route.providers.get(row.name) if row is not None else None)

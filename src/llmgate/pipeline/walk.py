@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from llmgate.spec import (
@@ -66,8 +66,15 @@ class Walk:
         self.waits: dict[Deployment, float] = {}
         """The deployments that failed in the last round and may be tried again, and the seconds that each asks for."""
 
-    async def through(self, ranked: Sequence[Deployment], run: Callable[[Try], Awaitable[T]]) -> T | None:
+    async def through(
+        self, ranked: Iterable[Deployment], run: Callable[[Try], Awaitable[T]], *, beside: bool = False
+    ) -> T | None:
         """Try each deployment once, in order.
+
+        Args:
+            ranked: Deployments in order of trial.
+            run: Makes one try.
+            beside: Whether it goes on beside a way that has begun, with what that one has left.
 
         Returns:
             The first answer; None when every one failed in a way that another might not have.
@@ -75,8 +82,9 @@ class Walk:
         Raises:
             GatewayError: a failure that no other deployment would spare the caller.
         """
-        self.waits = {}
-        self._beyond_keys.clear()
+        if not beside:
+            self.waits = {}
+            self._beyond_keys.clear()
         for deployment in ranked:
             if deployment.key is not None and deployment.id in self._beyond_keys:
                 continue  # it fails whatever key it is asked with
@@ -104,6 +112,13 @@ class Walk:
         """Pay for the next attempt that costs something; False where the budget is spent."""
         self._paid = self._paid or self.candidates.route.budget.withdraw(self.frame.clock.monotonic())
         return self._paid
+
+    def pays_beside(self, asked: Deployment) -> bool:
+        """Pay for an attempt beside one that is under way, which goes to another deployment; False where it may not."""
+        if not self.candidates.route.budget.withdraw(self.frame.clock.monotonic()):
+            return False
+        self._beyond_keys.add(asked.id)
+        return True
 
     async def _at(
         self, deployment: Deployment, secret: Secret | None, said: Said | None, run: Callable[[Try], Awaitable[T]]

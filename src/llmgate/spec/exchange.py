@@ -43,7 +43,7 @@ class Attempt:
         credential_ref: Where the credential came from; never its value.
         credential_version: The store's name of the credential's version.
         credential_fingerprint: Eight hex digits that tell credentials apart.
-        abandoned: Whether it was given up because the caller left.
+        abandoned: Whether it was given up: the caller left, or another attempt beside it answered first.
         dropped_params: What the provider's wire format could not say of the request, as the caller writes it.
         cost_nano: What it cost in nano-USD, once it has ended; None where that is not known, or nobody reckons it.
         quota_reset: Seconds, from the head of the answer on, until a limit of the provider's that is used up is there
@@ -85,7 +85,7 @@ class Exchange:
         principal: Who asks; None until authenticated.
         request: What is asked; None until it has been read.
         router: The router addressed, None for the unified API.
-        attempts: The upstream tries, oldest first.
+        attempts: The upstream tries, oldest first, the one that has answered last.
         outcome: What was answered.
         status: The HTTP status of the answer, or the one an error stands for.
         error: Why it failed, None when it did not.
