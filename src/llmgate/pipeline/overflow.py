@@ -92,6 +92,7 @@ def _larger(walk: Walk, wishes: Wishes | None) -> Sequence[Deployment]:
         one
         for one in found.values()
         if not walk.has_tried(one)
+        and request.provider in {None, one.provider_name}
         and (one.facts.context_window is None or one.facts.context_window > max(small, default=0))
         and fits(request, one.facts)
     ]

@@ -41,11 +41,17 @@ def wished_candidates(snapshot: Snapshot, request: GatewayRequest, wishes: Wishe
         wishes: What the caller asks of routing; the provider as configured, or as the catalogue calls it.
 
     Raises:
+        InvalidRequestError: the path names another provider.
         ModelNotFoundError: it is not configured, or does not serve the operation.
     """
     name = wishes.provider
-    if name is None:
+    if name is None or name == request.provider:
         return candidates_for(snapshot, request)
+    if request.provider is not None:
+        raise InvalidRequestError(
+            f"helicone-forced-routing names {name[:100]!r} where the path names {request.provider!r}: use /v1",
+            code="invalid_routing_header",
+        )
     route = reached_route(snapshot, request.router, request.model)
     row = provider_row(name)
     provider = route.providers.get(name) or (route.providers.get(row.name) if row is not None else None)
@@ -84,7 +90,7 @@ async def through_fallbacks(
         GatewayError: what the last place failed with, or one after whose error nothing else is to be tried.
     """
     fallbacks = wishes.fallbacks
-    if request.relay is not None:
+    if request.relay is not None or request.provider is not None:
         raise InvalidRequestError(
             "helicone-fallbacks cannot be followed where the path names the provider: use /v1",
             code="invalid_routing_header",

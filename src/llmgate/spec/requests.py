@@ -137,6 +137,7 @@ class GatewayRequest:
         headers: Client headers that the wire format allows upstream, lower-case names.
         metadata: Labels for the record; they are not sent upstream.
         edits: Canonical fields that stages have changed.
+        provider: The provider that its address names, the only one that may serve it; None where it names none.
         relay: For ``Operation.RELAY``, where it goes; None otherwise.
         deadline: Monotonic time at which the caller stops waiting; None for the configured total.
         max_retries: Repeats the caller allows; None for the configured number.
@@ -157,6 +158,7 @@ class GatewayRequest:
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     metadata: Mapping[str, str] = attrs.field(factory=dict)
     edits: Mapping[str, Any] = attrs.field(factory=dict)
+    provider: str | None = None
     relay: RelayTarget | None = None
     deadline: float | None = None
     max_retries: int | None = None

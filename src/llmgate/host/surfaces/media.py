@@ -96,7 +96,7 @@ async def carried(
                 request = await _request(call, wire_format)
             if provider is not None:
                 named = ",".join(f"{provider}/{one}" for one in request.models)  # none of them leads elsewhere
-                request = attrs.evolve(request, model=named or f"{provider}/")
+                request = attrs.evolve(request, model=named or f"{provider}/", provider=provider)
             answered = await exchange.carry(request)
             if isinstance(answered, GatewayResponse):
                 headers = call.answer_headers(own_headers(answered.media_type)) + call.parting()

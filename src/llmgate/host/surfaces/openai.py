@@ -119,7 +119,7 @@ async def answer(
                 request = await asyncio.to_thread(_request, call, body, model, stream)
             if provider is not None:
                 named = ",".join(f"{provider}/{one}" for one in request.models)  # none of them leads elsewhere
-                request = attrs.evolve(request, model=named or f"{provider}/")
+                request = attrs.evolve(request, model=named or f"{provider}/", provider=provider)
             if request.stream:
                 await stream_answer(call, exchange, request)
             else:
