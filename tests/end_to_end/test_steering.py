@@ -153,3 +153,21 @@ async def test_a_provider_with_two_keys_goes_on_with_the_other():
             "env:SECOND",
         }
         assert "key-1" not in repr(records)
+
+
+async def test_the_direct_relay_goes_on_with_the_other_key_and_tells_when_all_are_limited():
+    async with FakeUpstream() as one:
+        settings = settings_for(one)
+        settings["providers"]["one"]["secrets"] = ["env:FIRST", "env:SECOND"]
+        limit = {"error": {"message": "slow down", "type": "requests", "code": "rate_limit_exceeded"}}
+        async with loopback(settings, environment={"FIRST": "key-1", "SECOND": "key-2"}) as gateway:
+            one.answer(429, json=limit, headers={"retry-after": "7"})
+            one.answer(200, json={"object": "list", "data": []})
+            answered = await gateway.post({"input": "x"}, "/one/v1/responses/input_tokens")
+            for _ in range(2):
+                one.answer(429, json=limit, headers={"retry-after": "7"})
+            limited = await gateway.post({"input": "x"}, "/one/v1/responses/input_tokens")
+        assert (answered.status, json.loads(answered.body)) == (200, {"object": "list", "data": []})
+        assert len({request.headers["authorization"] for request in one.requests[:2]}) == 2
+        assert (limited.status, limited.headers["retry-after"]) == (429, "7")
+        assert json.loads(limited.body) == limit

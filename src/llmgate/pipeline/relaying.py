@@ -48,6 +48,7 @@ async def open_relay(tried: Try) -> ProviderStream:
 
     Raises:
         ProviderAuthenticationError: the provider refuses the gateway's credential; its text is withheld.
+        ProviderRateLimitError: it limits one of the several keys that it is used with.
         ProviderError: the provider's error quotes the credential, so that only a part of it can be told.
         ProviderProtocolError: the provider redirects, which is never followed.
         ProviderError: it cannot be reached.
@@ -56,7 +57,8 @@ async def open_relay(tried: Try) -> ProviderStream:
     try:
         note_head(tried, upstream.status, upstream.headers)
         secret = tried.call.secret
-        if upstream.status in {401, 403} and secret is not None and not secret.callers:
+        refused = upstream.status in {401, 403} and secret is not None and not secret.callers
+        if refused or (upstream.status == 429 and tried.call.deployment.key is not None):  # another key may do better
             body = await upstream.read()
             raise tried.runtime.adapter.parse_error(
                 tried.call, ProviderResponse(upstream.status, upstream.headers, body)

@@ -86,6 +86,7 @@ def test_what_the_request_is_besides_its_body_counts(changed: GatewayRequest) ->
         {"router": "r"},
         {"client_headers": {"helicone-fallbacks": "[]"}},
         {"client_headers": {"helicone-forced-routing": "openai"}},
+        {"client_headers": {"llmgate-tags": "region:eu"}},
         {"seed": ("s", "")},
         {"seed": ("", "s")},
         {"ignored": ("user",)},

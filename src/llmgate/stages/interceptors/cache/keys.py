@@ -16,6 +16,8 @@ __all__ = ["request_key"]
 _VERSION: Final = "llmgate-cache/1"
 _OF_ONE_CALL: Final = frozenset({"idempotency-key", "x-client-request-id", "x-amzn-trace-id"})
 """Headers that go up and differ from call to call without changing the answer."""
+_REQUIRED: Final = "required-tags"
+"""The attribute of a caller that says what its deployments must carry."""
 _LEADING: Final = (
     "fallbacks",
     "fallback",
@@ -25,6 +27,7 @@ _LEADING: Final = (
     "openai-api-base",
     "provider",
     "retry-enabled",
+    "tags",
     "target-url",
     "token-limit-exception-handler",
 )
@@ -49,6 +52,7 @@ def request_key(
         _VERSION,
         *scope,
         None if who.models is None else sorted(who.models),
+        str(who.attributes.get(_REQUIRED)) if _REQUIRED in who.attributes else None,
         exchange.caller_key,
         exchange.router,
         request.operation.value,
