@@ -5,7 +5,7 @@ import pytest
 
 from llmgate.pipeline.deployments import deployment_at, deployment_of
 from llmgate.pipeline.snapshot import Member
-from llmgate.spec import ListedModel, ModelFacts, Provider
+from llmgate.spec import DescribedModel, ListedModel, ModelFacts, Provider
 from llmgate.testing.samples import sample_deployment
 
 
@@ -36,3 +36,16 @@ def test_an_entry_of_the_configuration() -> None:
     provider = sample_deployment().provider
     made = deployment_of(Member(provider, "org/m", 0.25))
     assert (made.id, made.model, made.weight, made.provider) == (f"{provider.name}/org/m", "org/m", 0.25, provider)
+
+
+@pytest.mark.parametrize(
+    ("model", "window", "vision"),
+    [("gpt-3.5-turbo", 50, True), ("gpt-3.5-turbo-0125", 60, False), ("gpt-4o", 128_000, None)],
+)
+def test_the_operator_knows_better_still(model: str, window: int, vision: bool | None) -> None:
+    said = {
+        "gpt-3.5*": DescribedModel(context_window=60),
+        "gpt-3.5-turbo": DescribedModel(context_window=50, vision=True),
+    }
+    facts = deployment_at(attrs.evolve(listing(context_window=99), described=said), model).facts
+    assert (facts.context_window, facts.vision) == (window, vision)

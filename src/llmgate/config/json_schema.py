@@ -135,7 +135,7 @@ class _Writer:
             return {"anyOf": [_reference(key.type), {"type": "null"}, unnamed]}
         if key.path == "models.<model>":
             return {"anyOf": [_TYPES["text"], _members("model", **{"for": _OF_MEMBERS["for"]})]}
-        if key.path.endswith("<model>"):
+        if key.path.endswith("<model>") and key.type == "list":
             return {"anyOf": [_TYPES["text"], _TYPES["list"]]}
         return {**self._value(key), "description": key.meaning}
 

@@ -11,7 +11,7 @@ import attrs
 
 from llmgate.catalogue import provider_row
 from llmgate.catalogue.price_files import PriceFile
-from llmgate.spec import Audience, Price, ProviderKey, ProviderRow, SecretRef, Timeouts
+from llmgate.spec import Audience, DescribedModel, Price, ProviderKey, ProviderRow, SecretRef, Timeouts
 
 __all__ = [
     "BalanceConfig",
@@ -151,6 +151,7 @@ class ProviderConfig:
         format: The wire format of a provider that no row knows.
         secret: Where its credential is kept; None for the row's own variable.
         tags: What is said of it, and so of its deployments.
+        described: What is said of its models, by their names or patterns.
         keys: Its keys where it has several, of which ``secret`` is the first.
         models: Models that the operator lists; empty for any.
         headers: Headers that the operator wants sent to it.
@@ -178,6 +179,7 @@ class ProviderConfig:
     brought: ProviderRow | None = attrs.field(default=None, repr=False)
     keys: Sequence[ProviderKey] = ()
     tags: frozenset[str] = frozenset()
+    described: Mapping[str, DescribedModel] = attrs.field(factory=dict)
 
 
 def row_of(provider: ProviderConfig) -> ProviderRow | None:

@@ -14,6 +14,7 @@ from llmgate.formats import FORMATS, get_format
 from llmgate.spec import Operation, ProviderAdapter, ProviderKey, ProviderRow, SecretRef, Timeouts
 
 from .decoder import Decoder, UnreadableError
+from .described_models import read_described
 from .keys import children
 from .meanings import key_of, settable
 from .model import ProviderConfig, StageConfig
@@ -144,7 +145,9 @@ class ProviderReader:
         row = brought or row or (provider_row(own_row) if isinstance(own_row, str) else None)
         own = children(_PATH)
         extra = [key_of(field) for field in settable(adapter.config_class) if key_of(field) not in own]
-        section = read_section(self.decoder, node, _PATH, label, raw=("timeouts", "secrets", "tags"), extra=extra)
+        section = read_section(
+            self.decoder, node, _PATH, label, raw=("timeouts", "secrets", "tags", "model-facts"), extra=extra
+        )
         rest = MapNode({entry.key: entry for entry in node if entry.key.replace("_", "-") in extra}, node.where)
         config = self.decoder.read_class(rest, adapter.config_class, within=label)
         base_url = self._address(name, row, section, adapter_name, where)
@@ -158,6 +161,7 @@ class ProviderReader:
             format=self._format(row, section),
             secret=secret,
             keys=keys if len(keys) > 1 else (),
+            described=read_described(self.decoder, section),
             tags=read_tags(self.decoder, section.nodes.get("tags"), "tags"),
             models=section.get("models", ()),
             headers=self._headers(row, section),

@@ -161,6 +161,7 @@ class Assembly:
             secret=entry.secret,
             keys=entry.keys,
             tags=entry.tags,
+            described=entry.described,
             models=entry.models,
             headers=entry.headers,
             timeouts=entry.timeouts or self._config.timeouts,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 import attrs
 
 from llmgate.catalogue import facts_of
@@ -33,6 +35,8 @@ def deployment_at(provider: Provider, model: str) -> Deployment:
     facts = facts_of(model)
     if provider.row.listed:
         facts = _as_listed(facts, provider.row.listed.get(model))
+    if provider.described:
+        facts = _as_described(facts, provider, model)
     return Deployment(f"{provider.name}/{model}", provider, model, facts=facts, tags=provider.tags)
 
 
@@ -47,3 +51,14 @@ def _as_listed(facts: ModelFacts, listed: ListedModel | None) -> ModelFacts:
         tools=facts.tools if listed.tools is None else listed.tools,
         vision=facts.vision if listed.modalities is None else "image" in listed.modalities,
     )
+
+
+def _as_described(facts: ModelFacts, provider: Provider, model: str) -> ModelFacts:
+    """What is known of a model, and what the operator says of it: by its name, else by the first pattern that fits."""
+    said = provider.described.get(model)
+    if said is None:
+        said = next((one for pattern, one in provider.described.items() if fnmatchcase(model, pattern)), None)
+    if said is None:
+        return facts
+    fields = attrs.asdict(said)
+    return attrs.evolve(facts, **{name: value for name, value in fields.items() if value is not None})

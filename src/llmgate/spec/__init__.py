@@ -53,7 +53,7 @@ from .messages import (
     Unknown,
     Uri,
 )
-from .models import UNKNOWN_MODEL, ListedModel, ModelFacts
+from .models import UNKNOWN_MODEL, DescribedModel, ListedModel, ModelFacts
 from .money import nano_usd, usd
 from .operations import Operation
 from .prices import Price, PriceList, PriceRow, Rates
@@ -108,6 +108,7 @@ __all__ = [
     "CredentialHeader",
     "Credentials",
     "Deployment",
+    "DescribedModel",
     "ErrorDetail",
     "Exchange",
     "ExchangeView",

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from .identity import Principal, SecretRef
-from .models import UNKNOWN_MODEL, ListedModel, ModelFacts
+from .models import UNKNOWN_MODEL, DescribedModel, ListedModel, ModelFacts
 from .prices import Price, PriceList
 
 __all__ = [
@@ -153,6 +153,7 @@ class Provider:
         passthrough: Whether the direct relay may call every path of the provider, not only those for inference.
         mount: Where the vendor's own paths begin at the host: ``""`` at the vendor itself, a path behind a proxy.
         tags: What the operator says of it, and so of its deployments.
+        described: What the operator says of its models, by their names or patterns of them (``fnmatch``).
         keys: All of its keys where it has several; empty else. An attempt is made with a provider that has one.
         prices: What its models cost; None where nobody is to reckon it.
     """
@@ -169,6 +170,7 @@ class Provider:
     keys: Sequence[ProviderKey] = ()
     tags: frozenset[str] = frozenset()
     prices: PriceList | None = attrs.field(default=None, repr=False)
+    described: Mapping[str, DescribedModel] = attrs.field(factory=dict)
 
     def path_of(self, wire_format: str) -> str | None:
         """The path at the provider's host where it speaks a wire format; None where it does not."""

@@ -6,7 +6,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["UNKNOWN_MODEL", "ListedModel", "ModelFacts"]
+__all__ = ["UNKNOWN_MODEL", "DescribedModel", "ListedModel", "ModelFacts"]
 
 
 @attrs.frozen
@@ -48,6 +48,25 @@ class ModelFacts:
     system_turns: bool = False
     max_output: int | None = None
     context_window: int | None = None
+    vision: bool | None = None
+    tools: bool | None = None
+    structured_output: bool | None = None
+
+
+@attrs.frozen
+class DescribedModel:
+    """A model as the operator describes it, who knows best; None where he does not say.
+
+    Args:
+        context_window: The largest number of input and output tokens together.
+        max_output: The largest number of output tokens.
+        vision: Whether it reads images.
+        tools: Whether it calls tools.
+        structured_output: Whether its answer can be held to a JSON Schema.
+    """
+
+    context_window: int | None = None
+    max_output: int | None = None
     vision: bool | None = None
     tools: bool | None = None
     structured_output: bool | None = None
