@@ -211,3 +211,23 @@ async def test_a_list_that_cannot_be_read_is_a_400(bench: OpenBench) -> None:
         with pytest.raises(GatewayError) as caught:
             await ask(b, {"helicone-fallbacks": "[{]"})
         assert (caught.value.http_status, caught.value.code) == (400, "invalid_routing_header")
+
+
+# --- repeats ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "calls"), [("0", 1), ("2", 3)])
+async def test_a_caller_says_how_often_to_repeat(bench: OpenBench, number: str, calls: int) -> None:
+    repeats = {"helicone-retry-enabled": "true", "helicone-retry-num": number, "helicone-retry-min-timeout": "0"}
+    async with bench(*[failure(503)] * calls) as b:
+        with pytest.raises(ProviderError):
+            await ask(b, repeats, "alpha/m", None)
+        assert len(b.urls) == calls
+
+
+async def test_a_caller_says_not_to_repeat(bench: OpenBench) -> None:
+    config = {"global": {"retries": {"strategy": "constant", "delay": "0s", "max-retries": 3}}}
+    async with bench(failure(503), **config) as b:
+        with pytest.raises(ProviderError):
+            await ask(b, {"helicone-retry-enabled": "false"}, "alpha/m", None)
+        assert len(b.urls) == 1

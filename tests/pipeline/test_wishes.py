@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from llmgate.config.model import RetryConfig
 from llmgate.pipeline.fallbacks import Fallback
 from llmgate.pipeline.wishes import Wishes, wishes_of
 from llmgate.spec import InvalidRequestError
@@ -20,6 +21,19 @@ from llmgate.spec import InvalidRequestError
         ({"llmgate-failover": "OFF"}, Wishes(alone=True)),
         ({"llmgate-failover": "true"}, Wishes()),
         ({"helicone-token-limit-exception-handler": "Middle-Out"}, Wishes(too_long="middle-out")),
+        ({"helicone-retry-enabled": "true"}, Wishes(retries=RetryConfig(5, 1.0, 10.0, 2.0))),
+        ({"helicone-retry-enabled": "false", "helicone-retry-num": "x"}, Wishes(retries=RetryConfig(max_retries=0))),
+        ({"helicone-retry-num": "3"}, None),
+        (
+            {
+                "helicone-retry-enabled": "true",
+                "helicone-retry-num": "3",
+                "helicone-retry-factor": "1.5",
+                "helicone-retry-min-timeout": "9000",
+                "helicone-retry-max-timeout": "500",
+            },
+            Wishes(retries=RetryConfig(3, 0.5, 0.5, 1.5)),
+        ),
         ({"helicone-fallbacks": '[{"model": "a/b"}]'}, Wishes(fallbacks=(Fallback("", "a/b"),))),
     ],
 )
@@ -33,3 +47,13 @@ def test_a_switch_that_is_none_is_refused(text: str) -> None:
         wishes_of({"llmgate-failover": text})
     assert caught.value.code == "invalid_routing_header"
     assert len(caught.value.message) < 200
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("num", "21"), ("num", "-1"), ("num", "many"), ("factor", "nan"), ("min-timeout", "inf"), ("max-timeout", "1e9")],
+)
+def test_retries_that_make_no_sense_are_refused(name: str, text: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"helicone-retry-{name} must be a number") as caught:
+        wishes_of({"helicone-retry-enabled": "true", f"helicone-retry-{name}": text})
+    assert caught.value.code == "invalid_routing_header"

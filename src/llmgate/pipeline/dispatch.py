@@ -20,7 +20,7 @@ from .ranking import rank
 from .shortening import shortened
 from .steering import through_fallbacks, wished_candidates
 from .walk import Walk
-from .wishes import wishes_of
+from .wishes import Wishes, wishes_of
 
 if TYPE_CHECKING:
     from .frame import ExchangeFrame
@@ -73,7 +73,7 @@ async def dispatch(
                 answer = await through_hedged(walk, ranked, run, hedge_after)
             if answer is not None:
                 return answer
-            ranked, delay = _next_round(walk, round_number)
+            ranked, delay = _next_round(walk, wishes, round_number)
             await frame.clock.sleep(delay)
     except (ProviderError, InvalidRequestError) as error:
         if not is_overflow(error):
@@ -82,14 +82,14 @@ async def dispatch(
     raise AssertionError("the last round returns or raises")  # pragma: no cover
 
 
-def _next_round(walk: Walk, round_number: int) -> tuple[Sequence[Deployment], float]:
+def _next_round(walk: Walk, wishes: Wishes | None, round_number: int) -> tuple[Sequence[Deployment], float]:
     """Who may do better when it is asked again, and the seconds until then.
 
     Raises:
         GatewayError: nobody, or not in time, or the retry budget is spent.
     """
     frame = walk.frame
-    plans = {one: _retries(walk, one) for one in walk.waits}
+    plans = {one: _retries(walk, wishes, one) for one in walk.waits}
     now, health = frame.clock.monotonic(), frame.snapshot.health
     ranked = [one for one, plan in plans.items() if round_number < plan.max_retries and not health.refuses(one, now)]
     if not ranked:
@@ -101,8 +101,10 @@ def _next_round(walk: Walk, round_number: int) -> tuple[Sequence[Deployment], fl
     return [one for one in ranked if walk.waits[one] <= delay], delay
 
 
-def _retries(walk: Walk, deployment: Deployment) -> RetryConfig:
+def _retries(walk: Walk, wishes: Wishes | None, deployment: Deployment) -> RetryConfig:
     """How an attempt at a deployment is repeated: as the caller says, else its provider, else the route."""
+    if wishes is not None and wishes.retries is not None:
+        return wishes.retries
     own = walk.frame.snapshot.runtimes[deployment.provider].retries
     plan, allowed = own or walk.candidates.route.retries or NO_RETRIES, walk.request.max_retries
     return plan if allowed is None else attrs.evolve(plan, max_retries=allowed)
