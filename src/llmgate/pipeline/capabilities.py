@@ -6,6 +6,7 @@ something to find. What nobody knows of a model never speaks against it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -36,7 +37,11 @@ _LONG: Final = frozenset({"max_output_tokens", "messages", "tools"})
 """Fields that say how long a request and its answer are."""
 
 
-@attrs.frozen
+_LONGEST_ANSWER: Final = 65_536
+"""Tokens that hardly any request asks more of; where so much is left, its bound is not looked for."""
+
+
+@attrs.frozen(eq=False)
 class _Ability:
     """Something that a request may need and a model may lack.
 
@@ -92,7 +97,7 @@ _ABILITIES: Final = (
         "reasons",
         lambda facts: facts.thinking == "none",
         "reasoning_effort",
-        (b"effort", b"thinking", b"reasoning"),
+        (b"effort",),
         lambda chat: chat.reasoning_effort not in {None, "none"},
         vital=False,
     ),
@@ -115,11 +120,9 @@ def capable(request: GatewayRequest, deployments: Sequence[Deployment]) -> Seque
     if request.decode is None or request.relay is not None or all(one.facts == first for one in deployments):
         return deployments
     lacking: list[str] = []
-    for ability in _ABILITIES:
-        if not _may_ask(request, ability):
-            continue
+    for ability in dict.fromkeys(lack for one in deployments for lack in _lacks(one.facts)):
         kept = [one for one in deployments if not ability.lacks(one.facts)]
-        if len(kept) < len(deployments) and (kept or ability.vital) and _asks(request, ability):
+        if (kept or ability.vital) and _asks(request, ability):
             deployments = kept
             lacking.append(ability.what)
             if not kept:
@@ -141,12 +144,15 @@ def fits(request: GatewayRequest, facts: ModelFacts) -> bool:
     return chat is None or _least(chat) <= window
 
 
-def _may_ask(request: GatewayRequest, ability: _Ability) -> bool:
-    body = request.body
-    return ability.field in request.edits or any(sign in body for sign in ability.signs)
+@functools.lru_cache(maxsize=1024)
+def _lacks(facts: ModelFacts) -> Sequence[_Ability]:
+    """What a model is known not to have."""
+    return [ability for ability in _ABILITIES if ability.lacks(facts)]
 
 
 def _asks(request: GatewayRequest, ability: _Ability) -> bool:
+    if ability.field not in request.edits and not any(sign in request.body for sign in ability.signs):
+        return False
     chat = _read(request)
     return chat is not None and ability.needed(chat)
 
@@ -156,13 +162,7 @@ def _wide_enough(
 ) -> Sequence[Deployment]:
     """Those whose context window is not known to be too small."""
     windows = [one.facts.context_window for one in deployments if one.facts.context_window is not None]
-    # No token is shorter than a byte, so that a small body fits whatever is in it, but for the answer that it asks for.
-    if not windows or (
-        len(request.body) <= min(windows)
-        and b"max" not in request.body
-        and b"predict" not in request.body
-        and not _LONG & request.edits.keys()
-    ):
+    if not windows or not _may_be_long(request, min(windows)):
         return deployments
     chat = _read(request)
     if chat is None:
@@ -178,6 +178,14 @@ def _wide_enough(
         param="messages",
         code="context_length_exceeded",
     )
+
+
+def _may_be_long(request: GatewayRequest, window: int) -> bool:
+    """Whether a request is worth being measured: no token is shorter than a byte, and few answers are long."""
+    size, body = len(request.body), request.body
+    if size > window or not _LONG.isdisjoint(request.edits):
+        return True
+    return size + _LONGEST_ANSWER > window and (b"max" in body or b"predict" in body)
 
 
 def _least(chat: ChatRequest) -> int:

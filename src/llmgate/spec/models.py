@@ -9,7 +9,7 @@ import attrs
 __all__ = ["UNKNOWN_MODEL", "DescribedModel", "ListedModel", "ModelFacts"]
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class ModelFacts:
     """What a model takes: for requests that are translated, and for the choice among models that differ.
 
