@@ -80,10 +80,15 @@ _TEREDO: Final = ip_network("2001::/32")
 
 
 class ForbiddenAddressError(OSError):
-    """A connection to a forbidden address was refused before any packet left; the message does not name the address."""
+    """A connection to a forbidden address was refused before any packet left; the message does not name the address.
 
-    def __init__(self) -> None:
+    Args:
+        what: Which addresses those are and what to do about it; the sentence begins with the name of a provider.
+    """
+
+    def __init__(self, what: str) -> None:
         super().__init__(errno.EACCES, "the address is in a range that may not be called")
+        self.what = what
 
 
 @attrs.frozen
@@ -92,9 +97,25 @@ class EgressPolicy:
 
     Args:
         forbidden: Ranges that are refused, in whatever form an address within them is written.
+        what: What a refusal says of an address.
+        listed: Hosts, lower case and without brackets, and their ports that the operator has listed: those may be at
+            private addresses, and an address that stands there itself may be any.
     """
 
     forbidden: Sequence[Network]
+    what: str = "has an address that may not be called"
+    listed: frozenset[tuple[str, int]] = frozenset()
+
+    def for_host(self, host: str, port: int) -> EgressPolicy:
+        """The policy for connections to one host and port; asked once for a pool of connections, not for each."""
+        name = host.lower()
+        if (name, port) not in self.listed:
+            return self
+        try:
+            ip_address(name)
+        except ValueError:
+            return CONFIGURED_TARGETS  # what a name leads to may change, so that metadata stays out of its reach
+        return EgressPolicy(())
 
     def is_forbidden(self, address: str | Address) -> bool:
         """Whether an address is refused: it, or an IPv4 address that it carries, is in a forbidden range.
@@ -121,14 +142,19 @@ class EgressPolicy:
         """
         family, kind, protocol, _, address = address_info
         if family not in {socket.AF_INET, socket.AF_INET6} or self.is_forbidden(address[0]):
-            raise ForbiddenAddressError
+            raise ForbiddenAddressError(self.what)
         return socket.socket(family, kind, protocol)
 
 
-CONFIGURED_TARGETS: Final = EgressPolicy(_NEVER)
+CONFIGURED_TARGETS: Final = EgressPolicy(
+    _NEVER, "has an address in a range that is never called (metadata, link-local, multicast); correct its base-url"
+)
 """For addresses that the operator wrote down: loopback and private networks are theirs to name, metadata never is."""
 
-PUBLIC_TARGETS: Final = EgressPolicy(_NEVER + _NOT_PUBLIC)
+PUBLIC_TARGETS: Final = EgressPolicy(
+    _NEVER + _NOT_PUBLIC,
+    "has an address that no caller may choose; the operator can list its host and port under egress.allow",
+)
 """For addresses that somebody else chose: public unicast only."""
 
 

@@ -99,8 +99,7 @@ def broken_answer(
 def _unreachable(exc: ClientConnectorError, name: str) -> ProviderError:
     cause = exc.os_error
     if isinstance(cause, ForbiddenAddressError):
-        text = "has an address in a range that is never called (metadata, link-local, multicast); correct its base-url"
-        return _connection(name, text, "provider_address_refused")
+        return _connection(name, cause.what, "provider_address_refused")
     if isinstance(exc, ClientConnectorDNSError):
         return _connection(name, "has a host name that cannot be resolved; check its base-url", "provider_dns_error")
     if isinstance(cause, ssl.SSLError):

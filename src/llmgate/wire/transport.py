@@ -62,7 +62,8 @@ class _Pool:
 class AiohttpTransport:
     """Moves requests over HTTP/1.1; implements ``spec.Transport`` and ``spec.SocketTransport``.
 
-    Requests of one ``pool`` share connections, those of different pools never do. Redirects are not followed: a 3xx is
+    Requests of one ``pool`` share connections, those of different pools never do, nor those to different hosts where
+    the guard treats some apart. Redirects are not followed: a 3xx is
     an answer like any other. Proxies, cookies, ``.netrc`` and compression play no part. Bound to the event loop of its
     first request.
 
@@ -152,6 +153,8 @@ class AiohttpTransport:
         name = request.pool or request.origin
         if request.authorities is not None:
             name = f"{name} {_digest(request.authorities)}"
+        if self._egress.listed:
+            name = f"{name} {request.origin}"
         pool = self._pools.get(name)
         if pool is not None:
             self._pools.move_to_end(name)
@@ -163,10 +166,17 @@ class AiohttpTransport:
                 code="gateway_closed",
             )
         tls = self._tls if request.authorities is None else _context(request)
-        connector = GuardedConnector(self._egress, keepalive=self._keepalive, tls=tls)
+        connector = GuardedConnector(self._guard(request.origin), keepalive=self._keepalive, tls=tls)
         pool = self._pools[name] = _Pool(_session(connector), connector)
         self._drop_idle_pools()
         return pool
+
+    def _guard(self, origin: str) -> EgressPolicy:
+        """What guards the connections of a pool; those of one pool all go to one host where some are listed."""
+        if not self._egress.listed:
+            return self._egress
+        url = URL(origin, encoded=True)
+        return self._egress.for_host(url.host or "", url.port or 0)
 
     def _drop_idle_pools(self) -> None:
         """Close the pools unused for longest while there are too many; one with a request on its way stays."""
