@@ -73,7 +73,7 @@ $(CLIENTS)/.installed: $(wildcard tests/clients/package.json tests/clients/*.txt
 	@rm -rf $(CLIENTS) && mkdir -p $(CLIENTS)/node
 	@cp tests/clients/package.json $(CLIENTS)/node
 	@cd $(CLIENTS)/node && npm install --no-package-lock --ignore-scripts --no-audit --no-fund > ../node.log 2>&1 || echo "npm has failed, see $(CLIENTS)/node.log"
-	@for name in aider python legacy; do \
+	@for name in aider old python legacy; do \
 		{ $(PYTHON) -m venv --without-pip $(CLIENTS)/$$name \
 			&& $(PYTHON) -m pip --python $(CLIENTS)/$$name/bin/python --disable-pip-version-check install -r tests/clients/$$name.txt; \
 		} > $(CLIENTS)/$$name.log 2>&1 || echo "pip has failed, see $(CLIENTS)/$$name.log"; done

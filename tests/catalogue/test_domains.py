@@ -7,7 +7,7 @@ import string
 import pytest
 from hypothesis import given, strategies as st
 
-from llmgate.catalogue import provider_for_domain, provider_rows
+from llmgate.catalogue import DomainPatterns, provider_for_domain, provider_rows
 
 PLAIN = sorted(domain for row in provider_rows().values() for domain in row.domains if "*" not in domain)
 LABELS = st.text(string.ascii_lowercase + string.digits + "-", min_size=1, max_size=12)
@@ -109,3 +109,45 @@ def test_any_text_is_answered_and_only_plain_hosts_are_known(text: str) -> None:
 def test_case_dot_and_port_do_not_matter(domain: str, port: int, data: st.DataObject) -> None:
     host = "".join(data.draw(st.sampled_from([sign.lower(), sign.upper()])) for sign in domain)
     assert owner(host) == owner(f"{host}.") == owner(f"{host}:{port}") == owner(domain)
+
+
+EVERY = sorted(domain for row in provider_rows().values() for domain in row.domains)
+
+
+@pytest.mark.parametrize("domain", EVERY)
+def test_each_domain_of_a_row_is_known_and_what_looks_like_it_is_not(domain: str) -> None:
+    host = domain.replace("*", "eu-1")
+    assert owner(host) is not None
+    for other in (
+        f"{host}.attacker.example",
+        f"x{host}" if "*" not in domain.partition(".")[0] else f"x.y.{host}",
+        f"{host.replace('.', '-', 1)}",
+        f"{host}@attacker.example",
+        f"attacker.example/{host}",
+    ):
+        assert owner(other) != owner(host), other
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fitting", "others"),
+    [
+        ("api.example.com", ["api.example.com"], ["x.api.example.com", "api.example.com.x", "apiXexample.com"]),
+        (".example.com", ["a.example.com", "a.b.example.com"], ["example.com", "aexample.com", "a.example.com.x"]),
+        ("api-*.example.com", ["api-1.example.com"], ["api-.example.com", "api-a.b.example.com", "api-1.example.comx"]),
+        ("*.example.com", ["a.example.com"], ["a.b.example.com", "example.com"]),
+        (".x-*.example.com", ["a.x-1.example.com", "a.b.x-1.example.com"], ["x-1.example.com", "a.x-1.y.example.com"]),
+    ],
+)
+def test_domains_of_the_operators_own(pattern: str, fitting: list[str], others: list[str]) -> None:
+    patterns = DomainPatterns([pattern.upper(), "other.example"])
+    assert all(patterns.fit(host) for host in fitting)
+    assert not any(patterns.fit(host) for host in others)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["", "*", "*.*", ".", "a..b", "https://a.example", "a.example/x", "a.example:1", "a b", "10.0.0.1", "ä.b"],
+)
+def test_what_is_no_domain_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match="is no domain"):
+        DomainPatterns([pattern])

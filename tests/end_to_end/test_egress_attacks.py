@@ -121,7 +121,7 @@ async def test_t01_a_target_header_is_refused_never_ignored() -> None:
     async with attacked() as (honest, evil, one):
         for path in ("/v1/chat/completions", "/openai/v1/chat/completions", "/openai/v1/responses", "/nowhere/x"):
             reply = await one.post(BODY, path, helicone_target_url=evil.url)
-            assert (reply.status, reply.error["code"]) == (400, "target_url_off")
+            assert (reply.status, reply.error["code"]) == (403, "target_url_off")
         assert not honest.requests
 
 

@@ -140,12 +140,6 @@ def test_a_malformed_host_is_refused_whoever_asks(host):
     assert refusal(scope(headers={"host": host})).http_status == 400
 
 
-def test_a_target_url_is_refused_never_ignored():
-    refused = refusal(scope(headers={"helicone-target-url": "https://evil.example"}))
-    assert refused.http_status == 400
-    assert "Helicone-Target-URL" in refused.message
-
-
 @pytest.mark.parametrize(
     "host",
     ["localhost", "localhost:8080", "127.0.0.1:1", "127.9.9.9", "[::1]:8080", "app.localhost", "LOCALHOST.", "gw.lan"],

@@ -13,7 +13,7 @@ NAMES = {
     "secrets": {"env", "file"},
     "routing": {"cost", "latency", "least-busy", "priority", "random", "split", "tags", "weighted"},
     "providers": {"bedrock", "echo", "openai"},
-    "interceptors": {"cache", "rate-limit", "request-rules"},
+    "interceptors": {"cache", "rate-limit", "request-rules", "target-domains"},
     "state": {"memory", "sqlite"},
     "loggers": {"json-lines", "python-logging"},
 }

@@ -135,6 +135,7 @@ def _row(name: str, fields: Mapping[str, Any]) -> ProviderRow:
         files=fields.get("files", ""),
         source=fields["source"],
         address=fields.get("address"),
+        subdomain=fields.get("subdomain", ""),
     )
 
 

@@ -13,7 +13,22 @@ from typing import Final
 
 from llmgate.spec import ConfigError, GatewayError, PluginError
 
-from . import check, extensions, health, init, keys, models, plugins, prices, providers, reload, schema, secrets, serve
+from . import (
+    check,
+    domains,
+    extensions,
+    health,
+    init,
+    keys,
+    models,
+    plugins,
+    prices,
+    providers,
+    reload,
+    schema,
+    secrets,
+    serve,
+)
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
@@ -29,6 +44,7 @@ COMMANDS: Final = {
     "prices": prices,
     "plugins": plugins,
     "keys": keys,
+    "domains": domains,
     "secrets": secrets,
 }
 """The commands by name, in the order in which ``--help`` lists them."""

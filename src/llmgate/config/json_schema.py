@@ -110,6 +110,8 @@ class _Writer:
     def _value(self, key: Key) -> dict[str, Any]:
         if key.path == "server.tls":
             return {"type": ["string", "boolean", "object", "null"]}
+        if key.path == "target-urls":
+            return {"anyOf": [{"type": "boolean"}, self.section(key.path)]}
         if key.path == "deployment-target":
             return {"anyOf": [{"type": "string"}, self.section(key.path)]}
         if key.path.endswith("unsupported-parameters"):

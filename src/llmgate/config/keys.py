@@ -17,6 +17,7 @@ import attrs
 from llmgate.spec import Timeouts
 
 from .durations import written
+from .egress import EgressConfig
 from .meanings import key_of, meanings, says_seconds, settable
 from .model import ModelListsConfig, ServerConfig, SessionConfig, StreamConfig
 
@@ -224,6 +225,16 @@ _TABLE: Final = (
     ("prices.file", "text", "", "A file of prices that wins over the catalogue's"),
     ("prices.models", "names", "", "Prices of your own by provider/model, which win; * stands for any text"),
     ("prices.models.<priced>", "section", "", "What one model costs; a kind of unit that is left out has no price"),
+    ("target-urls", "section", "false",
+     "Whether requests may name their own target (Helicone-Target-URL): true, or what rules them"),
+    ("target-urls.unapproved", "limit|refuse", "limit", "What becomes of requests to domains that nobody has approved"),
+    ("target-urls.per-second", "count", "1", "limit: their requests in a second, for each caller"),
+    ("target-urls.per-day", "count", "10000", "limit: their requests in a day (UTC), for each caller"),
+    ("target-urls.domains", "list", "", "More approved domains: api.example.com, api-*.example.com, .example.com"),
+    ("target-urls.book", "text", "llmgate-domains.jsonl", "The file of domains that llmgate domains writes"),
+    ("target-urls.state", "text", "memory", "The state store that counts"),
+    ("target-urls.on-failure", "deny|allow", "deny", "limit: what becomes of them while the store does not answer"),
+    ("egress", "section", "", "Where requests may go beside the addresses of providers"),
     ("server", "section", "", "The host"),
     ("server.tls", "section", "Disabled", "Certificates of the host; Disabled is the only value so far"),
     ("dispatcher", "section", "", "Timeouts in the words of the older dialect"),
@@ -343,6 +354,7 @@ def _keys() -> Iterator[Key]:
     yield from _fields("stream", StreamConfig)
     yield from _fields("sessions", SessionConfig)
     yield from _fields("model-lists", ModelListsConfig)
+    yield from _fields("egress", EgressConfig)
     yield from _fields("server", ServerConfig)
 
 

@@ -24,6 +24,7 @@ from .dialect import (
     refuse_tls,
     refuse_unsupported,
 )
+from .egress import EgressConfig
 from .health import read_health
 from .larger_models import read_larger_models
 from .model import GatewayConfig, ModelListsConfig, ServerConfig, SessionConfig, StageConfig, StreamConfig
@@ -37,6 +38,7 @@ from .sections import Section, is_null, read_section
 from .stages import Find, Names, StageReader
 from .stores import read_store
 from .tags import read_tags
+from .targets import read_egress, read_targets
 from .tree import Entry, MapNode, Node
 from .unsupported import UNSUPPORTED, read_unsupported
 
@@ -47,8 +49,8 @@ T = TypeVar("T")
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9:_.-]{1,253}")
 _SECRET_STORES: Final = ("env", "file")
 _STATE_STORES: Final = ("memory",)
-_RAW: Final = ("deployment-target", "global", "timeouts", "stream", "sessions", "model-lists", "prices", "server",
-               "unified-api", UNSUPPORTED)  # fmt: skip
+_RAW: Final = ("deployment-target", "egress", "global", "target-urls", "timeouts", "stream", "sessions", "model-lists",
+               "prices", "server", "unified-api", UNSUPPORTED)  # fmt: skip
 
 
 def structured(
@@ -90,9 +92,9 @@ def structured(
     if not providers and not provider_reader.written:
         providers.update(provider_reader.embedded())
     shared = _interceptors(stages, scope["global"], "global", top, "interceptors")
-    unified = _interceptors(
-        stages, scope["unified-api"], "unified-api", scope["unified-api"], "unified-api.interceptors"
-    )
+    targets = read_targets(stages, top)
+    api = scope["unified-api"]
+    unified = _interceptors(stages, api, "unified-api", api, "unified-api.interceptors")
     return GatewayConfig(
         providers=providers,
         routers=routers,
@@ -101,7 +103,7 @@ def structured(
         secrets=secrets,
         state=(stores := {**stages.stores, **stages.named("state", top.nodes.get("state"), "state", _STATE_STORES)}),
         interceptors=shared,
-        unified_interceptors=unified,
+        unified_interceptors=unified if targets is None else (targets, *unified),
         loggers=stages.listed("loggers", top.nodes.get("loggers"), "loggers"),
         health=read_health(stages, top, stores),
         **_extra_attempts(stages, scope, router_reader),
@@ -112,7 +114,7 @@ def structured(
         sessions=_class(decoder, top, "sessions", SessionConfig) or SessionConfig(),
         model_lists=_class(decoder, top, "model-lists", ModelListsConfig) or ModelListsConfig(),
         prices=read_prices_section(stages, top, directory),
-        server=_server(decoder, top),
+        **_edges(decoder, top, targets),
         **_told(top.section("response-headers")),
         log_level=log_level(problems, top),
         log_format=top.section("telemetry").get("format", "pretty"),
@@ -223,6 +225,12 @@ def _timeouts(decoder: Decoder, top: Section) -> Timeouts:
             decoder.problems.add(dispatcher.place(key), f"{key!r} must be more than 0")
         written[field] = value
     return attrs.evolve(given or Timeouts(), **written)
+
+
+def _edges(decoder: Decoder, top: Section, targets: StageConfig | None) -> dict[str, Any]:
+    """The fields of the way in and of the way out."""
+    egress = read_egress(decoder, _class(decoder, top, "egress", EgressConfig), top)
+    return {"server": _server(decoder, top), "egress": egress, "targets": targets}
 
 
 def _server(decoder: Decoder, top: Section) -> ServerConfig:

@@ -36,6 +36,8 @@ from .surfaces import (
     realtime,
     responses,
 )
+from .surfaces.targets import TARGET, TARGET_HEADER
+from .surfaces.vendors import OWN_PATHS, host_name, vendor_hosts
 from .upgrades import Upgrade
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ def create_app(pipeline: Pipeline, *, owns_pipeline: bool = True, server: Server
         settings,
         trusting=lambda: not authenticates(pipeline.config),
         known=[path.encode("ascii") for path in exact],
+        hosts=vendor_hosts(settings.base_domain),
     )
     desk = Desk(pipeline, settings, guard)
 
@@ -131,6 +134,7 @@ class Front:
         self._app = app
         self._desk = desk
         self._exact = exact
+        self._vendors = vendor_hosts(desk.settings.base_domain)
         self._sockets: Mapping[str, ASGIApp] = realtime.socket_routes()
         self._in_router = {
             route.path.removeprefix("/router/{router}/"): route.endpoint
@@ -177,7 +181,12 @@ class Front:
             call.take_headers(headers)
             guard.admit(scope, headers)
             scope[CALL_KEY] = call
-            endpoint = self._find(scope, upgrading=call.upgrade is not None)
+            if TARGET_HEADER in headers:  # goes before every path, also before those of an embedding application
+                endpoint: ASGIApp = TARGET
+            elif self._vendors and (vendor := self._vendors.get(host_name(headers))) and scope["path"] not in OWN_PATHS:
+                endpoint = vendor
+            else:
+                endpoint = self._find(scope, upgrading=call.upgrade is not None)
             admission = self._desk.admission
             if admission.tight and admission.must_wait and not getattr(endpoint, "always", False):
                 await self._desk.wait_turn(call)

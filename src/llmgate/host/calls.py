@@ -8,7 +8,7 @@ import enum
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -174,6 +174,7 @@ class Call:
         "_task",
         "_upload",
         "_watcher",
+        "aim",
         "body_pending",
         "client_address",
         "desk",
@@ -209,6 +210,8 @@ class Call:
         self.wire_format: Format = get_format("openai-chat")
         self.opaque = False
         """Whether the answer is in no wire format known here, so that nothing can be said inside it."""
+        self.aim: Callable[[ExchangeFrame], None] | None = None
+        """What leads its exchange to another place than the configuration would; None for nothing."""
         self.body_pending = False
         self.error_code: str | None = None
         self.stopped: Stop | None = None
@@ -264,6 +267,8 @@ class Call:
             client_address=self.client_address,
             client_request_id=self.client_request_id,
         )
+        if self.aim is not None:
+            self.aim(frame)
         self._frame = frame
         self._exchange_id = frame.id
         return frame

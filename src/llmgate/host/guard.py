@@ -48,6 +48,8 @@ SINGLE: Final = frozenset(
         "content-length",
         "content-type",
         "helicone-auth",
+        "helicone-target-provider",
+        "helicone-target-url",
         "host",
         "origin",
     }
@@ -107,15 +109,21 @@ class Guard:
         trusting: Whether callers are served without saying who they are, so that foreign pages must be kept out; a
             function is asked each time, since a reload may change the answer.
         known: Paths that need no look, because they are the gateway's own, byte for byte.
+        hosts: ``Host`` names that are served while authentication is off, beside loopback and those listed.
     """
 
     def __init__(
-        self, limits: ServerConfig, *, trusting: bool | Callable[[], bool], known: Collection[bytes] = ()
+        self,
+        limits: ServerConfig,
+        *,
+        trusting: bool | Callable[[], bool],
+        known: Collection[bytes] = (),
+        hosts: Collection[str] = (),
     ) -> None:
         self._limits = limits
         self._is_trusting = trusting if callable(trusting) else lambda: trusting
         self._known = frozenset(known)
-        self._hosts = frozenset(host.strip("[]").rstrip(".").lower() for host in limits.hosts)
+        self._hosts = frozenset(host.strip("[]").rstrip(".").lower() for host in (*limits.hosts, *hosts))
         self._open = limits.allow_open
         self._last_host: str | None = None
         self._last_served: str | None = None
@@ -160,13 +168,6 @@ class Guard:
             if HOST.fullmatch(host) is None:
                 raise RefusedError(400, "the Host header is not a host name", code="invalid_host", close=True)
             self._last_host = host
-        if "helicone-target-url" in headers:
-            raise RefusedError(
-                400,
-                "the header Helicone-Target-URL is not served by this gateway: "
-                "name the provider in the path or in the model",
-                code="target_url_off",
-            )
 
     def keep_foreign_pages_out(self, headers: Mapping[str, str]) -> None:
         """While nobody has to log in: refuse requests that a web page of another site made.

@@ -16,6 +16,7 @@ __all__ = [
     "header_value",
     "own_headers",
     "relayed_request_headers",
+    "target_request_headers",
     "upstream_headers",
     "valid_request_id",
 ]
@@ -83,6 +84,24 @@ RELAYED: Final = frozenset(
 """Request headers that the direct relay passes up. What says who pays (``openai-organization``,
 ``x-goog-user-project``) is the operator's to set, and what carries a credential, a cookie or an address stays here."""
 
+STAYING: Final = frozenset(
+    {
+        "accept-encoding", "alt-used", "api-key", "authorization", "baggage", "connection", "content-encoding",
+        "content-length", "cookie", "dnt", "early-data", "expect", "forwarded", "from", "host", "keep-alive",
+        "metadata", "metadata-flavor", "origin", "priority", "proxy-authorization", "proxy-connection", "referer", "te",
+        "trace-context", "traceparent", "tracestate", "trailer", "transfer-encoding", "true-client-ip", "upgrade",
+        "upgrade-insecure-requests", "user-agent", "via", "x-api-key", "x-client-ip", "x-cluster-client-ip",
+        "x-goog-api-key", "x-http-method", "x-http-method-override", "x-method-override", "x-original-host",
+        "x-original-url", "x-real-ip", "x-request-id", "x-rewrite-url", "x-amzn-trace-id",
+    }
+)  # fmt: skip
+STAYING_PREFIXES: Final = (
+    "cf-connecting-", "cf-ip", "cf-ray", "cf-visitor", "helicone-", "llmgate-", "sec-", "x-aws-ec2-metadata-",
+    "x-envoy-", "x-forwarded-", "x-google-metadata-", "x-stainless-",
+)  # fmt: skip
+"""What does not go up to a target that the caller has named himself: what belongs to the connection, to the browser, to
+the gateway and to the proxies before it, and what opens a metadata service. Keys go up in their own way."""
+
 LONGEST_VALUE: Final = 4096
 UNSAFE: Final = re.compile(r"[^\t\x20-\x7e\xa0-\xff]")
 NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^`|~-]+")
@@ -127,6 +146,19 @@ def relayed_request_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """A client's headers as far as the direct relay passes them up: those listed, less those of its connection only."""
     own = {name.strip().lower() for name in headers.get("connection", "").split(",")}
     return {name: value for name, value in headers.items() if name in RELAYED and name not in own}
+
+
+def target_request_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """A client's headers as they go to the target that it has named itself, with its own key.
+
+    Whatever means anything there, less ``STAYING`` and those of its connection only.
+    """
+    own = {name.strip().lower() for name in headers.get("connection", "").split(",")}
+    return {
+        name: value
+        for name, value in headers.items()
+        if name not in STAYING and name not in own and not name.startswith(STAYING_PREFIXES)
+    }
 
 
 def upstream_headers(headers: Mapping[str, str]) -> Headers:

@@ -49,6 +49,7 @@ from .links import StageLink
 from .naming import ModelMapping
 from .retry_budget import RetryBudget
 from .snapshot import Balance, Member, PlacedStage, ProviderRuntime, Route, Snapshot
+from .targets import TargetDoor
 from .wrapping import Wrapping
 
 __all__ = ["Assembly", "StageFinder", "origin_of"]
@@ -107,6 +108,7 @@ class Assembly:
         unified = self._unified(providers, shared)
         routers = {name: self._router(one, providers, shared) for name, one in config.routers.items()}
         loggers = [(one.id, self._stage("loggers", one)) for one in config.loggers]
+        targets = self._targets()
         return Snapshot(
             config=config,
             placed=tuple(self._placed),
@@ -122,6 +124,7 @@ class Assembly:
             failing=self._inheritance.failing,
             health=self._inheritance.health,
             pools=self._pools,
+            targets=targets,
         )
 
     def _stage(self, kind_id: str, entry: StageConfig) -> Any:
@@ -147,6 +150,18 @@ class Assembly:
             placed = PlacedStage(kind_id, entry, stage, context, link, _cache(stage, context))
         self._placed.append(placed)
         return placed
+
+    def _targets(self) -> TargetDoor | None:
+        """Where requests leave that go where no provider is configured; None where none may."""
+        if self._config.targets is None and not self._config.server.base_domain:
+            return None
+        entry = StageConfig(id="target-urls", use=TargetDoor.name, config=self._config.egress)
+        placed = self._inheritance.stage(TargetDoor.name, entry, TargetDoor)
+        if placed is None:
+            link = StageLink()
+            placed = PlacedStage(TargetDoor.name, entry, TargetDoor(self._config.egress), self._context, link)
+        self._placed.append(placed)
+        return cast("TargetDoor", placed.stage)
 
     def _provider(self, entry: ProviderConfig) -> Provider:
         row = row_of(entry)

@@ -164,6 +164,10 @@ def candidates_for(snapshot: Snapshot, request: GatewayRequest) -> Candidates:
         NoDeploymentError: as ``find_candidates``.
         InvalidRequestError: as ``keepers``.
     """
+    if snapshot.aimed is not None:
+        return Candidates(
+            snapshot.unified, [deployment_at(snapshot.aimed, request.model)], snapshot.unified.fallback, addressed=True
+        )
     found = find_candidates(snapshot, request.router, request.model, request.operation)
     if request.bound_by is not None:
         return keepers(found, request)

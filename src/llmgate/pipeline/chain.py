@@ -49,6 +49,7 @@ class Chain:
         self._on_sent = _taking_part(numbered, "on_sent")
         self._after_response = list(reversed(_taking_part(numbered, "after_response")))
         self._on_settle = list(reversed(_taking_part(numbered, "on_settle")))
+        self.reads_requests = any(Aspect.REQUEST in one.reads | one.writes for one in interceptors)
         self.watches_attempts = bool(self._attempt)
         self.reads_stream = bool(self._on_chunk)
         self.watches_bytes = bool(self._on_sent)

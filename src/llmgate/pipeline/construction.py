@@ -14,6 +14,7 @@ from llmgate.config import ConfigText
 from llmgate.config.model import GatewayConfig
 from llmgate.registry import Registry
 from llmgate.spec import Clock, ConfigError, StageContext, Transport
+from llmgate.wire.proxies import Proxy
 from llmgate.wire.transport import AiohttpTransport
 
 from .assembly import Assembly
@@ -150,7 +151,7 @@ def construct(
     context = StageContext(
         id="pipeline",
         clock=clock,
-        transport=transport or AiohttpTransport(),
+        transport=transport or AiohttpTransport(proxy=_proxy(gateway_config)),
         fetch_secret=nowhere.fetch_secret,
         state=nowhere.state,
         environment=environment,
@@ -161,3 +162,8 @@ def construct(
     lists = load_lists(path) if path is not None else {}
     edition = config_source.assemble(gateway_config, context, None, lists)
     return pipeline_class(edition, context=context, source=config_source, lists=lists)
+
+
+def _proxy(gateway_config: GatewayConfig) -> Proxy | None:
+    egress = gateway_config.egress
+    return Proxy(egress.proxy, egress.direct) if egress.proxy else None

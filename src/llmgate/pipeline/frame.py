@@ -77,7 +77,6 @@ class ExchangeFrame(Attempts):
         surface: Which door it came through.
         client_address: The peer's address.
         client_request_id: The caller's own request id.
-        own_key: Whether the caller's own key at a provider counts whatever the route says of such keys.
     """
 
     def __init__(
@@ -90,7 +89,6 @@ class ExchangeFrame(Attempts):
         surface: str,
         client_address: str,
         client_request_id: str | None,
-        own_key: bool = False,
     ) -> None:
         super().__init__(pipeline.own)
         self._pipeline = pipeline
@@ -100,7 +98,8 @@ class ExchangeFrame(Attempts):
         self._pin = pipeline.pin()
         self.snapshot: Snapshot = pipeline.snapshot
         self.secrets: SecretBroker = pipeline.secrets
-        self._own_key = own_key
+        self.own_key = False
+        """Whether the caller's own key at a provider counts whatever the route says of such keys."""
         self.caller_key: Secret | None = None
         """The caller's own key at a provider, in the place of the operator's."""
         self.chain: Chain = self.snapshot.unified.chain
@@ -390,7 +389,7 @@ class ExchangeFrame(Attempts):
         self.exchange.router = route.id if route is not None else request.router
         self.chain = route.chain if route is not None else self.snapshot.unified.chain
         self._reads_on = route.drains if route is not None else self.snapshot.unified.drains
-        if self._own_key or (route is not None and route.caller_keys):
+        if self.own_key or (route is not None and route.caller_keys):
             bring_key(self, self._credentials)
 
     def _heed(self, request: GatewayRequest) -> None:

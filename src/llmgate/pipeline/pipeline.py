@@ -236,7 +236,6 @@ class Pipeline(Holdings):
         surface: str = "in-process",
         client_address: str = "",
         client_request_id: str | None = None,
-        own_key: bool = False,
     ) -> ExchangeFrame:
         """The one door: ``async with pipeline.exchange(...) as x`` authenticates, ``x.send(request)`` answers.
 
@@ -247,7 +246,6 @@ class Pipeline(Holdings):
             surface: Which door it came through.
             client_address: The peer's address.
             client_request_id: The caller's own request id.
-            own_key: Whether the caller's own key at a provider counts whatever the route says of such keys.
         """
         return ExchangeFrame(
             self,
@@ -257,7 +255,6 @@ class Pipeline(Holdings):
             surface=surface,
             client_address=client_address,
             client_request_id=client_request_id,
-            own_key=own_key,
         )
 
     async def complete(

@@ -34,6 +34,7 @@ from .retry_budget import RetryBudget
 
 if TYPE_CHECKING:
     from .candidates import Candidates
+    from .targets import TargetDoor
 
 __all__ = ["Balance", "Member", "PlacedStage", "ProviderRuntime", "Route", "Snapshot"]
 
@@ -156,7 +157,8 @@ class Snapshot:
 
     ``budgets`` are those of the scopes that say something of it, and of the gateway; ``failing`` is the same object in
     every snapshot of a Pipeline, ``health`` in those that judge it alike; ``pools`` are those with several keys.
-    ``found`` remembers which deployments names have led to.
+    ``found`` remembers which deployments names have led to. ``targets`` is there where requests may go
+    where no provider is configured, and ``aimed`` in the snapshot of a single exchange whose caller has chosen.
     """
 
     config: GatewayConfig
@@ -173,6 +175,8 @@ class Snapshot:
     failing: Failing
     health: Health
     pools: Mapping[Provider, Sequence[PooledKey]]
+    targets: TargetDoor | None = None
+    aimed: Provider | None = None
     found: dict[tuple[str | None, str, Operation], Candidates] = attrs.field(factory=dict, init=False)
 
     @property

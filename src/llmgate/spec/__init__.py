@@ -77,6 +77,7 @@ from .secrets import SecretStore
 from .sockets import NO_STATUS, ProviderSocket, SocketClose, SocketMessage, SocketOptions, SocketTransport
 from .stage import NoConfig, Stage, StageContext
 from .state import Claim, Place, Rate, RateDecision, StateStore, Units
+from .targets import Target
 from .transport import ProviderRequest, ProviderResponse, ProviderStream, Transport
 from .uploads import HeldUpload, Upload
 from .usage import Usage
@@ -192,6 +193,7 @@ __all__ = [
     "StreamEncoder",
     "StreamReader",
     "SystemClock",
+    "Target",
     "Text",
     "Timeouts",
     "ToolCall",

@@ -78,6 +78,7 @@ class ProviderRow:
         models: Models known by name.
         domains: Host names of the vendor, ``*`` for one label; from the seed's table where it lists the vendor.
         cost: Whether the seed's table promises cost support.
+        subdomain: Its host below a gateway's base domain (``oai`` for ``oai.example.com``); ``""`` for none.
         relay_only: Whether the row serves the direct relay only.
         relay_paths: ``fnmatch`` patterns of the paths that the direct relay may call beside those of ``formats`` and
             the model list; ``*`` matches slashes too. With a slash in front they stand at the provider's host, without
@@ -123,6 +124,7 @@ class ProviderRow:
     source: str = ""
     listed: Mapping[str, ListedModel] = attrs.field(factory=dict, repr=False)
     address: str | None = None
+    subdomain: str = ""
 
 
 @attrs.frozen

@@ -14,6 +14,7 @@ from .money import usd
 from .operations import Operation
 from .requests import GatewayRequest
 from .responses import Outcome
+from .targets import Target
 from .usage import Usage
 
 __all__ = ["Attempt", "AttemptRecord", "Exchange", "ExchangeView", "Record"]
@@ -93,6 +94,7 @@ class Exchange:
         finished: Monotonic time of the end, None before.
         disconnected: Whether the caller left before the end.
         drained: Whether the answer was read to its end after the caller had left.
+        target: Where the caller sends it himself; None where the gateway decides.
         caller_key: What tells the caller's own key at a provider from others, without showing any of it; ``""`` where
             the operator's key is used.
     """
@@ -117,6 +119,7 @@ class Exchange:
     disconnected: bool = False
     drained: bool = False
     caller_key: str = ""
+    target: Target | None = None
     _notes: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
 
     @property
@@ -187,6 +190,11 @@ class ExchangeView:
     def router(self) -> str | None:
         """The router addressed, None for the unified API."""
         return self._exchange.router
+
+    @property
+    def target(self) -> Target | None:
+        """Where the caller sends it himself; None where the gateway decides."""
+        return self._exchange.target
 
     @property
     def caller_key(self) -> str:

@@ -22,6 +22,7 @@ from .auth.trusted_proxy import TrustedProxy
 from .interceptors.cache import Cache
 from .interceptors.rate_limit import RateLimit
 from .interceptors.request_rules import RequestRules
+from .interceptors.target_domains import TargetDomains
 from .loggers.json_lines import JsonLines
 from .loggers.python_logging import PythonLogging
 from .providers.bedrock.adapter import BedrockAdapter
@@ -77,8 +78,8 @@ def llmgate_register_provider_adapters() -> Sequence[type[ProviderAdapter[Any]]]
 
 @hookimpl
 def llmgate_register_interceptors() -> Sequence[type[Interceptor[Any]]]:
-    """``cache``, ``rate-limit`` and ``request-rules``."""
-    return (Cache, RateLimit, RequestRules)
+    """``cache``, ``rate-limit``, ``request-rules`` and ``target-domains``."""
+    return (Cache, RateLimit, RequestRules, TargetDomains)
 
 
 @hookimpl

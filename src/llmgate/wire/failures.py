@@ -12,7 +12,9 @@ from typing import Final
 from aiohttp import (
     ClientConnectorDNSError,
     ClientConnectorError,
+    ClientHttpProxyError,
     ClientPayloadError,
+    ClientProxyConnectionError,
     ClientResponseError,
     ConnectionTimeoutError,
     InvalidURL,
@@ -51,8 +53,13 @@ def opening_failure(exc: Exception, request: ProviderRequest) -> ProviderError:
     if isinstance(exc, TimeoutError):
         text = f"did not begin to answer within {timeouts.first_byte:g} s"
         return _timeout(name, text, "provider_first_byte_timeout")
+    if isinstance(exc, ClientProxyConnectionError):
+        return _connection(name, "cannot be reached: the proxy refused the connection; check egress.proxy")
     if isinstance(exc, ClientConnectorError):
         return _unreachable(exc, name)
+    if isinstance(exc, ClientHttpProxyError):
+        text = f"cannot be reached: the proxy answered {exc.status}; check egress.proxy and egress.direct"
+        return _connection(name, text)
     if isinstance(exc, ClientResponseError | HttpProcessingError | ClientPayloadError):
         return broken_answer(request, "answered with something that is not HTTP")
     if isinstance(exc, InvalidURL):

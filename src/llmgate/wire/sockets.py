@@ -72,6 +72,7 @@ async def open_socket(
     url: URL,
     headers: dict[str, str],
     connector: GuardedConnector,
+    proxy: str | None = None,
     done: Callable[[], None],
 ) -> AiohttpSocket | ProviderResponse:
     """Shake hands with a provider.
@@ -82,6 +83,7 @@ async def open_socket(
         url: The checked address.
         headers: The checked headers.
         connector: Where connections come from.
+        proxy: What they go through; None for nothing.
         done: Called once when the socket that was opened has been closed.
 
     Returns:
@@ -95,6 +97,7 @@ async def open_socket(
     session = ClientSession(
         connector=connector,
         connector_owner=False,
+        proxy=proxy,
         timeout=timeout,
         cookie_jar=DummyCookieJar(),
         trust_env=False,

@@ -32,6 +32,7 @@ from .egress import CONFIGURED_TARGETS, EgressPolicy
 from .failures import broken_answer, opening_failure
 from .headers import lowered
 from .outgoing import checked_headers, checked_url
+from .proxies import Proxy
 from .sockets import AiohttpSocket, open_socket
 from .uploading import UploadPayload
 
@@ -47,10 +48,11 @@ _NO_CONTENT_TYPE: Final = ("content-type",)
 class _Pool:
     """The connections of one provider and credential."""
 
-    __slots__ = ("active", "connector", "session")
+    __slots__ = ("active", "connector", "proxy", "session")
 
-    def __init__(self, session: ClientSession, connector: GuardedConnector) -> None:
+    def __init__(self, session: ClientSession, connector: GuardedConnector, proxy: str | None) -> None:
         self.session = session
+        self.proxy = proxy
         self.connector = connector
         self.active = 0
 
@@ -63,12 +65,12 @@ class AiohttpTransport:
     """Moves requests over HTTP/1.1; implements ``spec.Transport`` and ``spec.SocketTransport``.
 
     Requests of one ``pool`` share connections, those of different pools never do, nor those to different hosts where
-    the guard treats some apart. Redirects are not followed: a 3xx is
-    an answer like any other. Proxies, cookies, ``.netrc`` and compression play no part. Bound to the event loop of its
-    first request.
+    some are treated apart. Redirects are not followed: a 3xx is an answer like any other. The environment's proxies,
+    cookies, ``.netrc`` and compression play no part. Bound to the event loop of its first request.
 
     Args:
         egress: Which addresses may be reached.
+        proxy: What connections go through; None for nothing.
         max_pools: How many pools are kept; beyond it, the one unused for longest is closed.
         keepalive: Seconds that an idle connection is kept.
         tls: How to speak TLS; None for the system's certificates.
@@ -79,12 +81,15 @@ class AiohttpTransport:
         self,
         *,
         egress: EgressPolicy = CONFIGURED_TARGETS,
+        proxy: Proxy | None = None,
         max_pools: int = 256,
         keepalive: float = 60.0,
         tls: ssl.SSLContext | None = None,
         user_agent: str | None = None,
     ) -> None:
         self._egress = egress
+        self._proxy = proxy
+        self._by_host = bool(egress.listed) or proxy is not None
         self._max_pools = max_pools
         self._keepalive = keepalive
         self._tls = tls
@@ -134,7 +139,13 @@ class AiohttpTransport:
         opened: AiohttpSocket | ProviderResponse | None = None
         try:
             opened = await open_socket(
-                request, options, url=url, headers=headers, connector=pool.connector, done=pool.release
+                request,
+                options,
+                url=url,
+                headers=headers,
+                connector=pool.connector,
+                proxy=pool.proxy,
+                done=pool.release,
             )
         finally:
             if not isinstance(opened, AiohttpSocket):
@@ -153,7 +164,7 @@ class AiohttpTransport:
         name = request.pool or request.origin
         if request.authorities is not None:
             name = f"{name} {_digest(request.authorities)}"
-        if self._egress.listed:
+        if self._by_host:
             name = f"{name} {request.origin}"
         pool = self._pools.get(name)
         if pool is not None:
@@ -167,7 +178,8 @@ class AiohttpTransport:
             )
         tls = self._tls if request.authorities is None else _context(request)
         connector = GuardedConnector(self._guard(request.origin), keepalive=self._keepalive, tls=tls)
-        pool = self._pools[name] = _Pool(_session(connector), connector)
+        proxy = None if self._proxy is None else self._proxy.for_host(URL(request.origin, encoded=True).host or "")
+        pool = self._pools[name] = _Pool(_session(connector, proxy), connector, proxy)
         self._drop_idle_pools()
         return pool
 
@@ -215,9 +227,10 @@ def _context(request: ProviderRequest) -> ssl.SSLContext:
         ) from None
 
 
-def _session(connector: GuardedConnector) -> ClientSession:
+def _session(connector: GuardedConnector, proxy: str | None) -> ClientSession:
     return ClientSession(
         connector=connector,
+        proxy=proxy,
         timeout=ClientTimeout(total=None),
         cookie_jar=DummyCookieJar(),
         trust_env=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from llmgate.stages.interceptors.cache import Cache, CacheConfig
 from llmgate.stages.interceptors.rate_limit import LimitConfig, RateLimit, RateLimitConfig
 from llmgate.stages.interceptors.request_rules import RequestRules, RequestRulesConfig
+from llmgate.stages.interceptors.target_domains import TargetDomains, TargetDomainsConfig
 from llmgate.testing.conformance import InterceptorConformance
 
 
@@ -55,3 +56,12 @@ class TestCache(InterceptorConformance):
 class TestCacheOfSeveralAnswers(InterceptorConformance):
     stage_class = Cache
     config = CacheConfig(directive="max-age=60, stale-while-revalidate=60", buckets=3, shared=True, wait=0)
+
+
+class TestTargetDomains(InterceptorConformance):
+    stage_class = TargetDomains
+
+
+class TestTargetDomainsThatRefuses(InterceptorConformance):
+    stage_class = TargetDomains
+    config = TargetDomainsConfig(unapproved="refuse", domains=(".example.com",))

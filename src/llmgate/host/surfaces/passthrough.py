@@ -25,7 +25,7 @@ from .media import carried, hand_over
 from .openai import THREAD_BYTES, answer
 from .realtime import hold_session
 
-__all__ = ["METHODS", "SURFACE", "find_provider", "relay"]
+__all__ = ["METHODS", "SURFACE", "body_of", "find_provider", "model_asked", "relay"]
 
 SURFACE: Final = "relay"
 
@@ -104,13 +104,13 @@ async def _relay(call: Call, provider: Provider, target: RelayPath, query: str) 
     async with call.exchange(Operation.RELAY, SURFACE) as exchange:
         _permit(provider, call.method, target)
         with call:
-            body, upload = await _body(call)
+            body, upload = await body_of(call)
             request = GatewayRequest(
                 operation=Operation.RELAY,
                 format="",
                 body=body,
                 upload=upload,
-                model=await _model(call, target, body),
+                model=await model_asked(call, target.path, body),
                 stream=False,
                 headers=relayed_request_headers(call.headers),
                 relay=RelayTarget(call.method, f"{target.path}?{query}" if query else target.path),
@@ -118,7 +118,7 @@ async def _relay(call: Call, provider: Provider, target: RelayPath, query: str) 
             await hand_over(call, exchange, provider.name, request)
 
 
-async def _body(call: Call) -> tuple[bytes, Upload | None]:
+async def body_of(call: Call) -> tuple[bytes, Upload | None]:
     """The body where something in it is looked for or undone, else what passes it on as it comes."""
     if not call.body_pending or declares_json(call.headers) or is_encoded(call.headers):
         body = await call.read()
@@ -141,12 +141,17 @@ def _permit(provider: Provider, method: str, target: RelayPath) -> None:
         )
 
 
-async def _model(call: Call, target: RelayPath, body: bytes) -> str:
+async def model_asked(call: Call, path: str, body: bytes) -> str:
     """The model that a request asks for, by its body or its path; ``""`` where neither says, or both and differently.
 
     Who may not call every model is refused then: nobody gets further by hiding the name.
+
+    Args:
+        call: The request.
+        path: Its path at the provider's host.
+        body: Its body, as far as it has been read.
     """
-    said = {model_in_path(call.method, target.path)}
+    said = {model_in_path(call.method, path)}
     if body and declares_json(call.headers):
         said.add(_model_in(body) if len(body) < THREAD_BYTES else await asyncio.to_thread(_model_in, body))
     said.discard(None)

@@ -54,6 +54,7 @@ def request_key(
         None if who.models is None else sorted(who.models),
         str(who.attributes.get(_REQUIRED)) if _REQUIRED in who.attributes else None,
         exchange.caller_key,
+        None if exchange.target is None else [exchange.target.origin, exchange.target.path],
         exchange.router,
         request.operation.value,
         request.format,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from llmgate.codecs.jsons import dumps
 from llmgate.spec import Deployment, ExchangeView, GatewayRequest, Operation
 
-__all__ = ["network_of", "segment_suffix", "wants_body"]
+__all__ = ["caller_of", "network_of", "segment_suffix", "wants_body"]
 
 
 def segment_suffix(
@@ -53,7 +53,7 @@ def _value(segment: str, view: ExchangeView, request: GatewayRequest, deployment
     kind, _, name = segment.partition(":")
     match kind:
         case "api-key":
-            return _caller(view)
+            return caller_of(view)
         case "ip":
             return (network_of(view.client_address),)
         case "user":
@@ -76,7 +76,7 @@ def _value(segment: str, view: ExchangeView, request: GatewayRequest, deployment
             return (str(view.principal.attributes.get(name, "")),)
 
 
-def _caller(view: ExchangeView) -> Sequence[str]:
+def caller_of(view: ExchangeView) -> Sequence[str]:
     """Who asks; callers whom nobody has asked for a name are told apart by their address."""
     principal = view.principal
     if principal.kind == "anonymous":
