@@ -223,3 +223,43 @@ def answer_of(tokens: int) -> str:
     choice = {"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 11, "completion_tokens": tokens}
     return json.dumps({"id": "1", "model": "m", "choices": [choice], "usage": usage})
+
+
+@pytest.mark.parametrize("provider", DIALECTS, ids=lambda one: one.name)
+async def test_the_direct_relay_costs_the_same(provider: Dialect) -> None:
+    """Nobody has asked for anything but bytes, and they are the provider's; what they say is read beside them."""
+    async with FakeUpstream() as upstream:
+        providers = {"one": {"base-url": upstream.url, "format": provider.name, "passthrough": "all"}}
+        async with loopback({"providers": providers, "prices": PRICES}) as gateway:
+            for stream in (False, True):
+                answer_as(upstream, provider, stream=stream)
+                asked = await ask_relayed(gateway, provider, stream=stream)
+                assert asked.status == 200, asked.body
+                whole = b"".join(provider.events(SAID)) if stream else provider.whole(SAID)
+                assert asked.body == whole
+            records = await gateway.recorded(2)
+    assert [(record.usage.input_tokens, record.usage.output_tokens) for record in records if record.usage] == [
+        (11, 7)
+    ] * 2
+    assert [record.cost_nano for record in records] == [NANO] * 2
+
+
+async def ask_relayed(gateway: Loopback, provider: Dialect, *, stream: bool) -> Reply:
+    """What a client of the provider's own API sends, to the provider by name."""
+    path = gateway.pipeline.snapshot.providers["one"].path_of(provider.name)
+    assert path is not None
+    path = path.replace("{model}", provider.model)
+    if stream:
+        path = path.replace(":generateContent", ":streamGenerateContent?alt=sse").replace(
+            "/converse", "/converse-stream"
+        )
+    return await gateway.post(provider.write(Wish(model=provider.model, stream=stream)), f"/one{path}")
+
+
+async def test_a_relayed_refusal_costs_nothing() -> None:
+    async with FakeUpstream() as upstream:
+        upstream.answer(400, json={"error": {"message": "no"}})
+        async with loopback(settings_for(upstream, prices=PRICES)) as gateway:
+            reply = await gateway.post(CHAT, "/one/v1/chat/completions")
+            (record,) = await gateway.recorded()
+    assert (reply.status, record.cost_nano) == (400, 0)

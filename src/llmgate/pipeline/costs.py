@@ -75,9 +75,11 @@ def _is_free(attempt: Attempt, exchange: Exchange) -> bool:
     if request is not None and request.relay is not None and request.relay.method in _HARMLESS:
         return attempt.status != _SESSION
     error = attempt.error
+    if attempt.status is not None and attempt.status >= 400 and not attempt.outcome.content:
+        return True
     if error is None or attempt.abandoned or attempt.outcome.content:
         return False
     if attempt.status is None:
         lost = isinstance(error, ProviderError) and error.lost
         return not lost and not isinstance(error, GatewayTimeoutError)
-    return attempt.status >= 400 or attempt.outcome.error is not None
+    return attempt.outcome.error is not None

@@ -10,11 +10,8 @@ from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
-from llmgate.formats import FORMATS, get_format
 from llmgate.spec import (
-    Format,
-    GatewayError,
-    GatewayRequest,
+    Exchange,
     GatewayResponse,
     Outcome,
     ProviderProtocolError,
@@ -25,6 +22,7 @@ from llmgate.spec import (
 
 from .attempt import Try, note_head
 from .deadline import Deadline
+from .observing import RelayObserver, observer_for
 
 if TYPE_CHECKING:
     from .frame import ExchangeFrame
@@ -50,8 +48,6 @@ RELAYED_HEADERS: Final = frozenset(
 )
 """Response headers of a provider that the direct relay passes on, beside those of ``RELAYED_PREFIXES``."""
 
-LONGEST_READ: Final = 4 * 1024 * 1024
-"""Bytes of an answer up to which it is read for its usage, where its address tells its format."""
 
 RELAYED_PREFIXES: Final = ("x-ratelimit-", "anthropic-ratelimit-")
 """What the names of other response headers begin with that are passed on."""
@@ -157,8 +153,10 @@ class RelayAnswer:
         self._deadline = Deadline(frame)
         self.finished = False
         self.closed = False
+        self._observer: RelayObserver | None = None
+        if outcome is None and upstream is not None:
+            outcome, self._observer = _watched(frame.exchange, upstream)
         self.outcome = outcome or (Outcome() if response is None else response.outcome)
-        self._reader = _Reader.of(frame.exchange.request)
         self.status = 200 if response is None else response.status
         self.headers: Mapping[str, str] = {"content-type": "application/json"}
         if upstream is not None:
@@ -171,12 +169,12 @@ class RelayAnswer:
         else:
             pieces = aiter(self._upstream)
             while (piece := await self._deadline.read(lambda: anext(pieces, None))) is not None:
-                if self._reader is not None:
-                    self._reader.feed(piece)
+                if self._observer is not None:
+                    self._observer.feed(piece)
                 yield piece
+            if self._observer is not None:
+                self._observer.finish(self.outcome)
         self._deadline.cancel()
-        if self._reader is not None and self._upstream is not None and 200 <= self.status < 300:
-            self._reader.tell(self._upstream.headers, self.outcome)
         self.outcome.complete = True
         await self._frame.seal()
         self.finished = True
@@ -192,43 +190,14 @@ class RelayAnswer:
             await self._upstream.aclose()
 
 
-class _Reader:
-    """Keeps a copy of an answer that nobody reads, to find in it at the end what it has used.
-
-    Args:
-        wire_format: The format that it is in, as far as the address tells.
-    """
-
-    def __init__(self, wire_format: Format) -> None:
-        self._format = wire_format
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    @classmethod
-    def of(cls, request: GatewayRequest | None) -> _Reader | None:
-        """A reader for the answer to a request; None where its format is not known."""
-        return cls(get_format(request.format)) if request is not None and request.format in FORMATS else None
-
-    def feed(self, piece: bytes) -> None:
-        """Keep a piece; what becomes too long is not read at all."""
-        self._size += len(piece)
-        if self._size <= LONGEST_READ:
-            self._pieces.append(piece)
-        else:
-            self._pieces.clear()
-
-    def tell(self, headers: Mapping[str, str], outcome: Outcome) -> None:
-        """Put what the whole answer says into its outcome; what cannot be read says nothing."""
-        if self._size > LONGEST_READ or "json" not in headers.get("content-type", ""):
-            return
-        with contextlib.suppress(JSONError, GatewayError):
-            value = loads(b"".join(self._pieces))
-            for one in value if isinstance(value, list) else [value]:  # an array is a stream of Google's
-                found = self._format.observe_response(dumps(one))
-                outcome.usage = found.usage or outcome.usage
-                outcome.model = found.model or outcome.model
-                outcome.response_id = found.response_id or outcome.response_id
-                outcome.finish_reason = found.finish_reason or outcome.finish_reason
+def _watched(exchange: Exchange, upstream: ProviderStream) -> tuple[Outcome, RelayObserver | None]:
+    """Where the account of a relayed answer is kept, and what reads the answer for it."""
+    last, request = exchange.attempts[-1], exchange.request
+    if request is None or request.relay is None:
+        return last.outcome, None
+    provider = last.deployment.provider
+    known = request.format or None
+    return last.outcome, observer_for(provider, request.relay.path, upstream.status, upstream.headers, known)
 
 
 def _passes(name: str) -> bool:
