@@ -23,6 +23,7 @@ FILES = sorted(EXAMPLES.rglob("*.yaml"))
 KEYS = (
     "OPENAI_API_KEY",
     "ANTHROPIC_API_KEY",
+    "BEDROCK_API_KEY",
     "OPENAI_KEY_OF_SALES",
     "OPENAI_EU_KEY",
     "BATCH_KEY_1",

@@ -43,7 +43,7 @@ async def asked(pipeline: Pipeline, model: str, *, stream: bool) -> None:
 
 
 async def test_an_answer(litellm: Any) -> None:
-    settings = {"options": {"api_version": "7"}, "secrets": {"aws_secret_access_key": "env:AWS"}}
+    settings = {"options": {"api_version": "7"}, "secret-options": {"aws_secret_access_key": "env:AWS"}}
     async with gateway(**settings) as pipeline:
         answer = await pipeline.complete(model="tail/meta/llama-4", messages=HELLO, temperature=0.5)
     assert answer.text == "Hällo"
@@ -93,7 +93,7 @@ async def test_embeddings(litellm: Any) -> None:
     ],
 )
 async def test_failures(litellm: Any, model: str, kind: type[ProviderError], words: str, stream: bool) -> None:
-    async with gateway(secrets={"aws_secret_access_key": "env:AWS"}) as pipeline:
+    async with gateway(**{"secret-options": {"aws_secret_access_key": "env:AWS"}}) as pipeline:
         with pytest.raises(ProviderError, match=words) as failed:
             await asked(pipeline, model, stream=stream)
     assert type(failed.value) is kind
@@ -104,7 +104,7 @@ async def test_failures(litellm: Any, model: str, kind: type[ProviderError], wor
 
 
 async def test_a_secret_among_the_arguments_that_is_missing_is_named(litellm: Any) -> None:
-    async with gateway(secrets={"aws_secret_access_key": "env:NOT_THERE"}) as pipeline:
+    async with gateway(**{"secret-options": {"aws_secret_access_key": "env:NOT_THERE"}}) as pipeline:
         with pytest.raises(ProviderAuthenticationError, match="NOT_THERE"):
             await pipeline.complete(model="tail/m", messages=HELLO)
     assert not litellm.module.CALLS

@@ -70,7 +70,7 @@ class Place:
     """A place that is asked for, as ``lease`` does, or given back, as ``release`` does.
 
     A decision on it is refused while all places are taken; ``retry_after`` is then a second, as one may come free at
-    any time.
+    any time. How many are left, a store that does not count them tells as 0.
 
     Args:
         key: The key of the places.
@@ -152,7 +152,12 @@ class StateStore(Stage[ConfigT]):
             decision = await self._claim_one(one, once)
             decisions.append(decision)
             if not decision.allowed:
-                await self.give_back(claims[:index])
+                taken = claims[:index]
+                await self.give_back(taken)
+                decisions[:-1] = [
+                    await self.peek(one.key, one.rate, 0) if isinstance(one, Units) else known
+                    for one, known in zip(taken, decisions, strict=False)
+                ]
                 break
         return decisions
 

@@ -93,7 +93,10 @@ class Bridge:
         try:
             path = urlsplit(request.url).path
             arguments = arguments_of(path, request.body or b"", media_urls=self._config.media_urls)
-            own = {name: (await self._context.fetch_secret(ref)).reveal() for name, ref in self._config.secrets.items()}
+            own = {
+                name: (await self._context.fetch_secret(ref)).reveal()
+                for name, ref in self._config.secret_options.items()
+            }
             key = request.headers.get("authorization", "").removeprefix(_BEARER)
             hidden = tuple(value for value in (*own.values(), key) if value)
             library = self._library()

@@ -38,13 +38,13 @@ class LiteLLMConfig:
     Args:
         vendor: What litellm calls the vendor; it is put before the names of models. None where they have it already.
         options: More arguments for litellm, for each call, ``api_version`` for example.
-        secrets: Arguments that are secrets, by where they are kept, ``aws_secret_access_key`` for example.
+        secret_options: Arguments that are secrets, by where they are kept, ``aws_secret_access_key`` for example.
         media_urls: Whether pictures and documents may be given by their address, which litellm may load itself.
         chunks: Events of a stream that are read ahead of the client.
     """
 
     vendor: str | None = attrs.field(default=None, validator=_a_vendor)
     options: Mapping[str, Any] = attrs.field(factory=dict, validator=_options)
-    secrets: Mapping[str, SecretRef] = attrs.field(factory=dict, validator=_options)
+    secret_options: Mapping[str, SecretRef] = attrs.field(factory=dict, validator=_options)
     media_urls: bool = False
     chunks: int = attrs.field(default=64, validator=[attrs.validators.ge(1), attrs.validators.le(10_000)])

@@ -233,7 +233,8 @@ class StateConformance(StageConformance):
         """Units and places come back; giving back a place twice gives nobody else's."""
         async with self.opened(context) as store:
             claims = (Units("a", _TEN, 4), Place("p", "one", 2, 60))
-            assert [one.remaining for one in await store.claim(claims)] == [6, 1]
+            units, place = await store.claim(claims)
+            assert (units.remaining, place.allowed) == (6, True)
             await store.claim((Place("p", "two", 2, 60),))
             await store.give_back((Units("a", _TEN, 3), Place("p", "one", 2, 60)))
             await store.give_back((Units("a", _TEN, -2), Place("p", "one", 2, 60)))
