@@ -132,6 +132,13 @@ async def test_another_failure_of_a_larger_model_fails_over_among_the_larger_one
         assert asked(b) == ["alpha/m", "beta/large", "gamma/larger"]
 
 
+async def test_what_is_no_chat_is_not_asked_of_a_chat_model(bench: OpenBench) -> None:
+    async with bench(TOO_LONG, **config("beta/large")) as b:
+        with pytest.raises(ProviderError):
+            await b.pipeline.embed(model="alpha/embedder", input="x")
+        assert asked(b) == ["alpha/embedder"]
+
+
 async def test_a_stream_goes_on_at_a_larger_model(bench: OpenBench) -> None:
     async with (
         bench(TOO_LONG, streamed("a", "b"), **config("beta/large")) as b,

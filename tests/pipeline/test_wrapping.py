@@ -58,6 +58,21 @@ async def test_a_balance_lays_one_over_another(bench: OpenBench) -> None:
         ]
 
 
+async def test_a_split_over_cost_goes_on_to_the_cheapest(bench: OpenBench) -> None:
+    models = [
+        {"model": "a/gpt-4o", "weight": 1e-9},
+        {"model": "b/gpt-4o-mini", "weight": 1e-9},
+        {"model": "c/gpt-4.1", "weight": 1.0},
+        {"model": "d/gpt-4", "weight": 1e-9},
+    ]
+    balance = {"main": {"load-balance": {"chat": {"strategy": "split", "over": "cost", "models": models}}}}
+    vendors = {name: {"use": "openai", "keyless": True} for name in NAMES}
+    async with bench(*[failure(503)] * 4, providers=vendors, routers=balance) as b:
+        with pytest.raises(Exception, match="no"):
+            await b.pipeline.complete(router="main", model="m", messages=MESSAGES)
+        assert [body["model"] for body in b.bodies] == ["gpt-4.1", "gpt-4o-mini", "gpt-4o", "gpt-4"]
+
+
 async def test_what_an_inner_strategy_has_learnt_outlives_a_reload(bench: OpenBench) -> None:
     balance = routers(strategy="tags", prefer=["x"], over={"use": "latency", "decay": "10s"})
     async with bench(completion(), providers=PROVIDERS, routers=balance) as b:

@@ -13,6 +13,7 @@ from llmgate.spec import (
     GatewayError,
     InvalidRequestError,
     NoDeploymentError,
+    Operation,
     PermissionDeniedError,
     ProviderError,
 )
@@ -86,7 +87,8 @@ def _larger(walk: Walk, wishes: Wishes | None) -> Sequence[Deployment]:
     """The models that may be tried, as they are written: none that has been, none that is known to be too small."""
     request, candidates = walk.request, walk.candidates
     named = candidates.deployments if len(request.models) > 1 else ()
-    found = {one.id: one for one in (*named, *(deployment_of(member) for member in candidates.route.larger))}
+    larger = candidates.route.larger if request.operation is Operation.CHAT else ()  # others embed, or draw
+    found = {one.id: one for one in (*named, *(deployment_of(member) for member in larger))}
     small = [one.facts.context_window or 0 for one in walk.tried]
     left = [
         one
