@@ -49,11 +49,14 @@ class Far(SecretStore[FarConfig]):
     async def open(self, context: StageContext) -> None:
         if self.config.fails:
             raise OSError("no such socket")
+        self.context = context
 
     async def fetch(self, ref: SecretRef) -> Secret:
         self.asked.append(ref.path)
         if self.waiting is not None:
             await self.waiting.wait()
+        if self.config.token is not None:
+            await self.context.fetch_secret(self.config.token)
         if not self.answers:
             raise SecretUnavailableError(f"{ref}: nobody answers")
         if ref.path not in self.values:
@@ -77,7 +80,7 @@ def provider(name: str) -> dict[str, Any]:
 def pipeline(plugin: FarPlugin, config: dict[str, Any], answers: Any = (), clock: Any = None) -> Pipeline:
     return Pipeline.from_config(
         {"secrets": {"far": {}}, **config},
-        environment={},
+        environment={"FAR_TOKEN": "canary-of-the-store"},
         plugins=[plugin],
         clock=clock or FakeClock(),
         transport=ScriptedTransport(answers),
@@ -125,6 +128,20 @@ async def test_a_reload_keeps_what_is_known_while_the_store_is_down() -> None:
         clock.advance(60)
         await one.reload({**config, "models": {"mine": ["a/m"]}})
         assert (await one.complete(model="mine", messages=MESSAGES)).text
+
+
+async def test_a_store_that_lacks_its_own_token_does_not_say_that_its_secrets_are_gone() -> None:
+    clock, plugin, environment = FakeClock(), FarPlugin(a="key-1"), {"FAR_TOKEN": "t"}
+    config = {"secrets": {"far": {"token": "env:FAR_TOKEN"}}, "providers": {"a": provider("a")}}
+    transport = ScriptedTransport([completion()])
+    async with Pipeline.from_config(
+        config, environment=environment, plugins=[plugin], clock=clock, transport=transport
+    ) as one:
+        del environment["FAR_TOKEN"]
+        clock.advance(60)
+        await one.complete(model="a/m", messages=MESSAGES)
+        with pytest.raises(SecretUnavailableError, match="env:FAR_TOKEN: FAR_TOKEN is not set"):
+            await one.secrets.fetch(SecretRef("far", "other"))
 
 
 async def test_every_reference_is_looked_at_and_only_the_stores_are_opened() -> None:

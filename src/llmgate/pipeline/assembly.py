@@ -146,7 +146,8 @@ class Assembly:
             except Exception as failure:
                 raise PluginError(f"{entry.id}: {entry.use!r} cannot be made: {failure}") from failure
             link = StageLink()
-            context = attrs.evolve(self._context, id=entry.id, fetch_secret=link.fetch_secret, state=link.state)
+            fetch = link.fetch_for_store if kind_id == "secrets" else link.fetch_secret
+            context = attrs.evolve(self._context, id=entry.id, fetch_secret=fetch, state=link.state)
             placed = PlacedStage(kind_id, entry, stage, context, link, _cache(stage, context))
         self._placed.append(placed)
         return placed

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmgate.spec import ConfigError, GatewayClosedError, Secret, SecretRef, StateStore
+from llmgate.spec import (
+    ConfigError,
+    GatewayClosedError,
+    Secret,
+    SecretNotFoundError,
+    SecretRef,
+    SecretUnavailableError,
+    StateStore,
+)
 
 from .credentials import SecretBroker
 
@@ -37,6 +45,20 @@ class StageLink:
             raise GatewayClosedError(f"secret {ref} cannot be fetched before the pipeline is opened")
         self.used.add(("secrets", ref.store))
         return await self._secrets.fetch(ref)
+
+    async def fetch_for_store(self, ref: SecretRef) -> Secret:
+        """The secret that a secret store needs for itself: without it the store cannot say what is there.
+
+        Raises:
+            SecretUnavailableError: it is not there, or nobody can say.
+        """
+        try:
+            return await self.fetch_secret(ref)
+        except SecretUnavailableError:
+            raise
+        except SecretNotFoundError as missing:
+            reason = missing.message
+        raise SecretUnavailableError(reason)
 
     def state(self, name: str) -> StateStore[Any]:
         """The configured state store of that name; see ``StageContext``.
