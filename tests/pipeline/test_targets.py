@@ -134,3 +134,26 @@ async def test_the_door_has_connections_of_its_own(bench: OpenBench) -> None:
         await door.aclose()
         await door.aclose()
         await shared.aclose()
+
+
+@pytest.mark.parametrize(
+    ("url", "own", "known"),
+    [
+        ("https://api.openai.com", {}, True),
+        ("https://api.openai.com.attacker.example", {}, False),
+        ("https://llm.example", {}, False),
+        ("https://llm.example", {"llm.example/*": {"input": 1, "output": 2}}, True),
+    ],
+)
+async def test_what_it_cost_is_reckoned_where_the_vendor_is_known(
+    bench: OpenBench, url: str, own: dict[str, Any], known: bool
+) -> None:
+    body = json.dumps({"model": "gpt-4o-mini", "messages": MESSAGES}).encode()
+    async with bench(completion(), **ON, prices={"models": own}) as b:
+        frame = b.pipeline.exchange()
+        aimed(b, url)(frame)
+        async with frame as x:
+            await x.send(read_request(get_format("openai-chat"), body))
+        (record,) = await b.records()
+        assert record.usage is not None
+        assert (record.cost_nano is not None) == known, "a price that is not known is said to be unknown"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from llmgate.catalogue import parse_target, provider_row
+from llmgate.catalogue.prices import VendorPrices
 from llmgate.config.egress import EgressConfig
 from llmgate.formats.adapter import FormatAdapter
 from llmgate.spec import (
@@ -208,8 +209,17 @@ class TargetDoor(Stage[EgressConfig]):
             base_url=target.origin,
             timeouts=snapshot.config.timeouts,
             passthrough=True,
+            prices=_prices(snapshot, target),
         )
         return Aim(target, provider, ProviderRuntime(provider, self._adapter, self._transport, target.origin), key)
+
+
+def _prices(snapshot: Snapshot, target: Target) -> VendorPrices | None:
+    """What the vendor's models cost whose host a target is; of any other only what the operator says."""
+    prices = snapshot.config.prices
+    if not prices.enabled:
+        return None
+    return VendorPrices(target.row or target.host, target.row or None, None, prices.models, prices.imported)
 
 
 def _row(target: Target, formats: Collection[str], key: TargetKey | None) -> ProviderRow:
