@@ -78,6 +78,7 @@ async def test_a_request_goes_to_its_target_with_its_own_key_and_is_recorded() -
         assert record.principal == "alice"
         assert (record.operation, record.outcome, record.status) == ("chat", "ok", 200)
         assert record.usage is not None
+        assert record.cost_nano is None, "nobody knows what this target asks for"
         assert record.provider_name == f"127.0.0.1:{target.port}"
         assert record.metadata["target-domains.provider"] == "LemonFox"
         assert record.metadata["target-domains.target"] == target.url
@@ -473,6 +474,9 @@ async def test_the_worked_examples(name: str, tmp_path: Path, monkeypatch: pytes
             assert record.usage is not None, "usage is read by the format it recognises"
             assert record.request_model == (
                 body["model"] if "Generate" not in path else URL(path).name.partition(":")[0]
+            )
+            assert (record.cost_nano is not None) == (row in {"openai", "together", "vertex"}), (
+                "at the vendor's own prices"
             )
             if "Generate" in path:
                 assert json.loads(reply.body) == ARRAY

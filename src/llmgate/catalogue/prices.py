@@ -125,6 +125,7 @@ def _is_at(pattern: str | None, address: str) -> bool:
     return not rest or rest[0] in "/:" or address[found.end() - 1] in "/."
 
 
+@functools.lru_cache(maxsize=_REMEMBERED)
 def _built_in(vendor: str, model: str) -> Price | None:
     entry = _index()["vendors"][vendor]
     vendors = ([vendor] if entry["address"] else []) + entry.get("alike", [])
