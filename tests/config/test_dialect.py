@@ -90,6 +90,18 @@ def test_what_is_not_there_says_so(loader: Loader, text: str, word: str) -> None
     assert "take it out" in problem or "write" in problem or "out" in problem
 
 
+KEYS = "auth: [{use: static-keys, keys: [{name: a, secret: 'env:A_KEY'}]}]\n"
+
+
+@pytest.mark.parametrize("wish", ["authentication: true", "features: auth", "features: auth, __prompts: true"])
+def test_a_wish_for_keys_is_met_by_auth_and_by_nothing_less(loader: Loader, wish: str) -> None:
+    helicone = f"helicone: {{{wish}}}\n"
+    loader.text(KEYS + helicone)
+    assert "whose keys are good" in loader.one(helicone)
+    assert "whose keys are good" in loader.one(f"auth: []\n{helicone}")
+    assert "take anonymous out" in loader.one(f"auth: [{{use: anonymous}}]\n{helicone}")
+
+
 def test_legacy_switches_give_way_to_features(loader: Loader) -> None:
     loader.text("helicone: {features: none, authentication: true}")
 

@@ -13,6 +13,8 @@ from llmgate.cli.program import build_parser
 from llmgate.config import load
 from llmgate.config.explain import explain
 from llmgate.config.model import GatewayConfig
+from llmgate.host.guard import authenticates
+from llmgate.registry import Registry
 from llmgate.spec import KINDS, ConfigError, Stage, kind_named
 from llmgate.stages import builtin
 
@@ -64,6 +66,16 @@ def test_an_example_loads_without_a_warning_once_its_keys_are_set(name: str) -> 
 
 @pytest.mark.parametrize("name", listed("*.yaml"))
 def test_the_readme_names_each_example(name: str) -> None:
+    assert f"`{name}`" in (EXAMPLES / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", listed("authentication/*.yaml"))
+def test_an_example_of_authentication_loads_with_the_plugins_that_it_names(name: str) -> None:
+    registry = Registry()
+    config = load(EXAMPLES / name, environment=KEYS, find=registry.find, names=registry.names)
+    assert config.warnings == ()
+    assert config.server.address == "0.0.0.0"
+    assert authenticates(config) is not config.server.allow_open
     assert f"`{name}`" in (EXAMPLES / "README.md").read_text()
 
 

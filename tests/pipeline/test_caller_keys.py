@@ -12,12 +12,15 @@ from llmgate.spec import (
     Credentials,
     GatewayRequest,
     InvalidRequestError,
+    NoDeploymentError,
     Operation,
+    Principal,
     ProviderAuthenticationError,
     ProviderError,
     ProviderRateLimitError,
     RelayTarget,
     Secret,
+    SecretRef,
 )
 from llmgate.testing.clock import FakeClock
 from llmgate.testing.transport import json_answer, stream_answer
@@ -183,3 +186,54 @@ async def test_what_is_learned_of_a_deployment_stays_apart(bench: OpenBench) -> 
         found = find_candidates(snapshot, "main", "claude-sonnet-4-5", Operation.CHAT)
         assert [one.provider_name for one in of_one_vendor(found, "claude-sonnet-4-5").deployments] == ["anthropic"]
         assert of_one_vendor(found, "main/claude-sonnet-4-5").deployments[0].provider_name == "anthropic"
+
+
+BOUND = {"ALPHA_API_KEY": "own-of-alpha", "BETA_API_KEY": "own-of-beta", "TEAM_ALPHA": "alpha-of-the-team"}
+TEAM = Principal("team", secrets={"alpha": SecretRef("env", "TEAM_ALPHA")})
+
+
+async def test_a_caller_who_is_bound_to_a_key_goes_with_it_and_to_others_with_theirs(bench: OpenBench) -> None:
+    async with bench(*(completion() for _ in range(3)), environment=BOUND) as b:
+        for model, principal in (("alpha/m", TEAM), ("beta/m", TEAM), ("alpha/m", Principal("other"))):
+            await b.pipeline.complete(model=model, messages=MESSAGES, principal=principal)
+        assert keys_sent(b) == ["alpha-of-the-team", "own-of-beta", "own-of-alpha"]
+        records = await b.records()
+        assert [one.attempts[0].credential_ref for one in records[:1]] == ["env:TEAM_ALPHA"]
+
+
+async def test_each_hop_of_a_failover_has_the_key_of_its_own_provider(bench: OpenBench) -> None:
+    async with bench(failure(500), completion(), environment=BOUND) as b:
+        await b.pipeline.complete(router="main", model="m", messages=MESSAGES, principal=TEAM)
+        assert keys_sent(b) == ["alpha-of-the-team", "own-of-beta"]
+
+
+async def test_the_operators_key_is_no_substitute_for_one_that_is_missing(bench: OpenBench) -> None:
+    environment = {name: value for name, value in BOUND.items() if name != "TEAM_ALPHA"}
+    async with bench(environment=environment) as b:
+        with pytest.raises(NoDeploymentError, match="provider 'alpha' that this caller is bound to is missing"):
+            await b.pipeline.complete(model="alpha/m", messages=MESSAGES, principal=TEAM)
+        assert not b.transport.requests
+
+
+async def test_a_provider_without_a_key_of_its_own_serves_whoever_is_bound_to_one(bench: OpenBench) -> None:
+    environment = {name: value for name, value in BOUND.items() if name != "ALPHA_API_KEY"}
+    async with bench(completion(), environment=environment) as b:
+        await b.pipeline.complete(router="main", model="m", messages=MESSAGES, principal=TEAM)
+        assert keys_sent(b) == ["alpha-of-the-team"]
+
+
+async def test_a_bound_key_that_is_refused_is_asked_for_once_more_and_cools_nobody_elses(bench: OpenBench) -> None:
+    environment = dict(BOUND)
+    refused = json_answer({"error": {"message": "no", "code": "invalid_api_key"}}, status=401)
+    async with bench(refused, completion(), refused, completion(), environment=environment) as b:
+        environment["TEAM_ALPHA"] = "alpha-of-the-team"
+        with pytest.raises(ProviderAuthenticationError):
+            await b.pipeline.complete(model="alpha/m", messages=MESSAGES, principal=TEAM)
+        await b.pipeline.complete(model="alpha/m", messages=MESSAGES)
+        assert keys_sent(b) == ["alpha-of-the-team", "own-of-alpha"]
+
+
+async def test_the_callers_own_key_goes_before_one_that_he_is_bound_to(bench: OpenBench) -> None:
+    async with bench(completion(), environment=BOUND, **ALLOWED) as b:
+        await b.pipeline.complete(model="alpha/m", messages=MESSAGES, principal=TEAM, credentials=OWN)
+        assert keys_sent(b) == ["sk-own"]

@@ -16,8 +16,10 @@ from llmgate.spec import (
     InvalidRequestError,
     ModelNotFoundError,
     PermissionDeniedError,
+    Principal,
     ProviderError,
     Secret,
+    SecretRef,
 )
 from llmgate.testing.transport import json_answer
 from llmgate.wire.transport import AiohttpTransport
@@ -68,6 +70,21 @@ async def test_there_is_no_failover_and_no_route_to_what_is_configured(bench: Op
         with pytest.raises(ModelNotFoundError):
             async with frame as x:
                 await x.relay("alpha", read_request(get_format("openai-chat"), BODY))
+
+
+@pytest.mark.parametrize("key", [KEY, None])
+async def test_a_key_that_a_caller_is_bound_to_never_goes_there_whatever_the_host_is_called(
+    bench: OpenBench, key: TargetKey | None
+) -> None:
+    bound = Principal("team", secrets={"alpha": SecretRef("env", "ALPHA_API_KEY")})
+    async with bench(completion(), **ON, egress={"allow": ["alpha:443"]}) as b:
+        frame = b.pipeline.exchange(principal=bound)
+        aimed(b, "https://alpha", key)(frame)
+        async with frame as x:
+            await x.send(read_request(get_format("openai-chat"), BODY))
+        (sent,) = b.transport.requests
+        assert sent.headers.get("x-api-key") == (None if key is None else "sk-own")
+        assert "authorization" not in sent.headers
 
 
 async def test_what_becomes_of_it_is_held_against_nobody(bench: OpenBench) -> None:

@@ -23,7 +23,8 @@ from llmgate.testing.transport import ScriptedTransport
 
 PEPPER: Final = "0123456789abcdef0123456789abcdef"
 FORMER: Final = "fedcba9876543210fedcba9876543210"
-SECRETS: Final = {"env:LLMGATE_KEY_PEPPER": PEPPER, "env:FORMER_PEPPER": FORMER}
+MASTER: Final = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+SECRETS: Final = {"env:LLMGATE_VAULT_KEY": MASTER, "env:LLMGATE_KEY_PEPPER": PEPPER, "env:FORMER_PEPPER": FORMER}
 
 ADMIN: Final = "root"
 SERVERS: Final = {

@@ -13,6 +13,7 @@ from llmgate_store.keys.grant import Grant, KeyKind, State
 from llmgate_store.keys.peppers import Peppers
 from llmgate_store.tables import issued_keys
 
+from llmgate.spec import CallerLimit
 from llmgate.testing.clock import FakeClock
 
 FULL = Grant(
@@ -26,6 +27,8 @@ FULL = Grant(
     denied_models=("*-preview",),
     addresses=("10.0.0.0/8", "2001:db8::/32"),
     expires_at=2_000_000_000.123456,
+    secrets={"openai": "vault:team-a/openai"},
+    limits=(CallerLimit(100, 60.0), CallerLimit(5, None, "concurrent")),
 )
 
 
@@ -35,7 +38,7 @@ async def test_a_key_comes_back_as_it_was_made(book: KeyBook, peppers: Peppers, 
         found = await book.find(text.public_id)
         assert found is not None
         assert attrs.asdict(found.grant) == {
-            name: list(value) if isinstance(value, tuple) and name != "denied_models" else value
+            name: list(value) if isinstance(value, tuple) and name not in {"denied_models", "limits"} else value
             for name, value in attrs.asdict(one).items()
         }
         assert found.secret_hash == made.secret_hash == peppers.hash_of(text.text)
@@ -173,6 +176,11 @@ async def test_use_is_written_and_is_no_change(book: KeyBook, peppers: Peppers, 
         {"denied_models": [" "]},
         {"addresses": ["10.0.0.1/8"]},
         {"addresses": ["host"]},
+        {"secrets": {"openai": "sk-proj-x"}},
+        {"limits": (CallerLimit(0, 60.0),)},
+        {"limits": (CallerLimit(1, None),)},
+        {"limits": (CallerLimit(1, 60.0, "concurrent"),)},
+        {"limits": (CallerLimit(1, 60.0, "euros"),)},
         {"models": ["x"] * 1001},
     ],
 )

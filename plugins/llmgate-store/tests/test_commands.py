@@ -19,11 +19,13 @@ from store_bench import PEPPER, making_database
 
 import llmgate
 from llmgate.cli import main
-from llmgate.spec import AuthenticationError, PermissionDeniedError
+from llmgate.spec import AuthenticationError, PermissionDeniedError, RateLimitError
 
 CONFIG = """\
 providers:
   echo: {models: [echo, other, third]}
+interceptors:
+  - {use: rate-limit, own-limits: true}
 auth:
   - use: issued-keys
     poll: 0.05
@@ -77,7 +79,9 @@ def test_a_key_is_shown_once_and_its_public_part_thereafter(run: Run):
 def test_programs_read_json(run: Run):
     made = json.loads(
         run("keys", "create", "--name", "ci", "--kind", "team", "--team", "t", "--model", "echo/*", "--model", "gpt-*",
-            "--deny-model", "*-preview", "--scope", "chat", "--address", "127.0.0.0/8", "--issued-by", "joe", "--json")
+            "--deny-model", "*-preview", "--scope", "chat", "--address", "127.0.0.0/8",
+            "--provider-key", "openai=vault:a/b", "--limit", "tokens=1000/1d",
+            "--limit", "concurrent=5", "--issued-by", "joe", "--json")
     )  # fmt: skip
     shown = json.loads(run("keys", "show", made["id"], "--json"))
     key = made.pop("key")
@@ -85,6 +89,11 @@ def test_programs_read_json(run: Run):
     assert key.startswith(f"sk-lg-{made['id']}-")
     assert (shown["owner"], shown["issued_by"], shown["kind"]) == (getpass.getuser(), "joe", "team")
     assert (shown["models"], shown["denied_models"]) == (["echo/*", "gpt-*"], ["*-preview"])
+    assert shown["secrets"] == {"openai": "vault:a/b"}
+    assert [one["unit"] for one in shown["limits"]] == ["tokens", "concurrent"]
+    described = run("keys", "show", made["id"])
+    assert "openai=vault:a/b" in described
+    assert "tokens=1000/86400s, concurrent=5" in described
     assert (shown["scopes"], shown["addresses"]) == (["chat"], ["127.0.0.0/8"])
     assert [one["id"] for one in json.loads(run("keys", "list", "--json", "--team", "t"))] == [made["id"]]
     assert json.loads(run("keys", "list", "--json", "--team", "other")) == []
@@ -125,11 +134,21 @@ class TestMistakes:
             (["--address", "10.0.0.1/8"], "addresses: 10.0.0.1/8 has host bits set: write 192.0.2.0/24"),
             (["--kind", "team"], "team: a key of the kind team names its team"),
             (["--deny-model", ""], "denied_models: '' is no pattern"),
+            (["--limit", "requests=5"], "limits: requests needs a time"),
+            (["--limit", "concurrent=5/1m"], "limits: concurrent takes no time"),
         ],
     )
     def test_a_key_that_makes_no_sense_is_not_made(self, run: Run, arguments: list[str], said: str):
         assert said in run("keys", "create", "--name", "x", *arguments, status=2)
         assert json.loads(run("keys", "list", "--all", "--json")) == []
+
+    @pytest.mark.parametrize("text", ["sk-proj-canary", "openai", "openai=sk-proj-canary", "=vault:x", "openai=:x"])
+    def test_a_provider_key_in_the_place_of_its_reference_is_refused_unseen(self, run: Run, capsys, text: str):
+        with pytest.raises(SystemExit):
+            run("keys", "create", "--name", "x", "--provider-key", text)
+        err = capsys.readouterr().err
+        assert "write PROVIDER=STORE:PATH" in err
+        assert "canary" not in err
 
     def test_without_a_pepper_no_key_is_made(self, run: Run, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.delenv("LLMGATE_KEY_PEPPER")
@@ -138,6 +157,32 @@ class TestMistakes:
         said = run("keys", "create", "--name", "x", status=2)
         assert "openssl rand -hex 32" in said
         assert "changeme" not in said
+
+    def test_a_limit_that_nothing_would_keep_is_refused(self, run: Run, here: Path):
+        text = (here / "llmgate.yaml").read_text()
+        (here / "llmgate.yaml").write_text(text.replace("own-limits: true", "own-limits: false"))
+        assert "nothing would keep the limit" in run(
+            "keys", "create", "--name", "x", "--limit", "requests=5/1m", status=2
+        )
+
+    async def test_each_key_is_held_to_its_own_limit(self, here: Path):
+        def make(*arguments: str) -> str:
+            program = [sys.executable, "-m", "llmgate", "keys", "create", "--name", "x", *arguments]
+            return key_in(
+                subprocess.run(program, capture_output=True, text=True, check=True, cwd=here, timeout=50).stdout
+            )
+
+        small, large, free = make("--limit", "requests=2/1h"), make("--limit", "requests=4/1h"), make()
+        async with llmgate.Pipeline.from_config(here / "llmgate.yaml") as pipeline:
+            for key, granted in ((small, 2), (large, 4), (free, 6)):
+                answers = []
+                for _ in range(6):
+                    try:
+                        await pipeline.complete(api_key=key, **QUESTION)
+                    except RateLimitError:
+                        continue
+                    answers.append(key)
+                assert len(answers) == granted
 
     def test_a_configuration_without_issued_keys_says_what_to_write(self, run: Run, here: Path):
         (here / "llmgate.yaml").write_text("providers: {echo: {}}\n")

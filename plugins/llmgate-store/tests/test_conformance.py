@@ -1,9 +1,12 @@
-"""What every auth provider promises, kept by ``issued-keys`` on a file of SQLite's."""
+"""What every auth provider and every secret store promises, kept by ours on a file of SQLite's."""
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
+from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,11 +18,14 @@ from llmgate_store.keys.grant import Grant
 from llmgate_store.keys.peppers import Peppers
 from llmgate_store.keys.provider import IssuedKeys
 from llmgate_store.keys.text import KeyText
-from store_bench import PEPPER, make_context
+from llmgate_store.vault.book import VaultBook
+from llmgate_store.vault.sealing import MasterKeys
+from llmgate_store.vault.store import SqlVault
+from store_bench import MASTER, PEPPER, make_context
 
 from llmgate.spec import Credentials, StageContext
 from llmgate.testing import FakeClock
-from llmgate.testing.conformance import AuthConformance
+from llmgate.testing.conformance import AuthConformance, SecretConformance
 
 
 async def _fill(context: StageContext) -> tuple[list[Credentials], list[Credentials]]:
@@ -41,6 +47,13 @@ async def _fill(context: StageContext) -> tuple[list[Credentials], list[Credenti
     return [Credentials.of(good.text)], [Credentials.of(text) for text in (*bad, forged, good.text[:-1] + "-")[:6]]
 
 
+def _apart(work: Callable[[], object]) -> None:
+    """In a thread: the kit makes its context where an event loop may run already."""
+    working = threading.Thread(target=work)
+    working.start()
+    working.join()
+
+
 class TestIssuedKeys(AuthConformance):
     stage_class = IssuedKeys
     secrets: ClassVar = {"env:LLMGATE_KEY_PEPPER": PEPPER}
@@ -50,9 +63,34 @@ class TestIssuedKeys(AuthConformance):
         context = super().make_context(directory, clock)
         filled = attrs.evolve(make_context(directory, clock=clock))
         made: list[tuple[list[Credentials], list[Credentials]]] = []
-        # In a thread: the kit makes its context where an event loop may run already.
-        filling = threading.Thread(target=lambda: made.append(asyncio.run(_fill(filled))))
-        filling.start()
-        filling.join()
+        _apart(lambda: made.append(asyncio.run(_fill(filled))))
         type(self).valid, type(self).bad = made[0]  # type: ignore[misc]
         return context
+
+
+class TestSqlVault(SecretConformance):
+    stage_class = SqlVault
+    secrets: ClassVar = {"env:LLMGATE_VAULT_KEY": MASTER}
+    multiline = True
+
+    def plant(self, context: StageContext, path: str, value: str) -> None:
+        self._change(context, lambda vault: vault.put(path, value, MasterKeys([bytes.fromhex(MASTER)]), by="kit"))
+
+    def uproot(self, context: StageContext, path: str) -> None:
+        self._change(context, lambda vault: vault.remove(path))
+
+    def cut(self, context: StageContext) -> None:
+        self._rename(context, "vault_secrets", "away")
+
+    def _rename(self, context: StageContext, name: str, other: str) -> None:
+        with closing(sqlite3.connect(context.directory / "llmgate.db")) as connection:
+            connection.execute(f"ALTER TABLE {name} RENAME TO {other}")
+
+    def _change(self, context: StageContext, change: Callable[[VaultBook], Awaitable[object]]) -> None:
+        async def work() -> None:
+            plain = make_context(context.directory, clock=context.clock)
+            database = await Database(self.stage_class.config_class().database, plain).open()
+            await change(VaultBook(database, plain.clock))
+            await database.aclose()
+
+        _apart(lambda: asyncio.run(work()))

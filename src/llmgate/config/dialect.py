@@ -13,12 +13,12 @@ from typing import Final
 
 from .decoder import UnreadableError
 from .model import StageConfig
-from .problems import Problems
+from .problems import Problems, Where
 from .quoting import quoted
 from .sections import Section, is_null, read_section
 from .stages import StageReader
 from .stores import read_store, with_key
-from .tree import MapNode, Node, ValueNode, canonical
+from .tree import ListNode, MapNode, Node, ValueNode, canonical
 
 __all__ = [
     "CACHE_STORE",
@@ -130,15 +130,44 @@ def refuse_deployment(stages: StageReader, top: Section) -> None:
 
 
 def refuse_helicone(problems: Problems, top: Section) -> None:
-    """Note every feature of Helicone's platform that is asked for."""
+    """Note every feature of Helicone's platform that is asked for and not there.
+
+    That clients need a key is there, as far as ``auth`` says where keys come from: there is no control plane to ask.
+    """
     helicone = top.section("helicone")
-    remedy = "write none, and auth: [{use: static-keys, …}] to ask clients for a key"
     features = helicone.get("features", "none")
-    if features != "none":
-        problems.add(helicone.place("features"), f"helicone feature {features!r} is not there yet: {remedy}")
-    for name in ("authentication", "observability", "__prompts"):
-        if helicone.get(name) and "features" not in helicone.values:
-            problems.add(helicone.place(name), f"'helicone.{name}' is not there yet: {remedy.replace('none', 'false')}")
+    if features == "auth":
+        _expect_keys(problems, top, helicone.place("features"), "'helicone.features: auth'")
+    elif features != "none":
+        sentence = f"helicone feature {features!r} is not there yet: write auth, or none, and use loggers for records"
+        problems.add(helicone.place("features"), sentence)
+    if "features" in helicone.values:
+        return
+    if helicone.get("authentication"):
+        _expect_keys(problems, top, helicone.place("authentication"), "'helicone.authentication'")
+    for name in ("observability", "__prompts"):
+        if helicone.get(name):
+            problems.add(helicone.place(name), f"'helicone.{name}' is not there yet: write false, and use loggers")
+
+
+def _expect_keys(problems: Problems, top: Section, where: Where, what: str) -> None:
+    """See that ``auth`` asks clients for something, and lets nobody in who has nothing."""
+    auth = top.nodes.get("auth")
+    uses = [_use_of(one) for one in auth.items] if isinstance(auth, ListNode) else []
+    if not uses:
+        sentence = "write under auth whose keys are good, for example auth: [{use: static-keys, …}]"
+        problems.add(
+            where, f"{what} asks clients for a key, and there is no control plane yet to ask about it: {sentence}"
+        )
+    elif "anonymous" in uses:
+        problems.add(
+            where, f"{what} asks clients for a key, and auth lets anybody in: take anonymous out, or write false"
+        )
+
+
+def _use_of(node: Node) -> str:
+    entry = node.find("use") if isinstance(node, MapNode) else None
+    return entry.node.text if entry is not None and isinstance(entry.node, ValueNode) else ""
 
 
 def refuse_telemetry(problems: Problems, top: Section) -> Sequence[str]:

@@ -279,8 +279,9 @@ _TABLE: Final = (
     ("helicone.api-key", "text", "", "Used by its features only"),
     ("helicone.base-url", "text", "", "Used by its features only"),
     ("helicone.websocket-url", "text", "", "Used by its features only"),
-    ("helicone.features", "none|auth|observability|__prompts|all", "none", "Only none so far"),
-    ("helicone.authentication", "switch", "false", "Only false so far"),
+    ("helicone.features", "none|auth|observability|__prompts|all", "none",
+     "auth asks clients for a key that the section auth knows; the others are not there yet"),
+    ("helicone.authentication", "switch", "false", "Whether clients need a key that auth knows"),
     ("helicone.observability", "switch", "false", "Only false so far"),
     ("helicone.__prompts", "switch", "false", "Only false so far"),
 )  # fmt: skip

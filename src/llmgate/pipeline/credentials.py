@@ -123,7 +123,7 @@ class SecretBroker:
             known = self._cooled.get(use)
             if known is not None and known.fingerprint == refused.fingerprint and known.until > self._clock.monotonic():
                 return None
-            current = await self._replaced(ref, refused)
+            current = await self.replaced(ref, refused)
             if current is not None and current.reveal() != refused.reveal():
                 return current
             self.cool(deployment, refused, status)
@@ -173,7 +173,7 @@ class SecretBroker:
             )
         return store
 
-    async def _replaced(self, ref: SecretRef, refused: Secret) -> Secret | None:
+    async def replaced(self, ref: SecretRef, refused: Secret) -> Secret | None:
         """What the store has now; None where it has nothing, or cannot say: the provider's answer stands."""
         try:
             store = self._store(ref)

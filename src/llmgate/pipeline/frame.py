@@ -36,8 +36,8 @@ from llmgate.wire.alarm import Alarm
 
 from .attempt import Try, answer
 from .attempts import Attempts
-from .authentication import authenticate, check_scope
-from .caller_keys import bring_key
+from .authentication import authenticate
+from .caller_keys import bring_key, hold_to_principal
 from .candidates import find_route, find_speakers, is_served, relay_candidates
 from .carrying import Answered, as_taken, carry
 from .chain import Chain
@@ -376,8 +376,8 @@ class ExchangeFrame(Attempts):
             raise RuntimeError("an exchange carries one request: open another exchange for the next one")
         self.exchange.request = request
         self.exchange.operation = request.operation
-        if self.view.principal.scopes is not None:
-            check_scope(self.view.principal, request.operation)
+        if self.view.principal.scopes is not None or self.view.principal.secrets:
+            hold_to_principal(self, request.operation)
         route = find_route(self.snapshot, request.router, request.model)
         if route is not None and route.total is not None:
             self._deadline = self.exchange.started + route.total

@@ -33,7 +33,7 @@ from .errors import (
 from .exchange import Attempt, AttemptRecord, Exchange, ExchangeView, Record
 from .formats import Format, RequestHead, StreamEncoder, StreamReader, Unsupported
 from .hookspecs import hookimpl
-from .identity import Credentials, Principal, Secret, SecretRef
+from .identity import CallerLimit, Credentials, Principal, Secret, SecretRef
 from .interceptors import Aspect, Interceptor
 from .kinds import KINDS, StageKind, kind_named
 from .loggers import Logger
@@ -97,6 +97,7 @@ __all__ = [
     "AuthenticationError",
     "Blob",
     "BudgetExceededError",
+    "CallerLimit",
     "ChatChoice",
     "ChatRequest",
     "ChatResponse",

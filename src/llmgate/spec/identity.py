@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-__all__ = ["Credentials", "Principal", "Secret", "SecretRef"]
+__all__ = ["CallerLimit", "Credentials", "Principal", "Secret", "SecretRef"]
 
 _ALONE: Final = "helicone-auth"
 """Where this is present the other places hold a provider's own key and are not looked at."""
@@ -53,6 +53,21 @@ class Credentials:
 
 
 @attrs.frozen
+class CallerLimit:
+    """A limit that a caller has for itself, beside those that hold for everybody.
+
+    Args:
+        capacity: How much it may ask for at once.
+        period: Seconds in which the whole capacity comes back, evenly; None for ``concurrent``, which takes no time.
+        unit: What is counted: ``requests``, ``tokens``, ``input-tokens``, ``output-tokens`` or ``concurrent``.
+    """
+
+    capacity: int
+    period: float | None = None
+    unit: str = "requests"
+
+
+@attrs.frozen
 class Principal:
     """Who asks, once an auth provider has said so.
 
@@ -64,6 +79,8 @@ class Principal:
         denied_models: Patterns of the models it may not call, whatever ``models`` says; upper and lower case alike.
         scopes: Operations (``chat``, ``embeddings``, …) it may ask for; None means all. The list of models, which shows
             only what may be called, is everybody's.
+        secrets: Provider keys that its requests go with in place of the providers' own, by the provider's name.
+        limits: Limits of its own, which a ``rate-limit`` with ``own-limits`` keeps.
         attributes: What else the auth provider knows, for policies and records.
     """
 
@@ -74,6 +91,8 @@ class Principal:
     attributes: Mapping[str, Any] = attrs.field(factory=dict)
     denied_models: Sequence[str] = ()
     scopes: Sequence[str] | None = None
+    secrets: Mapping[str, SecretRef] = attrs.field(factory=dict)
+    limits: Sequence[CallerLimit] = ()
 
     @classmethod
     def local(cls) -> Principal:

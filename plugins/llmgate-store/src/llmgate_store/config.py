@@ -8,13 +8,15 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from llmgate.spec import SecretRef
+from llmgate.spec import SecretCaching, SecretRef
 
-__all__ = ["KEYS", "STAGES", "DatabaseConfig", "IssuedKeysConfig", "check_address"]
+__all__ = ["KEYS", "STAGES", "VAULT", "DatabaseConfig", "IssuedKeysConfig", "SqlVaultConfig", "check_address"]
 
 KEYS: Final = "keys"
 """What issued keys are called where changes of several things are told apart."""
-STAGES: Final = (("auth", "issued-keys"),)
+VAULT: Final = "vault"
+"""The same, of the vault."""
+STAGES: Final = (("auth", "issued-keys"), ("secrets", "sql-vault"))
 """The kinds and names of the stages that have a database."""
 SCHEMES: Final = ("sqlite", "postgresql", "mysql", "mariadb")
 MIGRATIONS: Final = ("at-start", "by-hand")
@@ -132,3 +134,20 @@ class IssuedKeysConfig:
     stale_for: float = _number(300.0, 0, 31 * 86400)
     last_used_every: float = _number(60.0, 1, 86400)
     state: str | None = None
+
+
+@attrs.frozen
+class SqlVaultConfig:
+    """The keys of ``sql-vault``.
+
+    Args:
+        database: Where the vault is.
+        master_key: The key that it is sealed with, 32 bytes in hexadecimal or base64. It is not in the database.
+        former_master_keys: Master keys of before; ``llmgate vault rekey`` makes them superfluous.
+        cache: How long what the vault gives is kept.
+    """
+
+    database: DatabaseConfig = attrs.field(factory=DatabaseConfig)
+    master_key: SecretRef = SecretRef("env", "LLMGATE_VAULT_KEY")
+    former_master_keys: Sequence[SecretRef] = ()
+    cache: SecretCaching = SecretCaching(refresh=5.0, pause=1.0)

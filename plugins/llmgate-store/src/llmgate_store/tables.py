@@ -10,7 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
-__all__ = ["MICROSECONDS", "issued_keys", "metadata", "revisions", "text", "word"]
+__all__ = ["MICROSECONDS", "issued_keys", "metadata", "revisions", "text", "vault_secrets", "word"]
 
 metadata: Final = sa.MetaData()
 
@@ -67,5 +67,21 @@ issued_keys: Final = sa.Table(
     sa.Column("revoke_reason", text(500), nullable=True),
     sa.Column("last_used_at", sa.BigInteger, nullable=True),
     sa.Column("revision", sa.BigInteger, nullable=False, index=True),
+    sa.Column("secrets", sa.JSON(none_as_null=True), nullable=True),
+    sa.Column("limits", sa.JSON(none_as_null=True), nullable=True),
 )
 """The keys made for callers; of a key itself only a hash is kept. ``ends_at`` is when a key that was replaced ends."""
+
+vault_secrets: Final = sa.Table(
+    "vault_secrets",
+    metadata,
+    sa.Column("name", word(200), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("ciphertext", sa.LargeBinary(65535), nullable=False),
+    sa.Column("wrapped_key", sa.LargeBinary(255), nullable=False),
+    sa.Column("master_id", word(16), nullable=False),
+    sa.Column("note", text(500), nullable=True),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("created_by", text(200), nullable=False),
+)
+"""The vault: secrets, each sealed with a key of its own, which is sealed with a master key that is not here."""

@@ -11,6 +11,7 @@ import pytest
 
 from llmgate.spec import (
     Aspect,
+    CallerLimit,
     ChatRequest,
     ConfigError,
     ExchangeView,
@@ -527,3 +528,45 @@ async def test_requests_are_counted_without_a_look_into_them(bench):
     await bench.ask(stage, request=sample_request(decode=never_decode))
     for limit in (LimitConfig(5, 1.0, by=("user",)), LimitConfig(5, 1.0, unit="tokens")):
         assert Aspect.REQUEST in (await bench.stage(limit)).reads
+
+
+class TestOwnLimits:
+    """Limits that callers have by themselves."""
+
+    SMALL = Principal("small", "keys", limits=(CallerLimit(2, 60.0),))
+    LARGE = Principal("large", "keys", limits=(CallerLimit(3, 60.0), CallerLimit(1, None, "concurrent")))
+
+    async def test_each_caller_has_its_own_and_who_has_none_has_none(self, bench):
+        stage = await bench.stage(own_limits=True)
+        assert await bench.granted(5, stage, principal=self.SMALL) == 2
+        assert await bench.granted(5, stage, principal=self.LARGE) == 3
+        assert await bench.granted(5, stage, principal=attrs.evolve(self.SMALL, id="twin")) == 2
+        assert await bench.granted(600, stage, principal=ANN) == 600
+        bench.clock.advance(30)
+        assert await bench.granted(5, stage, principal=self.SMALL) == 1
+
+    async def test_they_stand_beside_those_of_everybody(self, bench):
+        stage = await bench.stage(LimitConfig(1, 60.0), own_limits=True)
+        assert await bench.granted(5, stage, principal=self.SMALL) == 1
+        assert await bench.granted(5, stage, principal=ANN) == 1
+
+    async def test_a_place_comes_back(self, bench):
+        stage = await bench.stage(own_limits=True)
+        held = await bench.ask(stage, principal=self.LARGE, settle=False)
+        assert (await bench.ask(stage, principal=self.LARGE)).error is not None
+        await stage.on_settle(ExchangeView(held))
+        assert (await bench.ask(stage, principal=self.LARGE)).error is None
+
+    async def test_where_they_are_not_asked_for_nothing_is_kept_and_nothing_costs(self, bench):
+        stage = await bench.stage(LimitConfig(1000, 60.0))
+        assert await bench.granted(5, stage, principal=self.SMALL) == 5
+        assert Aspect.REQUEST not in stage.reads
+
+    async def test_many_different_ones_stay_bounded(self, bench, monkeypatch):
+        monkeypatch.setattr("llmgate.stages.interceptors.rate_limit.interceptor.MOST_OWN", 3)
+        stage = await bench.stage(own_limits=True)
+        for capacity in range(1, 20):
+            principal = Principal(f"p{capacity}", "keys", limits=(CallerLimit(capacity, 60.0),))
+            assert await bench.granted(capacity + 1, stage, principal=principal) == capacity
+        assert len(stage._own) <= 3
+        assert await bench.granted(1, stage, principal=Principal("p1", "keys", limits=(CallerLimit(1, 60.0),))) == 0

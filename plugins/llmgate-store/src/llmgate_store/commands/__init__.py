@@ -1,4 +1,4 @@
-"""The commands that look after what is in the database: ``llmgate keys …``, ``llmgate db …``."""
+"""The commands that look after what is in the database: ``llmgate keys …``, ``vault …``, ``db …``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from llmgate.spec import Command, hookimpl
 from .database import DbStatus, DbUpgrade
 from .key_changes import KeysCreate, KeysRevoke, KeysRotate
 from .key_lists import KeysList, KeysShow
+from .vault import VaultList, VaultPut, VaultRekey, VaultRemove
 
 __all__ = ["llmgate_register_commands"]
 
@@ -16,4 +17,5 @@ __all__ = ["llmgate_register_commands"]
 @hookimpl
 def llmgate_register_commands() -> Sequence[type[Command]]:
     """Every command."""
-    return [KeysCreate, KeysList, KeysShow, KeysRotate, KeysRevoke, DbUpgrade, DbStatus]
+    keys = [KeysCreate, KeysList, KeysShow, KeysRotate, KeysRevoke]
+    return [*keys, VaultPut, VaultList, VaultRemove, VaultRekey, DbUpgrade, DbStatus]

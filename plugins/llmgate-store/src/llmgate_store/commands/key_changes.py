@@ -6,8 +6,8 @@ import argparse
 import getpass
 import json
 
-from llmgate.spec import Command, CommandContext, ConfigError
-from llmgate_store.keys.grant import Grant, IssuedKey, KeyKind
+from llmgate.spec import CallerLimit, Command, CommandContext, ConfigError, SecretRef
+from llmgate_store.keys.grant import UNITS, Grant, IssuedKey, KeyKind
 from llmgate_store.keys.text import KeyText
 
 from .moments import duration, moment_text, read_moment, written
@@ -48,6 +48,22 @@ class KeysCreate(Command):
             "--address", action="append", metavar="NETWORK", help="where it may be used from (default: anywhere)"
         )
         parser.add_argument(
+            "--provider-key",
+            action="append",
+            default=[],
+            type=_provider_key,
+            metavar="PROVIDER=REFERENCE",
+            help="a provider's key that its requests go with, as openai=vault:team-a (default: the provider's own)",
+        )
+        parser.add_argument(
+            "--limit",
+            action="append",
+            default=[],
+            type=_limit,
+            metavar="UNIT=N/TIME",
+            help="a limit of its own: requests=100/1m, tokens=1000000/1d, concurrent=5 (default: none)",
+        )
+        parser.add_argument(
             "--expires", type=moment_text, metavar="TIME", help="when it ends: 30d, or 2027-01-31 (default: never)"
         )
         parser.add_argument("--json", action="store_true", help="print JSON")
@@ -58,6 +74,10 @@ class KeysCreate(Command):
         Raises:
             ConfigError: what it is to be for makes no sense.
         """
+        if args.limit and not any(one.own_limits for one, _ in context.configured("interceptors", "rate-limit")):
+            raise ConfigError(
+                "nothing would keep the limit: write `- {use: rate-limit, own-limits: true}` under interceptors"
+            )
         async with open_keys(context) as keys:
             now = keys.context.clock.now()
             try:
@@ -71,6 +91,8 @@ class KeysCreate(Command):
                     models=args.model,
                     denied_models=args.deny_model,
                     addresses=args.address,
+                    secrets=dict(args.provider_key),
+                    limits=tuple(args.limit),
                     expires_at=None if args.expires is None else read_moment(args.expires, now),
                 )
             except ValueError as wrong:
@@ -139,6 +161,25 @@ class KeysRevoke(Command):
         else:
             print("\n".join(f"{one}: revoked" for one in revoked) or f"{args.key}: was revoked before")
         return 0
+
+
+def _limit(text: str) -> CallerLimit:
+    unit, _, rest = text.partition("=")
+    number, slash, period = rest.partition("/")
+    if unit not in UNITS or not number.isascii() or not number.isdigit() or len(number) > 13:
+        raise argparse.ArgumentTypeError(
+            f"{text[:64]!r} is no limit: write requests=100/1m, tokens=1000000/1d or concurrent=5"
+        )
+    return CallerLimit(int(number), duration(period) if slash else None, unit)
+
+
+def _provider_key(text: str) -> tuple[str, str]:
+    name, _, reference = text.partition("=")
+    try:
+        return name, str(SecretRef.parse(reference if name else ""))
+    except ValueError:
+        # Without the text: it may be the provider's key itself.
+        raise argparse.ArgumentTypeError("write PROVIDER=STORE:PATH, as openai=vault:team-a") from None
 
 
 def _show_once(text: KeyText, key: IssuedKey, now: float, *, as_json: bool) -> None:

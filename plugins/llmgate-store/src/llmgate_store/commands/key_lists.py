@@ -96,4 +96,10 @@ def _said(name: str, value: Any) -> str:
         return written(value)
     if value is None:
         return "-"
+    if name == "limits":
+        value = [
+            f"{one['unit']}={one['capacity']}" + (f"/{one['period']:g}s" if one["period"] else "") for one in value
+        ]
+    if isinstance(value, dict):
+        value = [f"{key}={one}" for key, one in value.items()]
     return ", ".join(value) or "-" if isinstance(value, list | tuple) else str(value)

@@ -9,7 +9,7 @@ import attrs
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
-from llmgate.spec import Clock, GatewayError
+from llmgate.spec import CallerLimit, Clock, GatewayError
 from llmgate_store.config import KEYS
 from llmgate_store.database import Database
 from llmgate_store.tables import MICROSECONDS, issued_keys, revisions
@@ -243,6 +243,8 @@ def _row_of(key: IssuedKey) -> Mapping[str, Any]:
         "models": _plain(grant.models),
         "denied_models": list(grant.denied_models),
         "addresses": _plain(grant.addresses),
+        "secrets": dict(grant.secrets) or None,
+        "limits": [attrs.asdict(one) for one in grant.limits] or None,
         "created_at": _whole(key.created_at),
         "expires_at": None if grant.expires_at is None else _whole(grant.expires_at),
     }
@@ -264,6 +266,8 @@ def _key_of(row: RowMapping) -> IssuedKey:
         denied_models=tuple(row["denied_models"]),
         addresses=row["addresses"],
         expires_at=_seconds(row["expires_at"]),
+        secrets=row["secrets"] or {},
+        limits=tuple(CallerLimit(**one) for one in row["limits"] or ()),
     )
     return IssuedKey(
         public_id=row["public_id"],

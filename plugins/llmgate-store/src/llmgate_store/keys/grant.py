@@ -9,13 +9,17 @@ from typing import Any, Final
 
 import attrs
 
-from llmgate.spec import Operation, Principal
+from llmgate.spec import CallerLimit, Operation, Principal, SecretRef
 
-__all__ = ["Grant", "IssuedKey", "KeyKind", "State"]
+__all__ = ["UNITS", "Grant", "IssuedKey", "KeyKind", "State"]
 
 ISSUER: Final = "issued-keys"
 _LONGEST: Final = 200
 _MOST: Final = 1000
+UNITS: Final = ("requests", "tokens", "input-tokens", "output-tokens", "concurrent")
+_MOST_UNITS: Final = 10**12
+_LONGEST_PERIOD: Final = 366 * 86400
+_MOST_LIMITS: Final = 8
 
 
 class KeyKind(enum.StrEnum):
@@ -65,6 +69,26 @@ def _networks(_: object, field: attrs.Attribute[Any], values: Sequence[str] | No
             raise ValueError(f"{field.name}: {wrong}: write 192.0.2.0/24 or 2001:db8::/32") from None
 
 
+def _references(_: object, field: attrs.Attribute[Any], values: Mapping[str, str]) -> None:
+    for name, value in values.items():
+        try:
+            SecretRef.parse(value)
+        except ValueError as wrong:
+            raise ValueError(f"{field.name}: {name[:64]}: {wrong}") from None
+
+
+def _limits(_: object, field: attrs.Attribute[Any], values: Sequence[CallerLimit]) -> None:
+    for one in values:
+        if one.unit not in UNITS or not 1 <= one.capacity <= _MOST_UNITS:
+            raise ValueError(f"{field.name}: write one of {', '.join(UNITS)}, and a number from 1 to {_MOST_UNITS}")
+        if (one.unit == "concurrent") != (one.period is None):
+            raise ValueError(f"{field.name}: {one.unit} {'takes no time' if one.period else 'needs a time'}")
+        if one.period is not None and not 0 < one.period <= _LONGEST_PERIOD:
+            raise ValueError(f"{field.name}: a time of at most a year")
+    if len(values) > _MOST_LIMITS:
+        raise ValueError(f"{field.name}: {_MOST_LIMITS} at most")
+
+
 @attrs.frozen
 class Grant:
     """What a key is to allow, and to whom.
@@ -80,6 +104,8 @@ class Grant:
         denied_models: Patterns of the models that it may not call, whatever ``models`` says.
         addresses: Networks that it may be used from; None for anywhere.
         expires_at: Seconds since the epoch from which it is refused; None for never.
+        secrets: References to the provider keys that its requests go with, by the provider's name.
+        limits: Limits of its own.
     """
 
     label: str = attrs.field(validator=_a_name)
@@ -92,6 +118,8 @@ class Grant:
     denied_models: Sequence[str] = attrs.field(default=(), validator=_patterns)
     addresses: Sequence[str] | None = attrs.field(default=None, validator=_networks)
     expires_at: float | None = None
+    secrets: Mapping[str, str] = attrs.field(factory=dict, validator=_references)
+    limits: Sequence[CallerLimit] = attrs.field(default=(), validator=_limits)
 
     def __attrs_post_init__(self) -> None:
         """Check what one field alone cannot tell."""
@@ -160,6 +188,8 @@ class IssuedKey:
             models=grant.models,
             denied_models=grant.denied_models,
             scopes=grant.scopes,
+            secrets={name: SecretRef.parse(value) for name, value in grant.secrets.items()},
+            limits=tuple(grant.limits),
             attributes=attributes,
         )
 

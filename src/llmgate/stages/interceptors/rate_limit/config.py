@@ -119,6 +119,7 @@ class RateLimitConfig:
         wait: Seconds for which a request that is over a limit waits for its turn rather than being refused.
         max_waiting: Requests that may wait at once; more are refused.
         lease: Seconds after which the places of concurrent requests come free whose process has died.
+        own_limits: Whether limits are kept that callers have by themselves, as issued keys may.
         policy_header: Whether callers may limit themselves further, by the header ``Helicone-RateLimit-Policy``.
     """
 
@@ -131,12 +132,13 @@ class RateLimitConfig:
     pause: float = attrs.field(default=1.0, metadata={"minimum": 0, "maximum": 60, "seconds": True})
     assumed_output: int = attrs.field(default=1000, metadata={"minimum": 0, "maximum": 10**9})
     policy_header: bool = False
+    own_limits: bool = False
     wait: float = attrs.field(default=0.0, metadata={"minimum": 0, "maximum": 3600, "seconds": True})
     max_waiting: int = attrs.field(default=1000, metadata={"minimum": 1, "maximum": 10**6})
     lease: float = attrs.field(default=60.0, metadata={"minimum": 1, "maximum": 3600, "seconds": True})
 
     def all_limits(self) -> Sequence[LimitConfig]:
         """Every limit, that of the API keys first."""
-        own = self.per_api_key or (None if self.limits or self.policy_header else PerApiKeyConfig())
+        own = self.per_api_key or (None if self.limits or self.policy_header or self.own_limits else PerApiKeyConfig())
         first = () if own is None else (LimitConfig(own.capacity, own.refill_frequency),)
         return (*first, *self.limits)

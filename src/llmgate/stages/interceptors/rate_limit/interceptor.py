@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from typing import Final, cast
 
 from llmgate.spec import (
     Aspect,
     Attempt,
+    CallerLimit,
     Clock,
     ConfigError,
     Deployment,
@@ -23,7 +25,7 @@ from llmgate.spec import (
 )
 
 from .account import Account, Charge, Counted
-from .config import LimitConfig, RateLimitConfig
+from .config import LimitConfig, RateLimitConfig, UnitName
 from .counting import Counting
 from .headers import limit_headers
 from .policy import HEADER, read_policy
@@ -34,6 +36,9 @@ from .units import CENTS, UNITS, Ended
 __all__ = ["RateLimit", "RateLimitUnknownError"]
 
 log = logging.getLogger("llmgate.limits")
+
+MOST_OWN: Final = 1000
+"""Different limits of callers' own that are kept ready; what they have counted is in the store."""
 
 
 class RateLimitUnknownError(GatewayError):
@@ -65,14 +70,18 @@ class RateLimit(Interceptor[RateLimitConfig]):
         self._counting: Counting | None = None
         self._id = self.name
         self._share = 1
+        self._lease = config.lease
         self._limits: Sequence[Counted] = ()
+        self._own: dict[CallerLimit, Counted] = {}
         written = config.all_limits()
         if not any(
             "provider" in one.by or "model" in one.by or one.models is not None or one.unit == "cents"
             for one in written
         ):
             self.skips = frozenset({"before_attempt", "after_attempt"})
-        if any(UNITS[one.unit].reads_body or wants_body(one.by) for one in written) or config.policy_header:
+        if any(UNITS[one.unit].reads_body or wants_body(one.by) for one in written) or (
+            config.policy_header or config.own_limits
+        ):
             vars(self).update(reads=frozenset({Aspect.META, Aspect.REQUEST}))
 
     async def open(self, context: StageContext) -> None:
@@ -85,7 +94,7 @@ class RateLimit(Interceptor[RateLimitConfig]):
         self._share = 1 if store.shared else context.workers
         self._id, self._clock = context.id, context.clock
         # What others share outlives this process, so places there must end by themselves.
-        lease = config.lease if store.shared else math.inf
+        lease = self._lease = config.lease if store.shared else math.inf
         self._limits = [
             Counted(f"{context.id}.{index}", one.name or _called(one), one, self._capacity(one), lease)
             for index, one in enumerate(config.all_limits())
@@ -194,11 +203,24 @@ class RateLimit(Interceptor[RateLimitConfig]):
             own = read_policy(policy)
             name = f"{self._id}.policy.{own.capacity}.{own.refill_frequency:g}"
             limits = (*limits, Counted(name, "policy", own, max(1, own.capacity // self._share)))
+        if self.config.own_limits and exchange.principal.limits:
+            limits = (*limits, *map(self._counted, exchange.principal.limits))
         if not self.skips:  # some limits may be an attempt's
             limits = [
                 one for one in limits if not goes_by_attempt(one.config, request) and concerns(one.config, request)
             ]
         return self._asked_of(limits, exchange, request)
+
+    def _counted(self, own: CallerLimit) -> Counted:
+        """A limit that callers have by themselves; all who have the same one are counted apart."""
+        found = self._own.get(own)
+        if found is None:
+            if len(self._own) >= MOST_OWN:
+                self._own.clear()
+            name = f"{self._id}.own.{own.unit}.{own.capacity}.{own.period or 0:g}"
+            limit = LimitConfig(own.capacity, own.period, cast("UnitName", own.unit))
+            found = self._own[own] = Counted(name, "own", limit, max(1, own.capacity // self._share), self._lease)
+        return found
 
     def _asked_of(
         self,

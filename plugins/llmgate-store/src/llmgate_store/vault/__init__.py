@@ -1,0 +1,1 @@
+"""The vault: provider keys in the database, sealed with a key that is not there."""
