@@ -28,6 +28,7 @@ from llmgate.spec import (
     ProviderProtocolError,
     RelayBody,
     RelayTarget,
+    Secret,
 )
 
 from .credentials import SecretBroker
@@ -36,7 +37,7 @@ from .snapshot import ProviderRuntime, Snapshot
 if TYPE_CHECKING:
     from .pipeline import Pipeline
 
-__all__ = ["ModelList", "ask_for_models", "keep_listing", "lists_path", "load_lists", "save_lists"]
+__all__ = ["ModelList", "ask_for_models", "keep_listing", "lists_path", "load_lists", "reading_call", "save_lists"]
 
 log = logging.getLogger("llmgate.models")
 
@@ -156,6 +157,27 @@ async def keep_listing(pipeline: Pipeline, *, interval: float, path: Path | None
         await pipeline.clock.sleep(interval * (1 + pipeline.clock.random() / 10))
 
 
+def reading_call(deployment: Deployment, secret: Secret | None, target: RelayTarget, now: float) -> AttemptCall:
+    """What an adapter builds a request from that asks a provider for something and sends it nothing.
+
+    Args:
+        deployment: Who is asked.
+        secret: With which credential.
+        target: For what.
+        now: Seconds since the epoch.
+    """
+    return AttemptCall(
+        operation=Operation.RELAY,
+        deployment=deployment,
+        format=get_format(next(iter(deployment.provider.row.formats), "openai-chat")),
+        body=RelayBody(b""),
+        stream=False,
+        secret=secret,
+        relay=target,
+        now=now,
+    )
+
+
 def _keeps_list(provider: Provider) -> bool:
     return provider.row.models_path is not None and not provider.row.relay_only
 
@@ -168,16 +190,7 @@ async def _ask(runtime: ProviderRuntime, secrets: SecretBroker, now: float) -> M
     models: dict[str, ListedModel] = {}
     query = ""
     for _ in range(MOST_PAGES):
-        call = AttemptCall(
-            operation=Operation.RELAY,
-            deployment=deployment,
-            format=get_format(next(iter(provider.row.formats), "openai-chat")),
-            body=RelayBody(b""),
-            stream=False,
-            secret=secret,
-            relay=RelayTarget("GET", f"{path}?{query}" if query else path),
-            now=now,
-        )
+        call = reading_call(deployment, secret, RelayTarget("GET", f"{path}?{query}" if query else path), now)
         request = attrs.evolve(runtime.adapter.build_request(call), max_body_bytes=LARGEST_PAGE)
         response = await runtime.transport.send(request)
         if not 200 <= response.status < 300:

@@ -8,20 +8,17 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from llmgate.formats import get_format
 from llmgate.spec import (
-    AttemptCall,
     Deployment,
     GatewayError,
-    Operation,
     Provider,
     ProviderError,
-    RelayBody,
     RelayTarget,
     Timeouts,
 )
 
 from .credentials import SecretBroker
+from .listing import reading_call
 from .snapshot import ProviderRuntime, Snapshot
 
 __all__ = ["probe"]
@@ -53,16 +50,9 @@ async def probe(
     deployment = attrs.evolve(deployment, provider=provider)
     path, listed = urlsplit(provider.base_url).path, provider.row.models_path
     try:
-        call = AttemptCall(
-            operation=Operation.RELAY,
-            deployment=deployment,
-            format=get_format(next(iter(provider.row.formats), "openai-chat")),
-            body=RelayBody(b""),
-            stream=False,
-            secret=await secrets.for_deployment(deployment),
-            relay=RelayTarget("HEAD", path or "/") if listed is None else RelayTarget("GET", path + listed),
-            now=now,
-        )
+        secret = await secrets.for_deployment(deployment)
+        target = RelayTarget("HEAD", path or "/") if listed is None else RelayTarget("GET", path + listed)
+        call = reading_call(deployment, secret, target, now)
         request = runtime.adapter.build_request(call)
         if request.origin != runtime.origin:
             return None
