@@ -79,6 +79,11 @@ class _Client(asyncio.Protocol):
             self._busy = False
             self._outcome.failed += 1
 
+    def close(self) -> None:
+        """Hang up; what is under way counts no more."""
+        self._busy = False
+        self._transport.close()
+
     def ask(self, since: float) -> None:
         """Send a request that came at that time."""
         self._sent, self._busy = since, True
@@ -119,8 +124,12 @@ async def open_loop(port: int, request: bytes, *, rate: float, seconds: float) -
     """
     loop, outcome, idle = asyncio.get_running_loop(), Outcome(), deque[_Client]()
 
+    clients: list[_Client] = []
+
     async def connect() -> None:
-        idle.append((await loop.create_connection(lambda: _Client(request, outcome, idle), "127.0.0.1", port))[1])
+        _, client = await loop.create_connection(lambda: _Client(request, outcome, idle), "127.0.0.1", port)
+        clients.append(client)
+        idle.append(client)
 
     for _ in range(CONNECTIONS):
         await connect()
@@ -137,6 +146,9 @@ async def open_loop(port: int, request: bytes, *, rate: float, seconds: float) -
                 await connect()
         await asyncio.sleep(0.001)
     outcome.failed += arrived - _ended(outcome)
+    for client in clients:
+        client.close()
+    await asyncio.sleep(0.01)
     return outcome
 
 
@@ -180,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     cpus = Cpus.of_this_machine()
     with tempfile.TemporaryDirectory(prefix="llmgate-bench-") as directory, upstream(cpus) as provider:
-        bound = {} if args.unbounded else {"max-concurrent-requests": AT_ONCE, "max-queued-requests": AT_ONCE}
+        bound = {} if args.unbounded else {"max-concurrent-requests": AT_ONCE}
         file = Path(directory) / "llmgate.yaml"
         file.write_text(json.dumps({**configuration(provider.port), "server": bound}), encoding="utf-8")
         command = ["-m", "llmgate", "serve", "--port", "0", "--config", str(file)]

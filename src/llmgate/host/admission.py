@@ -28,8 +28,10 @@ log = logging.getLogger("llmgate.host")
 
 RETRY_AFTER: Final = 1.0
 """Seconds after which a client that was refused may come back."""
-LOST: Final = 0.1
-"""Seconds after which a request that was let pass on the wire and has not come in is not coming."""
+TURNS: Final = 4
+"""Turns of the event loop within which a request that was let pass on the wire has come in, or is none."""
+WATCHFUL: Final = 1000
+"""Up to this bound arrivals are counted as they come: more than this may come within one turn of the event loop."""
 EACH: Final = 10.0
 """Seconds between two lines of the log about it, at least."""
 
@@ -56,11 +58,11 @@ class Admission:
     Attributes:
         most: Requests that are served at once.
         refused: Requests that were refused.
-        tight: Whether so many are here that somebody must look whether there is room for another.
+        tight: Whether somebody must look whether there is room for another: so many are here, or may come at once.
     """
 
-    __slots__ = ("_coming", "_passed", "_patience", "_places", "_queue", "_said", "_served", "_waiting", "most",
-                 "refused", "tight")  # fmt: skip
+    __slots__ = ("_before", "_coming", "_patience", "_places", "_queue", "_said", "_served", "_turn", "_waiting",
+                 "most", "refused", "tight")  # fmt: skip
 
     def __init__(self, settings: ServerConfig, served: Collection[object]) -> None:
         self.most = settings.max_concurrent_requests
@@ -70,11 +72,12 @@ class Admission:
         """How many may wait at the moment: as many as get their turn in time."""
         self._patience = settings.queue_timeout
         self._waiting: deque[asyncio.Future[bool]] = deque()
-        self._coming = 0
-        self._passed = -LOST
+        self._coming = self._before = 0
+        """Requests that were let pass on the wire and have not come in: of the last turns, and of those before."""
+        self._turn = 0
         self._said = (-EACH, 0)
         self.refused = 0
-        self.tight = False
+        self.tight = self.most <= WATCHFUL
 
     @property
     def waiting(self) -> int:
@@ -87,9 +90,12 @@ class Admission:
         return len(self._served) - len(self._waiting) > self.most
 
     def entered(self) -> None:
-        """A request has come in, and fills the last place or waits."""
+        """A request has come in."""
         self.tight = True
-        self._coming = max(0, self._coming - 1)
+        if self._before:
+            self._before -= 1
+        elif self._coming:
+            self._coming -= 1
 
     def left(self) -> None:
         """A request has ended: those that have waited longest go in."""
@@ -100,7 +106,7 @@ class Admission:
                 waiter.set_result(True)
                 room -= 1
                 self._places = min(self._queue, self._places + 1 / self._places)
-        self.tight = len(self._served) >= self.most
+        self.tight = self.most <= WATCHFUL or len(self._served) >= self.most
 
     async def turn(self) -> None:
         """Wait until one of the requests that are served has ended.
@@ -131,11 +137,11 @@ class Admission:
         Args:
             data: What has come: one whole request, with nothing behind it, or it is none of ours.
         """
-        now = asyncio.get_running_loop().time()
-        if now - self._passed >= LOST:
-            self._coming = 0
-        if len(self._served) + self._coming < self.most + self._places:
-            self._coming, self._passed = self._coming + 1, now
+        if len(self._served) + self._coming + self._before < self.most + self._places:
+            if not self._turn:
+                asyncio.get_running_loop().call_soon(self._next_turn)
+                self._turn = 1
+            self._coming += 1
             return None
         end = data.find(b"\r\n\r\n") + 4
         plain = PLAIN_HEAD.fullmatch(data, 0, end) if end > 4 else None
@@ -152,6 +158,16 @@ class Admission:
         path = plain["path"].partition(b"?")[0].decode("ascii")
         self._count_refusal()
         return _answer(dialect_of(path, headers))
+
+    def _next_turn(self) -> None:
+        """The event loop has turned; what has passed long ago and not come in is forgotten."""
+        self._turn += 1
+        if self._turn > TURNS:
+            self._turn, self._before, self._coming = 1, self._coming, 0
+        if self._coming or self._before:
+            asyncio.get_running_loop().call_soon(self._next_turn)
+        else:
+            self._turn = 0
 
     def _count_refusal(self) -> None:
         self.refused += 1

@@ -103,8 +103,9 @@ class Desk:
     def enter(self, call: Call) -> None:
         """A request begins."""
         self.calls.add(call)
-        if len(self.calls) >= self.admission.most:
-            self.admission.entered()
+        admission = self.admission
+        if admission.tight or len(self.calls) >= admission.most:
+            admission.entered()
 
     async def wait_turn(self, call: Call) -> None:
         """Wait until one of the requests that are served has ended.
