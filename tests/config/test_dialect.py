@@ -74,7 +74,6 @@ def test_variables_of_the_platform_alone_break_nothing(loader: Loader) -> None:
         ("helicone: {features: __prompts}", "helicone feature '__prompts' is not there yet"),
         ("helicone: {__prompts: true}", "'helicone.__prompts' is not there yet"),
         ("helicone: {observability: true}", "'helicone.observability' is not there yet"),
-        ("telemetry: {exporter: both}", "exporter 'both' is not there yet"),
         ("server: {tls: {Enabled: {cert: a, key: b}}}", "'server.tls' is not there yet"),
         ("deployment-target: {type: cloud, db-poll-interval: 30s, listener-reconnect-interval: 5m}", "will never be"),
         ("deployment-target: cloud", "will never be there"),
@@ -119,11 +118,6 @@ def test_log_levels(loader: Loader, level: str, expected: str) -> None:
 
 def test_an_unknown_log_level(loader: Loader) -> None:
     assert loader.one("telemetry: {level: inof}").endswith("(did you mean 'info'?)")
-
-
-def test_trace_context_is_a_warning(loader: Loader) -> None:
-    assert loader.text("telemetry: {propagate: true}").warnings[0] == "c.yaml:1:13: trace context is not carried on yet"
-    assert loader.text("telemetry: {propagate: false}").warnings == ()
 
 
 def test_a_limit_and_a_cache_become_interceptors_where_they_are_installed(loader: Loader) -> None:

@@ -10,10 +10,12 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -42,6 +44,9 @@ PREPARE_SECONDS: Final = 60.0
 """How long workers may take to open what a new configuration wants."""
 FLUSH_SECONDS: Final = 15.0
 """Beyond the limit for running requests: how long a worker may take to write its records and close its stages."""
+
+COUNTS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the directory in which workers count for ``/metrics``, so that any of them can tell what all have counted."""
 
 BOOT: Final = """\
 import json, sys
@@ -149,6 +154,7 @@ class Supervisor:
         self._ready_once: set[int] = set()
         self._stopping = asyncio.Event()
         self._unclean = False
+        self._counts = ""
 
     async def run(self) -> int:
         """Serve until told to stop.
@@ -158,8 +164,9 @@ class Supervisor:
         """
         self._serving.announce_shares(self._serving.pipeline.snapshot)
         reloads = self._serving.reloads(self._source, self.reload)
-        async with reloads:
-            return await self._run(reloads)
+        with tempfile.TemporaryDirectory(prefix="llmgate-counts-") as self._counts:
+            async with reloads:
+                return await self._run(reloads)
 
     async def _run(self, reloads: Reloads) -> int:
         with Signals(reloads.on_signal, at_once=self._kill) as signals:
@@ -295,6 +302,7 @@ class Supervisor:
                     stdin=subprocess.DEVNULL,
                     pass_fds=(theirs.fileno(), *listening),
                     process_group=0,  # what the terminal sends is for the supervisor
+                    env={COUNTS_VARIABLE: self._counts, **os.environ},
                 )
             except OSError as error:
                 ours.close()

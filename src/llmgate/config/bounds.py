@@ -17,6 +17,7 @@ from .model import (
     ServerConfig,
     SessionConfig,
     StreamConfig,
+    TelemetryConfig,
 )
 
 __all__ = ["Bounds", "bounds_of"]
@@ -56,6 +57,7 @@ _COUNT: Final = Bounds(minimum=1, maximum=2**40)
 
 _TABLE: Final[Mapping[type[Any], Mapping[str, Bounds]]] = {
     Timeouts: dict.fromkeys(("connect", "first_byte", "idle", "total", "first_content"), _WAIT),
+    TelemetryConfig: {"sampling": Bounds(minimum=0, maximum=1), "max_models": Bounds(minimum=1, maximum=10_000)},
     StreamConfig: {
         "commit_after": _WAIT,
         "heartbeat": _WAIT,

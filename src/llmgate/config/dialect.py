@@ -28,7 +28,6 @@ __all__ = [
     "read_policies",
     "refuse_deployment",
     "refuse_helicone",
-    "refuse_telemetry",
     "refuse_tls",
     "refuse_unsupported",
 ]
@@ -168,18 +167,6 @@ def _expect_keys(problems: Problems, top: Section, where: Where, what: str) -> N
 def _use_of(node: Node) -> str:
     entry = node.find("use") if isinstance(node, MapNode) else None
     return entry.node.text if entry is not None and isinstance(entry.node, ValueNode) else ""
-
-
-def refuse_telemetry(problems: Problems, top: Section) -> Sequence[str]:
-    """Note what ``telemetry`` asks for that is not there yet; returns warnings."""
-    telemetry = top.section("telemetry")
-    exporter = telemetry.get("exporter", "stdout")
-    if exporter != "stdout":
-        sentence = f"exporter {exporter!r} is not there yet: write stdout, and use loggers for records"
-        problems.add(telemetry.place("exporter"), sentence)
-    if telemetry.get("propagate"):
-        return (f"{telemetry.place('propagate')}: trace context is not carried on yet",)
-    return ()
 
 
 def refuse_tls(problems: Problems, node: Node | None) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "SessionConfig",
     "StageConfig",
     "StreamConfig",
+    "TelemetryConfig",
     "UnsupportedConfig",
     "UnsupportedPolicy",
     "row_of",
@@ -360,6 +361,29 @@ class PricesConfig:
 
 
 @attrs.frozen
+class TelemetryConfig:
+    """What the gateway tells of itself, beside its log.
+
+    Args:
+        exporter: Where traces and metrics go: nowhere but into the application log, or to a collector by OTLP.
+        otlp_endpoint: The collector's address; empty for what OpenTelemetry's own variables say.
+        service_name: What the gateway is called there.
+        sampling: Which share of the traces that begin here is exported, from 0 to 1.
+        propagate: Whether callers' traces go on here and at providers.
+        prometheus: Whether ``/metrics`` answers.
+        max_models: How many names of models become labels of metrics.
+    """
+
+    exporter: str = "stdout"
+    otlp_endpoint: str = ""
+    service_name: str = "ai-gateway"
+    sampling: float = 1.0
+    propagate: bool = False
+    prometheus: bool = False
+    max_models: int = 50
+
+
+@attrs.frozen
 class GatewayConfig:
     """The whole configuration.
 
@@ -389,6 +413,7 @@ class GatewayConfig:
         timeouts: How long to wait for providers.
         stream: How streamed answers behave.
         sessions: How sessions over a WebSocket behave.
+        telemetry: What the gateway tells of itself.
         model_lists: The lists that providers keep of their models.
         prices: What models cost.
         server: The host.
@@ -428,6 +453,7 @@ class GatewayConfig:
     timeouts: Timeouts = Timeouts()
     stream: StreamConfig = StreamConfig()
     sessions: SessionConfig = SessionConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
     model_lists: ModelListsConfig = ModelListsConfig()
     prices: PricesConfig = PricesConfig()
     server: ServerConfig = ServerConfig()

@@ -20,7 +20,6 @@ from .dialect import (
     read_policies,
     refuse_deployment,
     refuse_helicone,
-    refuse_telemetry,
     refuse_tls,
     refuse_unsupported,
 )
@@ -39,6 +38,7 @@ from .stages import Find, Names, StageReader
 from .stores import read_store
 from .tags import read_tags
 from .targets import read_egress, read_targets
+from .telemetry import read_telemetry, telemetry_warnings
 from .tree import Entry, MapNode, Node
 from .unsupported import UNSUPPORTED, read_unsupported
 
@@ -112,6 +112,7 @@ def structured(
         timeouts=timeouts,
         stream=_class(decoder, top, "stream", StreamConfig) or StreamConfig(),
         sessions=_class(decoder, top, "sessions", SessionConfig) or SessionConfig(),
+        telemetry=read_telemetry(stages, top),
         model_lists=_class(decoder, top, "model-lists", ModelListsConfig) or ModelListsConfig(),
         prices=read_prices_section(stages, top, directory),
         **_edges(decoder, top, targets),
@@ -251,4 +252,4 @@ def _refusals(stages: StageReader, top: Section) -> Sequence[str]:
     refuse_unsupported(problems, top)
     refuse_deployment(stages, top)
     refuse_helicone(problems, top)
-    return refuse_telemetry(problems, top)
+    return telemetry_warnings(top)

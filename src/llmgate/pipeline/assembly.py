@@ -125,6 +125,7 @@ class Assembly:
             health=self._inheritance.health,
             pools=self._pools,
             targets=targets,
+            telemetry=self._inheritance.telemetry,
         )
 
     def _stage(self, kind_id: str, entry: StageConfig) -> Any:

@@ -29,6 +29,7 @@ from llmgate.spec import (
     RelayBody,
     Role,
     Secret,
+    TraceContext,
 )
 
 from .snapshot import ProviderRuntime
@@ -75,6 +76,11 @@ class Try:
     def limits_in(self, headers: Mapping[str, str]) -> dict[str, str]:
         """What a provider's headers tell of its limits, as the caller reads it."""
         return translated_limits(headers, self.rate_limits, self.call.now)
+
+    def traced(self, trace: TraceContext) -> Try:
+        """The same with a request that tells the provider its place in a trace."""
+        headers = {**self.request.headers, **trace.headers(self.attempt.span_id)}
+        return attrs.evolve(self, request=attrs.evolve(self.request, headers=headers))
 
     def withhold(self, error: ProviderError) -> None:
         """Keep the provider's own words from a caller who speaks another wire format, but for what is left."""

@@ -52,6 +52,8 @@ class Attempts:
     def new_attempt(self, deployment: Deployment, strategy: RoutingStrategy[Any]) -> Attempt:
         """Begin the account of a try."""
         attempt = Attempt(len(self.exchange.attempts), deployment, started=self.clock.monotonic())
+        if self.exchange.trace is not None and self.snapshot.tracing is not None:
+            attempt.span_id = self.snapshot.tracing.span_id()
         self._strategies[attempt.index] = strategy
         return attempt
 

@@ -114,6 +114,8 @@ class ExchangeFrame(Attempts):
             client_address=client_address,
             client_headers=credentials.headers if credentials is not None else {},
         )
+        if self.snapshot.tracing is not None:
+            self.exchange.trace = self.snapshot.tracing.begin(self.exchange.client_headers)
         self.view = ExchangeView(self.exchange)
         self._deadline = self._last_word = self.exchange.started + self.snapshot.config.timeouts.total
         self._entered = [0]

@@ -6,17 +6,20 @@ They keep what they know: pools, latencies, breakers, open files, running counts
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from llmgate.config.model import GatewayConfig, RetryBudgetConfig, StageConfig
+from llmgate.config.model import GatewayConfig, RetryBudgetConfig, StageConfig, TelemetryConfig
 from llmgate.spec import Provider, ProviderAdapter, Stage, Transport
 
 from .failing import Failing
 from .health import Health
 from .retry_budget import RetryBudget
 from .snapshot import PlacedStage, ProviderRuntime, Snapshot
+
+if TYPE_CHECKING:
+    from llmgate.telemetry import Telemetry
 
 __all__ = ["Inheritance"]
 
@@ -38,6 +41,8 @@ class Inheritance:
         known = None if previous is None else previous.health
         self.health = known if known is not None and known.config == config.health else Health(config.health)
         """Who is left out: as before, where it is judged as before."""
+        self.telemetry = _telemetry(previous, config.telemetry)
+        """What becomes of records beside the loggers: as before, where as much is wanted as before."""
         if previous is None:
             return
         for runtime in previous.runtimes.values():
@@ -75,6 +80,16 @@ class Inheritance:
             if one.adapter is made.adapter and _alike(one, made) and _alike(one.provider, made.provider):
                 return one
         return made
+
+
+def _telemetry(previous: Snapshot | None, config: TelemetryConfig) -> Telemetry | None:
+    if previous is not None and previous.config.telemetry == config:
+        return previous.telemetry
+    if config == TelemetryConfig():
+        return None
+    from llmgate.telemetry import Telemetry
+
+    return Telemetry(**attrs.asdict(config))
 
 
 def _replaced_stores(previous: Snapshot, config: GatewayConfig) -> set[tuple[str, str]]:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmgate.spec import ConfigError, PluginError, SecretNotFoundError
 
@@ -19,6 +19,9 @@ from .credentials import SecretBroker
 from .secret_report import look_for_credentials
 from .settling import RecordQueue
 from .snapshot import PlacedStage, Snapshot
+
+if TYPE_CHECKING:
+    from llmgate.telemetry import Telemetry
 
 __all__ = ["Edition", "Editions", "Pin"]
 
@@ -141,6 +144,9 @@ class Editions:
                 for one in edition.snapshot.placed:
                     if still_open.pop(id(one.stage), None) is not None:
                         exits.push_async_callback(one.aclose)
+            for telemetry in {edition.snapshot.telemetry for edition in editions}:
+                if telemetry is not None:
+                    exits.push_async_callback(telemetry.aclose)
             for queue in queues.values():
                 exits.push_async_callback(queue.aclose)
 
@@ -153,14 +159,16 @@ class Editions:
                 one.link.lead_to(edition.secrets, snapshot.state)
                 exits.push_async_callback(one.aclose)
                 await _open_stage(one)
+            if snapshot.telemetry is not None:
+                snapshot.telemetry.open()
             queues = {}
-            for logger_id, logger in snapshot.loggers:
-                queue = self._queues.get(id(logger))
+            for taker_id, taker in snapshot.takers:
+                queue = self._queues.get(id(taker))
                 if queue is None:
-                    queue = RecordQueue(logger_id, logger)
+                    queue = RecordQueue(taker_id, taker)
                     queue.start()
                     exits.push_async_callback(queue.aclose)
-                queues[id(logger)] = queue
+                queues[id(taker)] = queue
             await look_for_credentials(snapshot, edition.secrets)
             if approve is not None:
                 await approve(snapshot)
@@ -183,9 +191,12 @@ class Editions:
         leaving = [one for one in edition.snapshot.placed if id(one.stage) not in used]
         for one in leaving:
             self._open.pop(id(one.stage), None)
-        queues = [self._queues.pop(id(one.stage)) for one in leaving if id(one.stage) in self._queues]
-        if leaving:
-            self._own(_close(leaving, queues))
+        taking = {id(taker) for other in self._all for _, taker in other.snapshot.takers}
+        idle = [id(taker) for _, taker in edition.snapshot.takers if id(taker) not in taking]
+        queues = [self._queues.pop(one) for one in idle if one in self._queues]
+        telemetry = edition.snapshot.telemetry
+        if leaving or queues:
+            self._own(_close(leaving, queues, telemetry if id(telemetry) in idle else None))
 
 
 async def _open_stage(one: PlacedStage) -> None:
@@ -197,10 +208,12 @@ async def _open_stage(one: PlacedStage) -> None:
         raise PluginError(f"{one.entry.id}: {one.stage.name!r} cannot be opened: {failure}") from failure
 
 
-async def _close(leaving: Sequence[PlacedStage], queues: Sequence[RecordQueue]) -> None:
+async def _close(leaving: Sequence[PlacedStage], queues: Sequence[RecordQueue], telemetry: Telemetry | None) -> None:
     """Flush, then close in reverse; a stage that fails to close does not keep the others open."""
     for queue in queues:
         await queue.aclose()
+    if telemetry is not None:
+        await telemetry.aclose()
     for one in reversed(leaving):
         try:
             await one.aclose()

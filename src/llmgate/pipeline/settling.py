@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import Any, Final
+from typing import Final, Protocol
 
 from llmgate.spec import (
     Attempt,
@@ -13,12 +13,11 @@ from llmgate.spec import (
     AuthenticationError,
     Exchange,
     GatewayError,
-    Logger,
     ProviderError,
     Record,
 )
 
-__all__ = ["CLIENT_CLOSED_REQUEST", "RecordQueue", "judge", "make_record"]
+__all__ = ["CLIENT_CLOSED_REQUEST", "RecordQueue", "RecordTaker", "judge", "make_record"]
 
 log = logging.getLogger("llmgate.records")
 
@@ -30,6 +29,16 @@ CLIENT_CLOSED_REQUEST: Final = 499
 """The status that a record shows when the caller left before the end; no client ever sees it."""
 
 
+class RecordTaker(Protocol):
+    """What a queue hands records to: a logger, or the gateway's telemetry."""
+
+    async def record(self, record: Record) -> None:
+        """Take a record."""
+
+    async def flush(self) -> None:
+        """Let go of what was taken."""
+
+
 class RecordQueue:
     """The bounded queue in front of one logger; offering to it never waits and never fails.
 
@@ -39,7 +48,7 @@ class RecordQueue:
         size: How many records may wait; more are dropped and counted.
     """
 
-    def __init__(self, id: str, logger: Logger[Any], size: int = QUEUE_SIZE) -> None:  # noqa: A002 - the field's word
+    def __init__(self, id: str, logger: RecordTaker, size: int = QUEUE_SIZE) -> None:  # noqa: A002 - the field's word
         self.id = id
         self.dropped = 0
         self.failed = 0
@@ -163,6 +172,7 @@ def make_record(exchange: Exchange) -> Record:
         finish_reason=outcome.finish_reason.value if outcome.finish_reason else None,
         usage=outcome.usage,
         attempts=tuple(_attempt_record(attempt, started) for attempt in exchange.attempts),
+        trace=exchange.trace,
         metadata={**_lost(last), **exchange.noted_metadata(), **(request.metadata if request else {})},
         cost_nano=exchange.cost_nano,
     )
@@ -205,4 +215,6 @@ def _attempt_record(attempt: Attempt, origin: float) -> AttemptRecord:
         lost=isinstance(attempt.error, ProviderError) and attempt.error.lost,
         cost_nano=attempt.cost_nano,
         service_tier=attempt.outcome.service_tier,
+        vendor=attempt.deployment.provider.row.name,
+        span_id=attempt.span_id,
     )

@@ -33,7 +33,11 @@ from .naming import ModelMapping
 from .retry_budget import RetryBudget
 
 if TYPE_CHECKING:
+    from llmgate.telemetry import Telemetry
+    from llmgate.telemetry.ids import Tracing
+
     from .candidates import Candidates
+    from .settling import RecordTaker
     from .targets import TargetDoor
 
 __all__ = ["Balance", "Member", "PlacedStage", "ProviderRuntime", "Route", "Snapshot"]
@@ -159,6 +163,7 @@ class Snapshot:
     every snapshot of a Pipeline, ``health`` in those that judge it alike; ``pools`` are those with several keys.
     ``found`` remembers which deployments names have led to. ``targets`` is there where requests may go
     where no provider is configured, and ``aimed`` in the snapshot of a single exchange whose caller has chosen.
+    ``telemetry`` is None where nobody wants any.
     """
 
     config: GatewayConfig
@@ -175,9 +180,20 @@ class Snapshot:
     failing: Failing
     health: Health
     pools: Mapping[Provider, Sequence[PooledKey]]
+    telemetry: Telemetry | None
     targets: TargetDoor | None = None
     aimed: Provider | None = None
     found: dict[tuple[str | None, str, Operation], Candidates] = attrs.field(factory=dict, init=False)
+
+    @property
+    def tracing(self) -> Tracing | None:
+        """What gives exchanges their place in a trace; None where nobody wants to know."""
+        return self.telemetry.tracing if self.telemetry is not None else None
+
+    @property
+    def takers(self) -> Sequence[tuple[str, RecordTaker]]:
+        """Whoever gets the records, by what messages call them."""
+        return (*self.loggers, *([] if self.telemetry is None else [("telemetry", self.telemetry)]))
 
     @property
     def stages(self) -> Sequence[tuple[str, Stage[Any]]]:

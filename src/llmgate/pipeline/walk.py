@@ -162,6 +162,9 @@ class Walk:
         try:
             runtime = self.frame.snapshot.runtimes[deployment.provider]
             tried = build_try(runtime, self.request, attempt, secret, self.frame.clock.now(), said)
+            trace = self.frame.exchange.trace
+            if trace is not None and trace.carried:
+                tried = tried.traced(trace)
             return await run(tried), None
         except ProviderError as error:
             if tried is not None:

@@ -78,6 +78,7 @@ from .sockets import NO_STATUS, ProviderSocket, SocketClose, SocketMessage, Sock
 from .stage import NoConfig, Stage, StageContext
 from .state import Claim, Place, Rate, RateDecision, StateStore, Units
 from .targets import Target
+from .tracing import TraceContext, read_trace_parent
 from .transport import ProviderRequest, ProviderResponse, ProviderStream, Transport
 from .uploads import HeldUpload, Upload
 from .usage import Usage
@@ -202,6 +203,7 @@ __all__ = [
     "ToolCallResponse",
     "ToolChoice",
     "ToolDefinition",
+    "TraceContext",
     "Transport",
     "Units",
     "Unknown",
@@ -212,6 +214,7 @@ __all__ = [
     "hookimpl",
     "kind_named",
     "nano_usd",
+    "read_trace_parent",
     "secret_field",
     "split_field",
     "usd",

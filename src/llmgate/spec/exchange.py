@@ -15,6 +15,7 @@ from .operations import Operation
 from .requests import GatewayRequest
 from .responses import Outcome
 from .targets import Target
+from .tracing import TraceContext
 from .usage import Usage
 
 __all__ = ["Attempt", "AttemptRecord", "Exchange", "ExchangeView", "Record"]
@@ -49,6 +50,7 @@ class Attempt:
         cost_nano: What it cost in nano-USD, once it has ended; None where that is not known, or nobody reckons it.
         quota_reset: Seconds, from the head of the answer on, until a limit of the provider's that is used up is there
             again; None when none is, or when it does not say.
+        span_id: Its span in the exchange's trace, ``""`` where nobody traces.
     """
 
     index: int
@@ -67,6 +69,7 @@ class Attempt:
     dropped_params: Sequence[str] = ()
     quota_reset: float | None = None
     cost_nano: int | None = None
+    span_id: str = ""
 
 
 @attrs.define(eq=False)
@@ -97,6 +100,7 @@ class Exchange:
         target: Where the caller sends it himself; None where the gateway decides.
         caller_key: What tells the caller's own key at a provider from others, without showing any of it; ``""`` where
             the operator's key is used.
+        trace: Its place in a distributed trace; None where nobody traces.
     """
 
     id: str
@@ -120,6 +124,7 @@ class Exchange:
     drained: bool = False
     caller_key: str = ""
     target: Target | None = None
+    trace: TraceContext | None = None
     _notes: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
 
     @property
@@ -279,6 +284,7 @@ class AttemptRecord:
 
     ``lost`` says that the request went out and no whole answer came back: the provider may have worked on it.
     ``cost_nano`` is what it cost in nano-USD, None where that is not known; ``service_tier`` is the provider's word.
+    ``vendor`` is the provider as the catalogue calls it, ``span_id`` its span in the exchange's trace.
     """
 
     deployment: str
@@ -299,6 +305,8 @@ class AttemptRecord:
     lost: bool = False
     cost_nano: int | None = None
     service_tier: str | None = None
+    vendor: str = ""
+    span_id: str = ""
 
 
 @attrs.frozen
@@ -333,6 +341,7 @@ class Record:
         metadata: The caller's labels, those that stages added to the request, and what they left under ``metadata`` in
             their notes (as ``stage.name``).
         cost_nano: What all attempts together cost, in nano-USD; None where that is not known.
+        trace: The place in a distributed trace, None where nobody traces.
     """
 
     id: str
@@ -365,6 +374,8 @@ class Record:
     def cost_usd(self) -> str | None:
         """What all attempts together cost, in USD with nine decimals; None where that is not known."""
         return None if self.cost_nano is None else usd(self.cost_nano)
+
+    trace: TraceContext | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The record as plain JSON values, ``cost_usd`` among them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +12,7 @@ from starlette.routing import Route
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.host.calls import Call
 from llmgate.host.endpoints import Endpoint
+from llmgate.host.errors import RefusedError
 from llmgate.host.reading import require_json
 from llmgate.spec import InvalidRequestError, Operation
 
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
 __all__ = [
     "DEPLOYMENTS",
     "HEALTH",
+    "METRICS",
     "READY",
     "VALIDATE",
     "deployments",
     "health",
+    "metrics",
     "ready",
     "routes",
     "validate_router_config",
@@ -38,6 +42,7 @@ def routes() -> Sequence[Route]:
         Route("/health", HEALTH, name="health"),
         Route("/ready", READY, name="ready"),
         Route("/v1/health/deployments", DEPLOYMENTS, name="deployments"),
+        Route("/metrics", METRICS, name="metrics"),
         Route("/validate-router-config", VALIDATE, name="validate_router_config"),
     ]
 
@@ -91,6 +96,19 @@ def _date(moment: float | None) -> str | None:
     return None if moment is None else dt.datetime.fromtimestamp(moment, dt.UTC).isoformat(timespec="milliseconds")
 
 
+async def metrics(call: Call) -> None:
+    """Show what has been counted, as Prometheus reads it."""
+    async with call.exchange(Operation.MODELS, SURFACE) as exchange:
+        telemetry = exchange.snapshot.telemetry
+        if telemetry is None or telemetry.metrics is None:
+            raise RefusedError(
+                404, "metrics are not counted: write telemetry: {prometheus: true}", code="metrics_not_counted"
+            )
+        shown = await asyncio.to_thread(telemetry.metrics.exposition)
+    kind = [(b"content-type", telemetry.metrics.content_type.encode("ascii"))]
+    await call.reply.whole(200, call.answer_headers(kind), shown)
+
+
 async def validate_router_config(call: Call) -> None:
     """Say whether a router's configuration, sent as JSON, would be accepted; nothing is changed by it."""
     async with call.exchange(Operation.MODELS, SURFACE):
@@ -114,4 +132,5 @@ async def validate_router_config(call: Call) -> None:
 HEALTH: Final = Endpoint(("GET", "HEAD"), health, guarded=False, always=True)
 READY: Final = Endpoint(("GET", "HEAD"), ready, guarded=False, always=True)
 DEPLOYMENTS: Final = Endpoint(("GET", "HEAD"), deployments, always=True)
+METRICS: Final = Endpoint(("GET", "HEAD"), metrics, always=True)
 VALIDATE: Final = Endpoint(("POST",), validate_router_config)

@@ -1,0 +1,44 @@
+"""Where traces begin: ids, and which of them are exported."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Final
+
+from llmgate.spec import TraceContext, read_trace_parent
+
+__all__ = ["Tracing"]
+
+_LOW: Final = 1 << 64
+
+
+class Tracing:
+    """Gives exchanges their place in a trace, before anything is known of them.
+
+    Spans are made of records, when all is over; their ids must be there before, for providers to be told.
+
+    Args:
+        sampling: Which share of the traces that begin here is exported; those of callers are where they say so.
+        carried: Whether callers' traces go on here, and providers are told.
+    """
+
+    def __init__(self, *, sampling: float, carried: bool) -> None:
+        self._bound = round(sampling * _LOW)
+        self._carried = carried
+
+    def begin(self, headers: Mapping[str, str]) -> TraceContext:
+        """The place of an exchange whose request has such headers."""
+        parent = read_trace_parent(headers) if self._carried else None
+        if parent is not None:
+            trace_id, parent_id, sampled, state = parent
+            return TraceContext(trace_id, self.span_id(), parent_id, sampled, state, carried=True)
+        trace_id = secrets.token_hex(16)
+        # As OpenTelemetry's TraceIdRatioBased sampler decides, so that others along the way decide alike.
+        sampled = int(trace_id[16:], 16) < self._bound
+        return TraceContext(trace_id, self.span_id(), sampled=sampled, carried=self._carried)
+
+    @staticmethod
+    def span_id() -> str:
+        """A new id for a span."""
+        return secrets.token_hex(8)

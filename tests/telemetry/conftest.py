@@ -1,0 +1,3 @@
+from scripted import bench
+
+__all__ = ["bench"]
