@@ -115,7 +115,7 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
         "priority": fake("priority"),
         "cheapest": fake("cheapest", LatencyConfig),
     },
-    "providers": {"openai": fake("openai"), "echo": fake("echo", EchoConfig)},
+    "providers": {"openai": fake("openai"), "bedrock": fake("bedrock"), "echo": fake("echo", EchoConfig)},
     "interceptors": {"request-rules": fake("request-rules", EverythingConfig)},
     "state": {"memory": fake("memory")},
     "loggers": {"json-lines": fake("json-lines", EverythingConfig), "python-logging": fake("python-logging")},

@@ -19,7 +19,7 @@ def answer(value: Any, status: int = 200) -> ScriptedAnswer:
 
 
 def made(transport: ScriptedTransport, kind: Any = Pipeline) -> Any:
-    environment = {"OPENAI_API_KEY": "o", "ANTHROPIC_API_KEY": "a", "AZURE_API_KEY": "z"}
+    environment = {"OPENAI_API_KEY": "sk-openai", "ANTHROPIC_API_KEY": "a", "AZURE_API_KEY": "z"}
     providers = {"openai": {}, "anthropic": {}}
     return kind.from_config({"providers": providers}, environment=environment, transport=transport)
 

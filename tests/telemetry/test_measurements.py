@@ -54,9 +54,8 @@ def test_tokens_that_nobody_has_told_are_not_none_of_them() -> None:
 
 def test_what_is_not_known_to_cost_anything_is_not_counted_as_nothing() -> None:
     record = sample_record()
-    assert "llmgate.cost.nano_usd" not in read(
-        attrs.evolve(record, attempts=(attrs.evolve(record.attempts[0], cost_nano=None),))
-    )
+    unknown = attrs.evolve(record, attempts=(attrs.evolve(record.attempts[0], cost_nano=None),))
+    assert "llmgate.cost.nano_usd" not in read(unknown)
     paid = attrs.evolve(record, attempts=(attrs.evolve(record.attempts[0], cost_nano=1250),))
     assert read(paid)["llmgate.cost.nano_usd"] == [(1250, ("openai", "chat", "", "gpt-4o-mini"))]
 

@@ -112,18 +112,25 @@ def structured(
         timeouts=timeouts,
         stream=_class(decoder, top, "stream", StreamConfig) or StreamConfig(),
         sessions=_class(decoder, top, "sessions", SessionConfig) or SessionConfig(),
-        telemetry=read_telemetry(stages, top),
+        **_own_account(stages, top),
         model_lists=_class(decoder, top, "model-lists", ModelListsConfig) or ModelListsConfig(),
         prices=read_prices_section(stages, top, directory),
         **_edges(decoder, top, targets),
         **_told(top.section("response-headers")),
-        log_level=log_level(problems, top),
-        log_format=top.section("telemetry").get("format", "pretty"),
         blocked_plugins=top.section("plugins").get("block", ()),
         warnings=(*warnings, *_refusals(stages, top), *provider_reader.warnings.values()),
         directory=directory,
         source=source,
     )
+
+
+def _own_account(stages: StageReader, top: Section) -> Mapping[str, Any]:
+    """The fields of the configuration that say what the gateway tells of itself."""
+    return {
+        "telemetry": read_telemetry(stages, top),
+        "log_level": log_level(stages.decoder.problems, top),
+        "log_format": top.section("telemetry").get("format", "pretty"),
+    }
 
 
 def _interceptors(
