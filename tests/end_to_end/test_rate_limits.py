@@ -317,3 +317,45 @@ async def test_what_has_no_price_is_not_let_through_a_limit_of_money_unless_it_m
     allowed = spending(50, **{"unknown-price": "allow"})
     async with FakeUpstream() as one, loopback(settings_for(one, interceptors=allowed)) as gateway:
         assert await ask(gateway, 3) == [200] * 3
+
+
+async def until_let_through(gateway: Loopback) -> int:
+    """How many tries it takes until a request is let through."""
+    async with asyncio.timeout(10):
+        for tries in range(1000):
+            if (await gateway.post(CHAT)).status == 200:
+                return tries
+            await asyncio.sleep(0.02)
+    raise AssertionError("nobody is ever let through again")
+
+
+async def test_a_place_is_held_by_a_stream_and_free_when_its_client_has_left() -> None:
+    rule = {"use": "rate-limit", "limits": [{"capacity": 1, "unit": "concurrent"}]}
+    async with FakeUpstream() as one, loopback(settings_for(one, interceptors=[rule])) as gateway:
+        one.fault("hang", phase=Phase.MIDDLE, times=1)
+        address = f"http://127.0.0.1:{gateway.port}/router/main/chat/completions"
+        stream = await gateway.client.post(address, json={**CHAT, "stream": True})
+        await stream.content.readany()
+        refused = await gateway.post(CHAT)
+        stream.close()
+        await until_let_through(gateway)
+    assert refused.status == 429
+    assert refused.error["message"].startswith("rate limit 'concurrent-per-api-key' reached: 1 requests at once")
+    assert refused.headers["ratelimit-policy"] == '"concurrent-per-api-key";q=1;qu="concurrent-requests"'
+
+
+async def test_a_place_at_a_provider_is_free_after_a_failure() -> None:
+    rule = {"use": "rate-limit", "limits": [{"capacity": 1, "unit": "concurrent", "by": ["provider"]}]}
+    async with FakeUpstream() as one, loopback(settings_for(one, interceptors=[rule])) as gateway:
+        one.fault("status-503", times=1)
+        statuses = [(await gateway.post(CHAT)).status for _ in range(3)]
+    assert statuses == [503, 200, 200]
+
+
+async def test_a_request_waits_for_its_turn_and_the_record_says_so() -> None:
+    rule = {"use": "rate-limit", "wait": "10s", "limits": [{"capacity": 1, "unit": "concurrent"}]}
+    async with FakeUpstream() as one, loopback(settings_for(one, interceptors=[rule])) as gateway:
+        replies = await asyncio.gather(*(gateway.post(CHAT) for _ in range(8)))
+        records = await gateway.recorded(8)
+    assert [reply.status for reply in replies] == [200] * 8
+    assert any("rate-limit.waited" in record.metadata for record in records)

@@ -21,7 +21,7 @@ try:
 except ImportError:  # the speed extra is not installed
     orjson = None
 
-__all__ = ["MAX_DEPTH", "MAX_VALUES", "REMOVE", "JSONError", "TopLevel", "dumps", "loads", "top"]
+__all__ = ["MAX_DEPTH", "MAX_VALUES", "REMOVE", "JSONError", "TopLevel", "canonical", "dumps", "loads", "top"]
 
 MAX_DEPTH: Final = 200
 """How deeply arrays and objects may be nested."""
@@ -217,6 +217,25 @@ def dumps(value: Any) -> bytes:
                 return data
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise JSONError(f"cannot be written as JSON: {_reason(error)}") from None
+
+
+def canonical(value: Any) -> bytes:
+    """A value as JSON whose names are sorted, so that equal values are equal bytes.
+
+    Raises:
+        JSONError: as for ``dumps``.
+    """
+    if _USE_ORJSON:
+        try:
+            data: bytes = orjson.dumps(value, option=_ORJSON_OPTIONS | orjson.OPT_SORT_KEYS)
+        except TypeError:
+            pass
+        else:
+            return data
+    try:
+        return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise JSONError(f"cannot be written as JSON: {_reason(error)}") from None
 

@@ -225,6 +225,15 @@ class ExchangeView:
         return self._exchange.client_headers.get(name)
 
     @property
+    def controls(self) -> Mapping[str, str]:
+        """The headers by which the caller tells the gateway what to do, by lower-case name; see ``control``."""
+        return {
+            name: value
+            for name, value in self._exchange.client_headers.items()
+            if name == "cache-control" or (name.startswith(_CONTROL_PREFIXES) and name != _NO_CONTROL)
+        }
+
+    @property
     def client_headers(self) -> Mapping[str, str]:
         """The request's headers by lower-case name, those that carry credentials left out; none in process."""
         return {name: value for name, value in self._exchange.client_headers.items() if name not in _CREDENTIALS}

@@ -377,6 +377,7 @@ class FailingPlugin:
 class Distant(Memory):
     """A store whose answers take turns of the loop, each another number of them."""
 
+    instant = False
     name = "distant"
     asked = 0
 

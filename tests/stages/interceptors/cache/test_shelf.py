@@ -20,7 +20,7 @@ def entry() -> Entry:
 class Store(Memory):
     """A store that can be broken or slow, and counts its calls."""
 
-    broken = slow = False
+    broken = slow = instant = False
     calls = 0
 
     async def get(self, key: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -13,25 +12,29 @@ from llmgate.spec import ExchangeView, GatewayRequest
 
 __all__ = ["request_key"]
 
-_VERSION: Final = "llmgate-cache/1"
+_VERSION: Final = "llmgate-cache/2"
 _OF_ONE_CALL: Final = frozenset({"idempotency-key", "x-client-request-id", "x-amzn-trace-id"})
 """Headers that go up and differ from call to call without changing the answer."""
 _REQUIRED: Final = "required-tags"
 """The attribute of a caller that says what its deployments must carry."""
-_LEADING: Final = (
-    "fallbacks",
-    "fallback",
-    "forced-routing",
-    "model-override",
-    "moderations-enabled",
-    "openai-api-base",
-    "provider",
-    "retry-enabled",
-    "tags",
-    "target-url",
-    "token-limit-exception-handler",
+_LEADING: Final = frozenset(
+    prefix + name
+    for prefix in ("llmgate-", "helicone-")
+    for name in (
+        "fallbacks",
+        "fallback",
+        "forced-routing",
+        "model-override",
+        "moderations-enabled",
+        "openai-api-base",
+        "provider",
+        "retry-enabled",
+        "tags",
+        "target-url",
+        "token-limit-exception-handler",
+    )
 )
-"""Controls of the caller's that lead a request to another model or another answer, without their prefix."""
+"""Controls of the caller's that lead a request to another model or another answer."""
 
 
 def request_key(
@@ -46,7 +49,7 @@ def request_key(
         seed: What keeps answers apart.
         ignored: Fields at the top of the body that do not count.
     """
-    who = exchange.principal
+    who, controls = exchange.principal, exchange.controls
     scope: Sequence[Any] = ["shared"] if shared else ["principal", who.issuer, who.kind, who.id]
     parts = [
         _VERSION,
@@ -62,18 +65,14 @@ def request_key(
         request.stream,
         request.include_usage,
         sorted((name, value) for name, value in request.headers.items() if name not in _OF_ONE_CALL),
-        [_leading(exchange, name) for name in _LEADING],
+        sorted((name, value) for name, value in controls.items() if name in _LEADING),
         list(seed),
         list(ignored),
     ]
-    digest = hashlib.sha256(_written(parts))
+    digest = hashlib.sha256(jsons.canonical(parts))
     digest.update(b"\n")
     digest.update(_canonical(request, ignored))
     return digest.hexdigest()
-
-
-def _leading(exchange: ExchangeView, name: str) -> Sequence[str | None]:
-    return [exchange.control(prefix + name) for prefix in ("llmgate-", "helicone-")]
 
 
 def _canonical(request: GatewayRequest, ignored: Sequence[str]) -> bytes:
@@ -88,8 +87,4 @@ def _canonical(request: GatewayRequest, ignored: Sequence[str]) -> bytes:
     if isinstance(value, dict):
         for name in ignored:
             value.pop(name, None)
-    return _written(value)
-
-
-def _written(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    return jsons.canonical(value)

@@ -60,8 +60,11 @@ class Shelf:
                 call.close()
             return None
         try:
-            async with asyncio.timeout(self._timeout):
+            if self._store.instant:
                 found = await call
+            else:
+                async with asyncio.timeout(self._timeout):
+                    found = await call
         except Exception as failure:  # noqa: BLE001 - whatever a store does, the request goes on without it
             self._note(failure)
             return None

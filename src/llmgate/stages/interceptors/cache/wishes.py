@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -62,9 +62,10 @@ def read_wishes(config: CacheConfig, directive: Directives, exchange: ExchangeVi
     Raises:
         InvalidRequestError: a header cannot be understood.
     """
-    if not _switch(exchange, "enabled", default=config.enabled):
+    controls = exchange.controls
+    if not _switch(controls, "enabled", default=config.enabled):
         return None
-    asked = _asked(exchange)
+    asked = _asked(controls)
     said = asked or directive
     if said.no_store:
         return None
@@ -72,22 +73,22 @@ def read_wishes(config: CacheConfig, directive: Directives, exchange: ExchangeVi
     longest = config.longest_age if directive.age is None else min(directive.age, config.longest_age)
     lifetime = min(_first(age, directive.age, config.max_age), longest)
     return Wishes(
-        reads=_switch(exchange, "read", default=True) and not said.no_cache,
-        saves=_switch(exchange, "save", default=True) and lifetime > 0,
+        reads=_switch(controls, "read", default=True) and not said.no_cache,
+        saves=_switch(controls, "save", default=True) and lifetime > 0,
         only=said.only_if_cached,
         lifetime=lifetime,
         oldest=age,
         stale=said.max_stale or 0.0,
         revalidate=directive.revalidate or 0.0,
         margin=said.min_fresh or 0.0,
-        buckets=_buckets(exchange, config.buckets),
-        seed=(config.seed, _header(exchange, "seed") or ""),
-        ignored=_ignored(exchange, config),
+        buckets=_buckets(controls, config.buckets),
+        seed=(config.seed, _header(controls, "seed") or ""),
+        ignored=_ignored(controls, config),
     )
 
 
-def _asked(exchange: ExchangeView) -> Directives | None:
-    text = exchange.control("cache-control")
+def _asked(controls: Mapping[str, str]) -> Directives | None:
+    text = controls.get("cache-control")
     if not text:
         return None
     try:
@@ -96,16 +97,16 @@ def _asked(exchange: ExchangeView) -> Directives | None:
         raise InvalidRequestError(f"cache-control: {wrong}", code="invalid_cache_control") from None
 
 
-def _header(exchange: ExchangeView, name: str) -> str | None:
+def _header(controls: Mapping[str, str], name: str) -> str | None:
     for prefix in _PREFIXES:
-        value = exchange.control(prefix + name)
+        value = controls.get(prefix + name)
         if value is not None:
             return value.strip()
     return None
 
 
-def _switch(exchange: ExchangeView, name: str, *, default: bool) -> bool:
-    value = _header(exchange, name)
+def _switch(controls: Mapping[str, str], name: str, *, default: bool) -> bool:
+    value = _header(controls, name)
     if value is None or value.lower() in _TRUE:
         return default if value is None else True
     if value.lower() in _FALSE:
@@ -115,8 +116,8 @@ def _switch(exchange: ExchangeView, name: str, *, default: bool) -> bool:
     )
 
 
-def _buckets(exchange: ExchangeView, default: int) -> int:
-    value = _header(exchange, "bucket-max-size")
+def _buckets(controls: Mapping[str, str], default: int) -> int:
+    value = _header(controls, "bucket-max-size")
     if value is None:
         return default
     if value.isascii() and value.isdecimal() and 1 <= int(value[:4]) <= MOST_BUCKETS:
@@ -127,8 +128,8 @@ def _buckets(exchange: ExchangeView, default: int) -> int:
     )
 
 
-def _ignored(exchange: ExchangeView, config: CacheConfig) -> Sequence[str]:
-    value = _header(exchange, "ignore-keys")
+def _ignored(controls: Mapping[str, str], config: CacheConfig) -> Sequence[str]:
+    value = _header(controls, "ignore-keys")
     names = {*config.ignore_keys}
     if value is not None:
         names |= {name.strip() for name in value.split(",") if name.strip()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -48,6 +49,7 @@ class Counted:
     """Whether it counts what is under way rather than what is used up."""
     _window: CalendarWindow = attrs.field(default=CalendarWindow(0, 0), init=False)
     _rate: Rate | None = attrs.field(default=None, init=False)
+    _policy: str | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.unit, self.at_once = UNITS[self.config.unit], self.config.unit == _AT_ONCE
@@ -61,6 +63,15 @@ class Counted:
         if self.config.window is not None:
             return self._window.end - self._window.start
         return self.config.refill_frequency
+
+    @property
+    def policy(self) -> str:
+        """It as an item of ``RateLimit-Policy``; requests at once are a unit of their own and have no window."""
+        if self._policy is None or self.config.window is not None:
+            quota = f'"{self.name}";q={self.capacity:.0f}'
+            period = self.period
+            self._policy = f'{quota};qu="concurrent-requests"' if period is None else f"{quota};w={math.ceil(period)}"
+        return self._policy
 
     def claim(self, key: str, cost: float, holder: str, clock: Clock) -> Claim:
         """What is asked of the store.

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 from llmgate.formats import FORMATS, get_format
 from llmgate.formats.rate_limits import Allowance, write_rate_limits
+from llmgate.spec import RateDecision
 
-from .account import Charge, Counted
+from .account import Charge
 
 __all__ = ["limit_headers"]
+
+_UNDECIDED: Final = RateDecision(allowed=True, remaining=0, retry_after=0.0, reset_after=0.0)
 
 
 def limit_headers(charges: Sequence[Charge], wire_format: str, now: float, policy: str | None) -> dict[str, str]:
@@ -28,34 +32,34 @@ def limit_headers(charges: Sequence[Charge], wire_format: str, now: float, polic
         policy: The policy that the caller sent, if it sent one; its limit is called ``policy``.
     """
     tightest: dict[str, Charge] = {}
+    policies, left, refused = [], [], 0.0
     for charge in charges:
-        unit = charge.limit.config.unit
-        if unit not in tightest or _tightness(charge) < _tightness(tightest[unit]):
-            tightest[unit] = charge
+        limit, decision = charge.limit, charge.decision or _UNDECIDED
+        policies.append(limit.policy)
+        left.append(f'"{limit.name}";r={decision.remaining};t={math.ceil(decision.reset_after)}')
+        if not decision.allowed:
+            refused = max(refused, decision.retry_after)
+        rival = tightest.get(limit.config.unit)
+        if rival is None or _tightness(charge) < _tightness(rival):
+            tightest[limit.config.unit] = charge
     family = get_format(wire_format).rate_limits if wire_format in FORMATS else None
-    told = {subject: _allowance(one) for one in tightest.values() if (subject := one.limit.unit.subject) is not None}
-    headers = write_rate_limits(told, family, now)
-    headers["ratelimit-policy"] = ", ".join(_policy(one.limit) for one in charges)
-    headers["ratelimit"] = ", ".join(f'"{one.limit.name}";r={_left(one)};t={math.ceil(_reset(one))}' for one in charges)
+    headers: dict[str, str] = {}
+    if family is not None:
+        told = {subject: _allowance(one) for one in tightest.values() if (subject := one.limit.unit.subject)}
+        headers = write_rate_limits(told, family, now)
+    headers["ratelimit-policy"] = ", ".join(policies)
+    headers["ratelimit"] = ", ".join(left)
     main = tightest.get("requests") or min(charges, key=_tightness)
-    headers["x-ratelimit-limit"] = f"{main.limit.capacity:.0f}"
+    headers["x-ratelimit-limit"] = str(int(main.limit.capacity))
     headers["x-ratelimit-remaining"] = str(_left(main))
-    refused = [one.decision.retry_after for one in charges if one.decision is not None and not one.decision.allowed]
-    if refused and math.isfinite(max(refused)):
-        headers["x-ratelimit-after"] = str(max(1, math.ceil(max(refused))))
-    return headers | _of_policy(charges, policy)
+    if 0 < refused < math.inf:
+        headers["x-ratelimit-after"] = str(max(1, math.ceil(refused)))
+    return headers if policy is None else headers | _of_policy(charges, policy)
 
 
-def _policy(limit: Counted) -> str:
-    """A limit as an item of ``RateLimit-Policy``; requests at once are a unit of their own and have no window."""
-    if limit.period is None:
-        return f'"{limit.name}";q={limit.capacity:.0f};qu="concurrent-requests"'
-    return f'"{limit.name}";q={limit.capacity:.0f};w={math.ceil(limit.period)}'
-
-
-def _of_policy(charges: Sequence[Charge], policy: str | None) -> dict[str, str]:
+def _of_policy(charges: Sequence[Charge], policy: str) -> dict[str, str]:
     own = [one for one in charges if one.limit.name == "policy"]
-    if policy is None or not own:
+    if not own:
         return {}
     return {
         "helicone-ratelimit-limit": f"{own[0].limit.capacity:.0f}",

@@ -15,8 +15,9 @@ __all__ = ["ExpiringTable"]
 
 ValueT = TypeVar("ValueT")
 
-_SWEPT_AT_ONCE: Final = 4
-"""Due entries removed at each touch: more than one touch can add, so that the table does not grow with dead ones."""
+_SWEPT_AT_ONCE: Final = 20
+"""Due entries removed by one sweep: more than can be added until the next, so that a table does not grow with dead ones
+though a store sweeps its five tables in turn."""
 
 _SLACK: Final = 64
 

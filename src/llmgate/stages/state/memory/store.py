@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import AsyncIterator, Hashable, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -91,6 +92,10 @@ class Memory(StateStore[MemoryConfig]):
         self._values: ExpiringTable[bytes] = ExpiringTable(_weight)
         self._once: ExpiringTable[Any] = ExpiringTable()
         self._channels = Channels(config.subscriber_queue)
+        self._tables: tuple[ExpiringTable[Any], ...] = (
+            self._counters, self._rates, self._leases, self._values, self._once
+        )  # fmt: skip
+        self._turns: Iterator[ExpiringTable[Any]] = itertools.cycle(self._tables)
 
     async def open(self, context: StageContext) -> None:
         """Take the time from the context's clock."""
@@ -140,8 +145,10 @@ class Memory(StateStore[MemoryConfig]):
 
     async def refund(self, key: str, rate: Rate, cost: float) -> None:
         """Give units back, or spend more than there are."""
+        self._refund(key, rate, cost, self._now())
+
+    def _refund(self, key: str, rate: Rate, cost: float, now: float) -> None:
         check_rate(rate, cost)
-        now = self._now()
         known = self._rates.get(key, now)
         spent = _left(known, now, rate)
         self._make_room(known is None and cost < 0)
@@ -153,7 +160,10 @@ class Memory(StateStore[MemoryConfig]):
 
     async def release(self, key: str, holder: str) -> None:
         """Give a place back."""
-        lease = self._leases.get(key, self._now())
+        self._release(key, holder, self._now())
+
+    def _release(self, key: str, holder: str, now: float) -> None:
+        lease = self._leases.get(key, now)
         if lease is not None and lease.holders.pop(holder, None) is not None and not lease.holders:
             self._leases.pop(key)
 
@@ -186,17 +196,18 @@ class Memory(StateStore[MemoryConfig]):
 
     async def give_back(self, claims: Sequence[Claim], *, once: str | None = None) -> None:
         """Give back what has been claimed."""
+        now = self._now()
         if once is not None:
-            now, mark = self._now(), ("give-back", once)
+            mark = ("give-back", once)
             if self._once.get(mark, now) is not None:
                 return
             self._make_room(1)
             self._once.put(mark, True, now + self.config.once_ttl)
         for one in claims:
             if isinstance(one, Units):
-                await self.refund(one.key, one.rate, one.cost)
+                self._refund(one.key, one.rate, one.cost, now)
             else:
-                await self.release(one.key, one.holder)
+                self._release(one.key, one.holder, now)
 
     async def put(self, key: str, value: bytes, *, ttl: float | None = None) -> None:
         """Keep a value; where counters, rates and leases fill the store, it may be gone at once."""
@@ -232,15 +243,10 @@ class Memory(StateStore[MemoryConfig]):
         """Messages published from the moment the context is entered."""
         return self._channels.subscribe(channel)
 
-    @property
-    def _tables(self) -> tuple[ExpiringTable[Any], ...]:
-        return self._counters, self._rates, self._leases, self._values, self._once
-
     def _now(self) -> float:
-        """The time; every look at it sweeps a few of the entries that have ended."""
+        """The time; every look at it sweeps a few of the entries that have ended, of one table after another."""
         now = self._clock.monotonic()
-        for table in self._tables:
-            table.sweep(now)
+        next(self._turns).sweep(now)
         return now
 
     def _make_room(self, wanted: int) -> None:
