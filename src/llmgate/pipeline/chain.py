@@ -55,6 +55,11 @@ class Chain:
         self.watches_bytes = bool(self._on_sent)
         self.settles = bool(self._on_settle)
 
+    @property
+    def settles_at_once(self) -> bool:
+        """Whether no interceptor waits for anything when it settles."""
+        return all(interceptor.settles_at_once for _, interceptor in self._on_settle)
+
     async def before_request(
         self, view: ExchangeView, request: GatewayRequest, entered: list[int]
     ) -> GatewayRequest | GatewayResponse:

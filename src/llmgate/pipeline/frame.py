@@ -437,8 +437,10 @@ class ExchangeFrame(Attempts):
         judge(self.exchange, failure, unfinished=self._stream is not None and not self._stream.finished)
         if self._is_to_be_read_on() and self._pipeline.drains.admit(self.snapshot.config.stream.max_drains):
             self._pipeline.own(self._settle_after_reading())  # in the background: nobody waits for this answer
-        elif self._needs_await():
+        elif self._is_held_up() or not self.chain.settles_at_once:
             await asyncio.shield(self._pipeline.own(self._settle_slowly()))
+        elif self.chain.settles:
+            await self._settle_slowly()  # to its end at once: nothing in it waits, so that nobody can cancel it
         else:
             self._settle()
 
@@ -463,8 +465,9 @@ class ExchangeFrame(Attempts):
         exchange.status = CLIENT_CLOSED_REQUEST
         await self._settle_slowly(failure)
 
-    def _needs_await(self) -> bool:
-        if self._work is not None or self.chain.settles or (self._stream is not None and not self._stream.closed):
+    def _is_held_up(self) -> bool:
+        """Whether there is something to wait for before interceptors settle."""
+        if self._work is not None or (self._stream is not None and not self._stream.closed):
             return True
         return any(attempt.finished is None for attempt in self.exchange.attempts) or not all(
             releasing.done() for releasing in self._releases

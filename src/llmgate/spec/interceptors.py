@@ -37,6 +37,9 @@ class Interceptor(Stage[ConfigT]):
     skips: frozenset[str] = frozenset()
     """Overridden phases that an instance, by what its config asks for, does not need; set in its constructor."""
 
+    settles_at_once: bool = False
+    """Whether ``on_settle`` never waits for anything, which an instance may know once it is open."""
+
     async def before_request(
         self, exchange: ExchangeView, request: GatewayRequest
     ) -> GatewayRequest | GatewayResponse | None:

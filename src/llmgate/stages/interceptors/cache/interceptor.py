@@ -92,9 +92,10 @@ class Cache(Interceptor[CacheConfig]):
             ConfigError: there is none of that name.
         """
         config = self.config
-        self._clock = context.clock
+        self._clock, store = context.clock, context.state(config.state)
+        self.settles_at_once = store.instant
         self._shelf = Shelf(
-            context.state(config.state),
+            store,
             context.clock,
             name=context.id,
             timeout=config.store_timeout,

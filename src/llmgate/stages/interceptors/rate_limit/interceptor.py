@@ -92,6 +92,7 @@ class RateLimit(Interceptor[RateLimitConfig]):
         """
         config, store = self.config, context.state(self.config.state)
         self._share = 1 if store.shared else context.workers
+        self.settles_at_once = store.instant
         self._id, self._clock = context.id, context.clock
         # What others share outlives this process, so places there must end by themselves.
         lease = self._lease = config.lease if store.shared else math.inf

@@ -128,8 +128,9 @@ class Database:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         self._connection = connection
-        (mark,) = connection.execute("PRAGMA application_id").fetchone()
+        # In this order: another process that makes the file writes tables and mark in one transaction.
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        (mark,) = connection.execute("PRAGMA application_id").fetchone()
         if tables and mark != _MARK:
             raise OSError("it is a database of something else: write another path")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
