@@ -1,14 +1,17 @@
 """What limits, the cache and routing add to a request: exchanges in one process, over a transport that answers at once.
 
-Run as a program under a counter of instructions (``benchmarks/instructions.py``): ``guards.py CASE COUNT``.
+Run as a program under a counter of instructions (``benchmarks/instructions.py``): ``guards.py CASE COUNT COMMAND...``,
+where the command, with ``on`` or ``off`` and the process behind it, switches the counter.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from benchmarks.payloads import ANSWER, KEY, MODEL, request_body
@@ -63,8 +66,14 @@ def _bodies(count: int) -> Iterator[bytes]:
         yield request_body(model=MODEL, stream=False, user=f"{number:012d}{filler}")
 
 
-async def exchanges(case: str, count: int) -> None:
-    """Carry out so many, one after another; the cache looks for each and keeps none."""
+async def exchanges(case: str, count: int, counting: Callable[[str], object] = str) -> None:
+    """Carry out so many, one after another; the cache looks for each and keeps none.
+
+    Args:
+        case: Which of ``CASES``.
+        count: How many.
+        counting: Is told ``on`` after as many again that are not counted, and ``off`` at the end.
+    """
     config: dict[str, Any] = {
         "providers": {
             name: {"base-url": f"https://{name}.test/v1", "secret": "env:BENCH_API_KEY"}
@@ -79,11 +88,21 @@ async def exchanges(case: str, count: int) -> None:
     pipeline = Pipeline.from_config(config, environment={"BENCH_API_KEY": KEY}, transport=_Ready())
     async with pipeline:
         gc.freeze()  # what the start has left, so that no collection walks over it
-        for body in _bodies(count):
+        for number, body in enumerate(_bodies(2 * count)):
+            if number == count:
+                counting("on")
             async with pipeline.exchange(credentials=credentials) as exchange:
                 response = await exchange.send(read_request(wire_format, body, router="main"))
                 assert response.status == 200
+        counting("off")
 
 
 if __name__ == "__main__":
-    asyncio.run(exchanges(sys.argv[1], int(sys.argv[2])))
+    command = sys.argv[3:]
+    asyncio.run(
+        exchanges(
+            sys.argv[1],
+            int(sys.argv[2]),
+            lambda word: subprocess.run([*command, word, str(os.getpid())], check=True, stdout=subprocess.DEVNULL),
+        )
+    )

@@ -1,7 +1,7 @@
 """``python -m benchmarks.instructions``: what limits, the cache and routing add to a request, in instructions.
 
 Time on a machine that others use says little; the number of instructions hardly depends on them. Each program runs
-twice under valgrind, with few requests and with many; the difference, for each request, leaves the start out.
+under valgrind, which counts only while warm requests are answered.
 The measure is the bare pass-through, a server; what is added is counted in one process, without sockets.
 """
 
@@ -30,13 +30,15 @@ __all__ = ["BAR", "added", "measured"]
 BAR: Final = 0.15
 """The part of the bare pass-through's instructions that all of them together may add."""
 
-FEW, MANY = 100, 500
+COUNT: Final = 200
+_SWITCH: Final = ("callgrind_control", "-i")
 _COLLECTED: Final = re.compile(rb"Collected : (\d+)")
 _PATIENCE: Final = 600.0
 
 
 def _valgrind(directory: Path) -> list[str]:
-    return ["valgrind", "--tool=callgrind", f"--callgrind-out-file={directory / 'callgrind.out'}", sys.executable]
+    out = f"--callgrind-out-file={directory / 'callgrind.out'}"
+    return ["valgrind", "--tool=callgrind", "--instr-atstart=no", out, sys.executable]
 
 
 def _environment() -> Mapping[str, str]:
@@ -45,15 +47,15 @@ def _environment() -> Mapping[str, str]:
 
 
 def _in_process(case: str, count: int) -> int:
-    """Instructions of a whole run of ``guards.py``."""
+    """Instructions of so many exchanges in ``guards.py``."""
     with tempfile.TemporaryDirectory(prefix="llmgate-bench-") as directory:
-        command = [*_valgrind(Path(directory)), "-m", "benchmarks.guards", case, str(count)]
+        command = [*_valgrind(Path(directory)), "-m", "benchmarks.guards", case, str(count), *_SWITCH]
         done = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, timeout=_PATIENCE, check=True)
     return _collected(done.stderr)
 
 
 def _bare(count: int) -> int:
-    """Instructions of a bare pass-through that has answered so many requests."""
+    """Instructions of a bare pass-through that answers so many requests."""
     with upstream(Cpus(None, None)) as provider, tempfile.TemporaryDirectory(prefix="llmgate-bench-") as directory:
         command = [*_valgrind(Path(directory)), "-m", "benchmarks.bare", f"http://127.0.0.1:{provider.port}{PATH}"]
         log = Path(directory) / "log"
@@ -62,6 +64,9 @@ def _bare(count: int) -> int:
             found = ADDRESS.search(process.stdout.readline())
             assert found, log.read_text()
             _ask(int(found[1]), count)
+            subprocess.run([*_SWITCH, "on", str(process.pid)], check=True, stdout=subprocess.DEVNULL)
+            _ask(int(found[1]), count)
+            subprocess.run([*_SWITCH, "off", str(process.pid)], check=True, stdout=subprocess.DEVNULL)
         return _collected(log.read_bytes())
 
 
@@ -96,10 +101,7 @@ def _collected(said: bytes) -> int:
 
 def measured() -> Mapping[str, float]:
     """Instructions for each request, by what is measured."""
-    found = {"bare": (_bare(MANY) - _bare(FEW)) / (MANY - FEW)}
-    for case in CASES:
-        found[case] = (_in_process(case, MANY) - _in_process(case, FEW)) / (MANY - FEW)
-    return found
+    return {"bare": _bare(COUNT) / COUNT, **{case: _in_process(case, COUNT) / COUNT for case in CASES}}
 
 
 def added(found: Mapping[str, float]) -> Mapping[str, float]:

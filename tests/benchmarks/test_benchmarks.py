@@ -14,7 +14,9 @@ import pytest
 sys.path.append(str(Path(__file__).parents[2]))  # the benchmarks are no installed package
 
 from benchmarks.figures import Bar, bars
+from benchmarks.guards import CASES, exchanges
 from benchmarks.imports import STATEMENTS, ImportCost
+from benchmarks.instructions import added
 from benchmarks.load import LoadError, closed_loop
 from benchmarks.overload import open_loop
 from benchmarks.paced import Listener, Seen
@@ -240,3 +242,13 @@ async def test_a_crowd_comes_at_its_rate_and_each_of_it_is_accounted_for(port):
     wrong = await open_loop(port, b"GET / HTTP/1.1\r\n\r\n", rate=20, seconds=0.5)
     assert (wrong.answered, wrong.shed) == ([], [])
     assert wrong.failed == pytest.approx(10, abs=2)
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_what_guards_a_request_lets_those_of_the_benchmark_through(case):
+    await exchanges(case, 3)
+
+
+def test_what_guards_add_is_a_part_of_the_bare_pass_through():
+    found = {"bare": 1000.0, **dict.fromkeys(CASES, 600.0), "plain": 500.0}
+    assert added(found) == dict.fromkeys(CASES.keys() - {"plain"}, 0.1)

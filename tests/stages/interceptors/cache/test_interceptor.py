@@ -11,8 +11,20 @@ import pytest
 from llmgate import GatewayError
 from llmgate.codecs.jsons import dumps
 from llmgate.formats import FORMATS, get_format, read_request
-from llmgate.spec import ChatRequest, Credentials, Message, Operation, Principal, Role, Text, hookimpl
-from llmgate.stages.interceptors.cache import NotCachedError
+from llmgate.spec import (
+    ChatRequest,
+    Credentials,
+    ExchangeView,
+    GatewayRequest,
+    Interceptor,
+    Message,
+    Operation,
+    Principal,
+    Role,
+    Text,
+    hookimpl,
+)
+from llmgate.stages.interceptors.cache import Cache, NotCachedError
 from llmgate.stages.state.memory import Memory
 from llmgate.testing.transport import json_answer, stream_answer
 from scripted import DONE, MESSAGES, ROLE, USAGE, OpenBench, completion, delta, failure, streamed
@@ -23,6 +35,29 @@ ASK: dict[str, Any] = {"model": "alpha/m", "messages": MESSAGES}
 
 def cached(**config: Any) -> dict[str, Any]:
     return {"interceptors": [{"use": "cache", **config}]}
+
+
+class Pausing(Interceptor[Any]):
+    """Lets others go on before a request goes up, as a socket does."""
+
+    name = "pausing"
+
+    async def before_request(self, exchange: ExchangeView, request: GatewayRequest) -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
+class PausingPlugin:
+    """Registers the interceptor that pauses."""
+
+    @hookimpl
+    def llmgate_register_interceptors(self) -> type[Pausing]:
+        return Pausing
+
+
+def together(**config: Any) -> dict[str, Any]:
+    """A cache behind which requests overlap."""
+    return {"interceptors": [{"use": "cache", **config}, {"use": "pausing"}], "plugins": (PausingPlugin(),)}
 
 
 def saying(**headers: str) -> dict[str, Any]:
@@ -234,7 +269,7 @@ class TestBuckets:
         )
 
     async def test_equal_requests_at_once_fill_different_ones(self, bench: OpenBench) -> None:
-        async with bench(completion("a"), completion("b"), **cached(buckets=2)) as b:
+        async with bench(completion("a"), completion("b"), **together(buckets=2)) as b:
             answers = await asyncio.gather(*(b.pipeline.complete(**ASK) for _ in range(10)))
             assert {answer.text for answer in answers} == {"a", "b"}
             assert len(b.urls) == 2
@@ -242,28 +277,28 @@ class TestBuckets:
 
 class TestTogether:
     async def test_a_hundred_equal_requests_are_asked_once(self, bench: OpenBench) -> None:
-        async with bench(completion("a"), **cached()) as b:
+        async with bench(completion("a"), **together()) as b:
             answers = await asyncio.gather(*(b.pipeline.complete(**ASK) for _ in range(100)))
             assert {answer.text for answer in answers} == {"a"}
             assert len(b.urls) == 1
 
     async def test_streams_too(self, bench: OpenBench) -> None:
-        async with bench(streamed("a", "b"), **cached()) as b:
+        async with bench(streamed("a", "b"), **together()) as b:
             assert {text for text, _ in await asyncio.gather(*(read(b) for _ in range(20)))} == {"ab"}
             assert len(b.urls) == 1
 
     async def test_where_the_first_fails_the_others_ask_themselves(self, bench: OpenBench) -> None:
-        async with bench(failure(400), *(completion("a") for _ in range(4)), **cached()) as b:
+        async with bench(failure(400), *(completion("a") for _ in range(4)), **together()) as b:
             answers = await asyncio.gather(*(b.pipeline.complete(**ASK) for _ in range(5)), return_exceptions=True)
             assert sorted(isinstance(answer, Exception) for answer in answers) == [False] * 4 + [True]
 
     async def test_with_no_patience_each_asks_at_once(self, bench: OpenBench) -> None:
-        async with bench(*(completion("a") for _ in range(5)), **cached(wait=0)) as b:
+        async with bench(*(completion("a") for _ in range(5)), **together(wait=0)) as b:
             await asyncio.gather(*(b.pipeline.complete(**ASK) for _ in range(5)))
             assert len(b.urls) == 5
 
     async def test_where_the_first_leaves_another_takes_its_place(self, bench: OpenBench) -> None:
-        async with bench(streamed("a", "b"), streamed("c"), **cached()) as b:
+        async with bench(streamed("a", "b"), streamed("c"), **together()) as b:
             async with b.pipeline.stream(**ASK) as chunks:
                 await anext(aiter(chunks))
                 others = [asyncio.create_task(read(b)) for _ in range(5)]
@@ -273,7 +308,7 @@ class TestTogether:
 
     async def test_a_stale_one_is_given_while_another_fetches_it_anew(self, bench: OpenBench) -> None:
         directive = "max-age=10, stale-while-revalidate=60"
-        async with bench(completion("a"), completion("b"), **cached(directive=directive)) as b:
+        async with bench(completion("a"), completion("b"), **together(directive=directive)) as b:
             await b.pipeline.complete(**ASK)
             b.clock.advance(20)
             answers = await asyncio.gather(*(b.pipeline.complete(**ASK) for _ in range(5)))
@@ -281,13 +316,13 @@ class TestTogether:
             assert (await b.pipeline.complete(**ASK)).text == "b"
 
     async def test_nothing_is_left_behind(self, bench: OpenBench) -> None:
-        async with bench(completion("a"), failure(400), streamed("c"), **cached()) as b:
+        async with bench(completion("a"), failure(400), streamed("c"), **together()) as b:
             await b.pipeline.complete(**ASK)
             with pytest.raises(GatewayError):
                 await b.pipeline.complete(**ASK, user="x")
             async with b.pipeline.stream(**ASK) as chunks:
                 await anext(aiter(chunks))
-            (stage,) = [one.stage for one in b.pipeline.snapshot.placed if one.kind == "interceptors"]
+            (stage,) = [one.stage for one in b.pipeline.snapshot.placed if isinstance(one.stage, Cache)]
             assert len(stage._flights) == 0
 
 

@@ -107,7 +107,8 @@ class Counting:
         for charge, count in units:
             claim = charge.claim
             if isinstance(claim, Units):
-                claim = attrs.evolve(claim, cost=count)
+                if count != claim.cost:
+                    claim = Units(claim.key, claim.rate, count)
             elif self.keeper is not None and self.keeper.forget(claim) and charge.share is not None:
                 own.append(claim)  # a place of this process's share that the store has got, too, since it is back
             if charge.share is None or (charge.share != self._share and isinstance(claim, Units)):

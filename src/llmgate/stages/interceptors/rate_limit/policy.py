@@ -7,11 +7,12 @@ error, since a caller who asked for a limit relies on it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from llmgate.spec import InvalidRequestError
 
-from .config import LimitConfig
+from .config import LimitConfig, UnitName
 
 __all__ = ["HEADER", "read_policy"]
 
@@ -20,6 +21,8 @@ _LONGEST: Final = 256
 _QUOTA: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
 _WINDOW: Final = re.compile(r"[0-9]{1,7}", re.ASCII)
 _SEGMENT: Final = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
+_UNITS: Final[Mapping[str, UnitName]] = {"request": "requests", "requests": "requests"}
+"""The units that a policy may name, by what they are called in a configuration."""
 _LONGEST_WINDOW: Final = 31 * 86400
 _HOW: Final = "write QUOTA;w=SECONDS, then ;u=request and ;s=user or ;s=PROPERTY where wanted"
 
@@ -45,12 +48,12 @@ def read_policy(text: str) -> LimitConfig:
         raise _wrong(text)
     if int(quota) < 1 or not 1 <= int(window) <= _LONGEST_WINDOW:
         raise _wrong(text)
-    if unit not in ("request", "requests"):
+    if unit not in _UNITS:
         raise InvalidRequestError(
             f"helicone-ratelimit-policy: the unit {unit!r} is not counted here: write u=request, or leave it out",
             code="invalid_rate_limit_policy",
         )
-    return LimitConfig(int(quota), float(window), by=("api-key", *_by(text, segment)), name="policy")
+    return LimitConfig(int(quota), float(window), unit=_UNITS[unit], by=("api-key", *_by(text, segment)), name="policy")
 
 
 def _by(text: str, segment: str | None) -> tuple[str, ...]:

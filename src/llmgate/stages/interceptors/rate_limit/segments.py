@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import ipaddress
 from collections.abc import Sequence
@@ -27,8 +28,12 @@ def segment_suffix(
     """
     if not by:
         return ""
-    found = [[one, *_value(one, view, request, deployment)] for one in by]
-    return f":{hashlib.sha256(dumps(found)).hexdigest()[:32]}"
+    return _digest(tuple([(one, *_value(one, view, request, deployment)) for one in by]))
+
+
+@functools.lru_cache(maxsize=4096)
+def _digest(found: tuple[tuple[str, ...], ...]) -> str:
+    return f":{hashlib.sha256(dumps([list(one) for one in found])).hexdigest()[:32]}"
 
 
 def wants_body(by: Sequence[str]) -> bool:
@@ -36,6 +41,7 @@ def wants_body(by: Sequence[str]) -> bool:
     return "user" in by
 
 
+@functools.lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """What counts as one address: that of IPv4 itself, of IPv6 its /64, which is the least that a customer gets."""
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Final
 
 import attrs
@@ -24,25 +24,25 @@ class Ended:
 
     Args:
         attempts: The attempts that it took.
-        usage: That of the answer, for where the attempts do not tell.
+        usage: Tells that of the answer, for where the attempts do not tell.
         error: What it failed with, None where it did not.
         disconnected: Whether its caller left.
     """
 
     attempts: Sequence[Attempt]
-    usage: Usage | None = None
+    usage: Callable[[], Usage | None] = lambda: None
     error: GatewayError | None = None
     disconnected: bool = False
 
     @classmethod
     def of(cls, view: ExchangeView) -> Ended:
         """How an exchange has ended."""
-        return cls(view.attempts, view.outcome.usage, view.error, view.disconnected)
+        return cls(view.attempts, lambda: view.outcome.usage, view.error, view.disconnected)
 
     @classmethod
     def of_attempt(cls, attempt: Attempt) -> Ended:
         """How an attempt has ended."""
-        return cls((attempt,), None, attempt.error, attempt.abandoned)
+        return cls((attempt,), error=attempt.error, disconnected=attempt.abandoned)
 
     @property
     def may_have_worked(self) -> bool:
@@ -126,8 +126,9 @@ class _Tokens(Unit):
 
     def used(self, ended: Ended, charged: float) -> float:
         usages = [one.outcome.usage for one in ended.attempts if one.outcome.usage is not None]
-        if not usages and ended.usage is not None and ended.attempts:
-            usages = [ended.usage]
+        if not usages and ended.attempts:
+            told = ended.usage()
+            usages = [] if told is None else [told]
         counts = [found for one in usages if (found := self._count(one)) is not None]
         if counts:
             return float(sum(counts))
