@@ -88,6 +88,8 @@ async def test_a_question_that_means_the_same_is_answered_again(open_stage: Any,
         {"principal": Principal("ann", "keys", models=("m",))},
         {"body": {"temperature": 1}},
         {"router": "elsewhere"},
+        {"caller_key": "a-key-of-its-own"},
+        {"principal": Principal("ann", "keys", attributes={"required-tags": ["eu"]})},
     ],
 )
 async def test_nobody_and_nothing_else_gets_it(open_stage: Any, fields: dict[str, Any]) -> None:

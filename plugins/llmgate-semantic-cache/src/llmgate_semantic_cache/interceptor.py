@@ -34,6 +34,8 @@ __all__ = ["SemanticCache"]
 
 _PREFIX: Final = "llmgate-semantic-cache-"
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
+_REQUIRED: Final = "required-tags"
+"""The attribute of a caller that says what its deployments must carry."""
 _NOT_KEPT: Final = ("no-store", "no-cache")
 
 
@@ -171,13 +173,15 @@ class SemanticCache(Interceptor[SemanticCacheConfig]):
         """Who shares answers with the caller; None where nobody can tell."""
         who = exchange.principal
         models = "all" if who.models is None else ",".join(sorted(who.models))
+        # What a caller may use, and whose key it uses, are its own even where it shares.
+        own = (models, str(who.attributes.get(_REQUIRED, "")), exchange.caller_key)
         if self.config.scope == "principal":
             if who.kind == "anonymous":
-                return ("anonymous", exchange.client_address, models)
-            return ("principal", who.issuer, who.kind, who.id, models)
+                return ("anonymous", exchange.client_address, *own)
+            return ("principal", who.issuer, who.kind, who.id, *own)
         name = self.config.scope.partition(":")[2]
         value = who.attributes.get(name)
-        return None if value in (None, "") else ("attribute", who.issuer, name, str(value), models)
+        return None if value in (None, "") else ("attribute", who.issuer, name, str(value), *own)
 
     def _similarity(self, exchange: ExchangeView) -> float:
         """What is near enough for this caller: what it asks for, but never less than the operator allows."""
