@@ -49,6 +49,13 @@ class Attempts:
         principal, known = self.view.principal, self.snapshot.health.checkups(self.clock)
         return [one for one in known if principal.may_call(one.id, one.model)]
 
+    @property
+    def under_way(self) -> bool:
+        """Whether a try has not ended, or interceptors still release what one held."""
+        return any(attempt.finished is None for attempt in self.exchange.attempts) or not all(
+            releasing.done() for releasing in self._releases
+        )
+
     def new_attempt(self, deployment: Deployment, strategy: RoutingStrategy[Any]) -> Attempt:
         """Begin the account of a try."""
         attempt = Attempt(len(self.exchange.attempts), deployment, started=self.clock.monotonic())

@@ -440,7 +440,7 @@ class ExchangeFrame(Attempts):
         elif self._is_held_up() or not self.chain.settles_at_once:
             await asyncio.shield(self._pipeline.own(self._settle_slowly()))
         elif self.chain.settles:
-            await self._settle_slowly()  # to its end at once: nothing in it waits, so that nobody can cancel it
+            await self._settle_slowly()  # to its end at once: nobody can cancel what never waits
         else:
             self._settle()
 
@@ -466,12 +466,7 @@ class ExchangeFrame(Attempts):
         await self._settle_slowly(failure)
 
     def _is_held_up(self) -> bool:
-        """Whether there is something to wait for before interceptors settle."""
-        if self._work is not None or (self._stream is not None and not self._stream.closed):
-            return True
-        return any(attempt.finished is None for attempt in self.exchange.attempts) or not all(
-            releasing.done() for releasing in self._releases
-        )
+        return self._work is not None or (self._stream is not None and not self._stream.closed) or self.under_way
 
     async def _settle_slowly(self, late_error: GatewayError | None = None) -> None:
         if self._work is not None and not self._work.done():
