@@ -59,7 +59,7 @@ async def test_a_file_and_its_batch():
     assert b'name="purpose"\r\n\r\nbatch' in sent
     assert b'filename="a.jsonl"' in sent
     assert transport.requests[5].body == b'{"input_file_id":"file-1","endpoint":"/v1/chat/completions"}'
-    assert transport.requests[5].headers["authorization"] == "Bearer o"
+    assert transport.requests[5].headers["authorization"] == "Bearer sk-openai"
 
 
 async def test_a_batch_of_anthropics():
