@@ -120,20 +120,25 @@ class Rates:
         Where a provider does not say how many of them came from a cache, as few are taken to have as its counts allow.
         """
         base, read = self.input or 0, self.cache_read
+        given = usage.input_tokens
+        if given is None:
+            given = (usage.audio_input or 0) + (usage.image_input or 0)
         cached = (usage.cache_read or 0) + (usage.cache_write_5m or 0) + (usage.cache_write_1h or 0)
-        fresh = max(0, (usage.input_tokens or 0) - cached)
+        fresh, from_cache = max(0, given - cached), min(usage.cache_read or 0, given)
         total = 0
-        for count, told, rate, from_cache in (
+        for count, told, rate, cache_rate in (
             (usage.audio_input, usage.cache_read_audio, self.audio_input, self.cache_read_audio),
             (usage.image_input, usage.cache_read_image, self.image_input, self.cache_read_image),
         ):
             if not count or rate is None:
                 continue
-            overlap = min(count, max(0, count - fresh) if told is None else told)
-            fresh = max(0, fresh - (count - overlap))
-            total += (count - overlap) * (rate - base)
-            if overlap and from_cache is not None:
-                total += overlap * (from_cache - (base if read is None else read))
+            part = min(count, given)
+            overlap = min(max(0, part - fresh) if told is None else told, part, from_cache)
+            plain = min(part - overlap, fresh)  # no token is made cheaper twice, whatever a provider counts
+            fresh, from_cache = fresh - plain, from_cache - overlap
+            total += plain * (rate - base)
+            if cache_rate is not None:
+                total += overlap * (cache_rate - (base if read is None else read))
         other = self.output or 0
         for count, rate in ((usage.audio_output, self.audio_output), (usage.image_output, self.image_output)):
             if count and rate is not None:
