@@ -82,7 +82,7 @@ class _Client(asyncio.Protocol):
     def close(self) -> None:
         """Hang up; what is under way counts no more."""
         self._busy = False
-        self._transport.close()
+        self._transport.abort()
 
     def ask(self, since: float) -> None:
         """Send a request that came at that time."""
@@ -148,7 +148,8 @@ async def open_loop(port: int, request: bytes, *, rate: float, seconds: float) -
     outcome.failed += arrived - _ended(outcome)
     for client in clients:
         client.close()
-    await asyncio.sleep(0.01)
+    while any(client.open for client in clients):
+        await asyncio.sleep(0)
     return outcome
 
 

@@ -33,9 +33,22 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 async def port():
     """Where an upstream listens in this process."""
-    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", 0)
+    connected = set()
+
+    class Counted(Upstream):
+        def connection_made(self, transport):
+            connected.add(self)
+            super().connection_made(transport)
+
+        def connection_lost(self, failure):
+            connected.discard(self)
+            super().connection_lost(failure)
+
+    server = await asyncio.get_running_loop().create_server(Counted, "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
+        while connected:  # else the next test pays for sockets that this one has left open
+            await asyncio.sleep(0.01)
 
 
 async def load(port, *, stream=False, expected=ANSWER):

@@ -112,7 +112,8 @@ def commands() -> list[object]:
 
 @pytest.mark.parametrize("line", commands())
 def test_a_command_of_ours_is_one_that_the_program_takes(line: str) -> None:
-    build_parser().parse_args(shlex.split(line, comments=True)[1:])
+    words = shlex.split(line, comments=True)[1:]
+    build_parser(words).parse_args(words)
 
 
 def test_what_is_not_run_fetches_builds_or_drives_an_engine() -> None:

@@ -24,7 +24,6 @@ from llmgate_store.keys.text import KeyText, checksum
 from llmgate_store.watch import CHANNEL
 from store_bench import FORMER, PEPPER, make_context
 
-from conftest import OpenKeys
 from llmgate.spec import AuthenticationError, Credentials, Principal, SecretRef
 from llmgate.stages.state.memory import Memory, MemoryConfig
 from llmgate.testing.clock import FakeClock
@@ -71,7 +70,7 @@ async def is_refused(stage: IssuedKeys, text: str) -> bool:
     return False
 
 
-async def test_a_key_says_who_has_it_and_what_it_allows(open_keys: OpenKeys, book: KeyBook, peppers: Peppers):
+async def test_a_key_says_who_has_it_and_what_it_allows(open_keys, book: KeyBook, peppers: Peppers):
     grant = Grant(
         label="ci", owner="build", issued_by="jane", kind="team", team="Search", scopes=["chat"],
         models=["openai/*"], denied_models=["*-preview"],
@@ -86,14 +85,14 @@ async def test_a_key_says_who_has_it_and_what_it_allows(open_keys: OpenKeys, boo
 
 
 @pytest.mark.parametrize("place", ["authorization", "x-api-key", "api-key", "x-goog-api-key", "helicone-auth"])
-async def test_a_key_is_found_in_every_place(open_keys: OpenKeys, book: KeyBook, peppers, grant, place: str):
+async def test_a_key_is_found_in_every_place(open_keys, book: KeyBook, peppers, grant, place: str):
     text, _ = await book.create(grant, peppers)
     stage = await open_keys()
     assert await stage.authenticate(Credentials(tokens={place: text.text})) is not None
     assert await stage.authenticate(Credentials(tokens={"cookie": text.text})) is None
 
 
-async def test_a_known_key_costs_one_question_once(open_keys: OpenKeys, book: KeyBook, peppers, grant):
+async def test_a_known_key_costs_one_question_once(open_keys, book: KeyBook, peppers, grant):
     text, _ = await book.create(grant, peppers)
     stage = await open_keys(poll=60)
     said = Statements(stage)
@@ -104,7 +103,7 @@ async def test_a_known_key_costs_one_question_once(open_keys: OpenKeys, book: Ke
     assert len(said.all) == 1
 
 
-async def test_a_known_key_costs_one_hmac_and_no_wait(open_keys: OpenKeys, book, peppers, grant, monkeypatch):
+async def test_a_known_key_costs_one_hmac_and_no_wait(open_keys, book, peppers, grant, monkeypatch):
     text, _ = await book.create(grant, peppers)
     stage = await open_keys(poll=60)
     await ask(stage, text.text)
@@ -117,7 +116,7 @@ async def test_a_known_key_costs_one_hmac_and_no_wait(open_keys: OpenKeys, book,
     assert count == {"hmac": 1}
 
 
-async def test_a_wrong_checksum_asks_nobody(open_keys: OpenKeys):
+async def test_a_wrong_checksum_asks_nobody(open_keys):
     stage = await open_keys(poll=60)
     said = Statements(stage)
     for _ in range(50):
@@ -126,9 +125,7 @@ async def test_a_wrong_checksum_asks_nobody(open_keys: OpenKeys):
     assert said.all == []
 
 
-async def test_an_unknown_key_asks_once_and_works_when_it_is_made(
-    open_keys: OpenKeys, book, peppers, grant, monkeypatch
-):
+async def test_an_unknown_key_asks_once_and_works_when_it_is_made(open_keys, book, peppers, grant, monkeypatch):
     text = KeyText.new()
     stage = await open_keys(poll=0.05, unknown_for=3600)
     said = Statements(stage)
@@ -144,7 +141,7 @@ async def test_an_unknown_key_asks_once_and_works_when_it_is_made(
     await eventually(works, 5)
 
 
-async def test_all_refusals_look_alike_and_the_record_knows_why(open_keys: OpenKeys, book: KeyBook, peppers, grant):
+async def test_all_refusals_look_alike_and_the_record_knows_why(open_keys, book: KeyBook, peppers, grant):
     stage = await open_keys()
     good, _ = await book.create(grant, peppers)
     revoked, _ = await book.create(grant, peppers)
@@ -174,7 +171,7 @@ def _counter(calls: collections.Counter[str]) -> Callable[..., None]:
     return count
 
 
-async def test_refusals_cost_alike(book: KeyBook, peppers, grant, open_keys: OpenKeys):
+async def test_refusals_cost_alike(book: KeyBook, peppers, grant, open_keys):
     """The calls that a refusal takes, of Python's and of C's, do not tell why."""
     stage = await open_keys(poll=60, unknown_for=3600)
     revoked, _ = await book.create(grant, peppers)
@@ -199,20 +196,20 @@ async def test_refusals_cost_alike(book: KeyBook, peppers, grant, open_keys: Ope
     assert max(costs) - min(costs) <= 4, costs
 
 
-async def test_a_key_of_another_gateway_is_left_to_the_next(open_keys: OpenKeys):
+async def test_a_key_of_another_gateway_is_left_to_the_next(open_keys):
     stage = await open_keys()
     for text in ("sk-lg-" + "a" * 43, "sk-proj-abc", "eyJhbGciOi.x.y", "", " "):
         assert await ask(stage, text) is None
 
 
-async def test_a_key_with_another_pepper_is_refused_unless_it_is_a_former_one(open_keys: OpenKeys, book, grant):
+async def test_a_key_with_another_pepper_is_refused_unless_it_is_a_former_one(open_keys, book, grant):
     text, _ = await book.create(grant, Peppers([FORMER.encode()]))
     assert "another secret" in await refusal(await open_keys(), text.text)
     stage = await open_keys(former_peppers=[SecretRef("env", "FORMER_PEPPER")])
     assert await ask(stage, text.text) is not None
 
 
-async def test_an_address_is_looked_at(open_keys: OpenKeys, book: KeyBook, peppers, grant):
+async def test_an_address_is_looked_at(open_keys, book: KeyBook, peppers, grant):
     text, _ = await book.create(attrs.evolve(grant, addresses=["192.0.2.0/24"]), peppers)
     stage = await open_keys()
     assert await ask(stage, text.text, client_address="192.0.2.9") is not None
@@ -220,7 +217,7 @@ async def test_an_address_is_looked_at(open_keys: OpenKeys, book: KeyBook, peppe
     assert "unknown address" in await refusal(stage, text.text)
 
 
-async def test_two_keys_both_presented_the_good_one_counts(open_keys: OpenKeys, book: KeyBook, peppers, grant):
+async def test_two_keys_both_presented_the_good_one_counts(open_keys, book: KeyBook, peppers, grant):
     text, _ = await book.create(grant, peppers)
     stage = await open_keys()
     both = {"authorization": KeyText.new().text, "x-api-key": text.text}
@@ -229,9 +226,7 @@ async def test_two_keys_both_presented_the_good_one_counts(open_keys: OpenKeys, 
         await stage.authenticate(Credentials(tokens={**both, "helicone-auth": KeyText.new().text}))
 
 
-async def test_a_revoked_key_is_refused_by_every_process_within_a_second(
-    open_keys: OpenKeys, book, peppers, grant, tmp_path
-):
+async def test_a_revoked_key_is_refused_by_every_process_within_a_second(open_keys, book, peppers, grant, tmp_path):
     """In seconds of the clock that the stages have, so that a busy machine does not count."""
     text, _ = await book.create(grant, peppers)
     clocks = [FakeClock() for _ in range(3)]
@@ -246,7 +241,7 @@ async def test_a_revoked_key_is_refused_by_every_process_within_a_second(
         await eventually(lambda stage=stage: is_refused(stage, text.text), 20)
 
 
-async def test_a_change_that_is_told_is_noticed_at_once(open_keys: OpenKeys, book, peppers, grant, tmp_path: Path):
+async def test_a_change_that_is_told_is_noticed_at_once(open_keys, book, peppers, grant, tmp_path: Path):
     state = Memory(MemoryConfig())
     stage = await open_keys(make_context(tmp_path, state=lambda _: state), state="shared", poll=60)
     text, _ = await book.create(grant, peppers)
@@ -257,7 +252,7 @@ async def test_a_change_that_is_told_is_noticed_at_once(open_keys: OpenKeys, boo
     await eventually(lambda: is_refused(stage, text.text), 5)
 
 
-async def test_rotation_in_a_burst_refuses_nobody_until_the_overlap_is_over(open_keys: OpenKeys, book, peppers, grant):
+async def test_rotation_in_a_burst_refuses_nobody_until_the_overlap_is_over(open_keys, book, peppers, grant):
     stage = await open_keys(poll=0.05)
     old, _ = await book.create(grant, peppers)
     stop = asyncio.Event()
@@ -294,9 +289,7 @@ async def test_a_key_that_expires_meanwhile_is_refused_although_it_is_remembered
     assert "expired" in await refusal(stage, text.text)
 
 
-async def test_what_was_read_before_a_change_is_not_kept_after_it(
-    open_keys: OpenKeys, book, peppers, grant, monkeypatch
-):
+async def test_what_was_read_before_a_change_is_not_kept_after_it(open_keys, book, peppers, grant, monkeypatch):
     """A look-up that is under way while the key is revoked must not outlive the notice of it."""
     text, _ = await book.create(grant, peppers)
     stage = await open_keys(poll=60)
@@ -350,7 +343,7 @@ async def test_while_the_database_is_away_known_keys_work_for_a_while(
     assert "is unknown" in await refusal(stage, KeyText.new().text)
 
 
-async def test_use_is_written_now_and_then_and_at_the_end(open_keys: OpenKeys, book: KeyBook, peppers, grant):
+async def test_use_is_written_now_and_then_and_at_the_end(open_keys, book: KeyBook, peppers, grant):
     text, key = await book.create(grant, peppers)
     stage = await open_keys(poll=60)
     await ask(stage, text.text)
@@ -361,7 +354,7 @@ async def test_use_is_written_now_and_then_and_at_the_end(open_keys: OpenKeys, b
     assert found.last_used_at >= key.created_at
 
 
-async def test_a_caller_who_leaves_does_not_take_the_look_up_along(open_keys: OpenKeys, book: KeyBook, peppers, grant):
+async def test_a_caller_who_leaves_does_not_take_the_look_up_along(open_keys, book: KeyBook, peppers, grant):
     text, _ = await book.create(grant, peppers)
     stage = await open_keys(poll=60)
     first, second = (asyncio.create_task(ask(stage, text.text)) for _ in range(2))
@@ -372,7 +365,7 @@ async def test_a_caller_who_leaves_does_not_take_the_look_up_along(open_keys: Op
         await first
 
 
-async def test_a_flood_of_unknown_keys_is_bounded(open_keys: OpenKeys):
+async def test_a_flood_of_unknown_keys_is_bounded(open_keys):
     stage = await open_keys(poll=60, max_lookups=1, max_unknown=5)
     said = Statements(stage)
     answers = await asyncio.gather(*(ask(stage, KeyText.new().text) for _ in range(100)), return_exceptions=True)
