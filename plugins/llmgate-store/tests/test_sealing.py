@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from pathlib import Path
 
 import attrs
@@ -13,7 +12,7 @@ from store_bench import make_context
 
 from llmgate.spec import ConfigError, SecretRef
 
-OLD, NEW = os.urandom(32), os.urandom(32)
+OLD, NEW = bytes(range(32)), bytes(range(255, 223, -1))
 VALUE = "sk-proj-canary-0123456789"
 
 
