@@ -63,6 +63,7 @@ SEEDED = {
     "cli/seeded_server.py": "import starlette.applications",
     "registry/seeded_yaml.py": "import ruamel.yaml",
     "config/seeded_hooks.py": "import pluggy",
+    "stages/loggers/seeded_telemetry.py": "import opentelemetry.trace",
     "formats/seeded_socket.py": "import socket",
 }
 """Faults, one of each sort that a contract is there to find."""

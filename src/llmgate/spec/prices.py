@@ -91,10 +91,24 @@ class Rates:
         total = (given or 0) * (self.input or 0) + (made or 0) * (self.output or 0)
         if given and (usage.cache_read or usage.cache_write_5m or usage.cache_write_1h):
             total += self._cached(usage)
-        if usage.reasoning and self.reasoning is not None:
-            total += min(usage.reasoning, made or 0) * (self.reasoning - (self.output or 0))
-        if usage.audio_input or usage.audio_output or usage.image_input or usage.image_output:
+        if usage.reasoning or usage.audio_output or usage.image_output:
+            total += self._made(usage)
+        if usage.audio_input or usage.image_input:
             total += self._media(usage)
+        return total
+
+    def _made(self, usage: Usage) -> int:
+        """By how much reasoning, and sound and pictures that were made, differ from other output."""
+        base, left, total = self.output or 0, usage.output_tokens or 0, 0
+        for count, rate in (
+            (usage.reasoning, self.reasoning),
+            (usage.audio_output, self.audio_output),
+            (usage.image_output, self.image_output),
+        ):
+            if count and rate is not None:
+                part = min(count, left)
+                left -= part
+                total += part * (rate - base)
         return total
 
     def _cached(self, usage: Usage) -> int:
@@ -115,16 +129,18 @@ class Rates:
         return total
 
     def _media(self, usage: Usage) -> int:
-        """By how much tokens of sound and pictures differ from others.
+        """By how much tokens of sound and pictures that were given differ from others.
 
         Where a provider does not say how many of them came from a cache, as few are taken to have as its counts allow.
         """
         base, read = self.input or 0, self.cache_read
-        given = usage.input_tokens
-        if given is None:
-            given = (usage.audio_input or 0) + (usage.image_input or 0)
-        cached = (usage.cache_read or 0) + (usage.cache_write_5m or 0) + (usage.cache_write_1h or 0)
-        fresh, from_cache = max(0, given - cached), min(usage.cache_read or 0, given)
+        if usage.input_tokens is None:  # nothing was taken off for a cache, either
+            given = fresh = (usage.audio_input or 0) + (usage.image_input or 0)
+            from_cache = 0
+        else:
+            given = usage.input_tokens
+            cached = (usage.cache_read or 0) + (usage.cache_write_5m or 0) + (usage.cache_write_1h or 0)
+            fresh, from_cache = max(0, given - cached), min(usage.cache_read or 0, given)
         total = 0
         for count, told, rate, cache_rate in (
             (usage.audio_input, usage.cache_read_audio, self.audio_input, self.cache_read_audio),
@@ -139,10 +155,6 @@ class Rates:
             total += plain * (rate - base)
             if cache_rate is not None:
                 total += overlap * (cache_rate - (base if read is None else read))
-        other = self.output or 0
-        for count, rate in ((usage.audio_output, self.audio_output), (usage.image_output, self.image_output)):
-            if count and rate is not None:
-                total += min(count, usage.output_tokens or 0) * (rate - other)
         return total
 
     def _others(self, usage: Usage) -> int | Fraction | None:
