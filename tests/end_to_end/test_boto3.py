@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import anthropic
@@ -53,6 +54,17 @@ async def both() -> AsyncIterator[tuple[Any, FakeUpstream, FakeUpstream, FakeUps
             yield one, aws, native, chat
 
 
+MADE: list[Any] = []
+"""Clients of the test that runs; none leaves its connections to the garbage collector."""
+
+
+@pytest.fixture(autouse=True)
+def closed_clients() -> Iterator[None]:
+    yield
+    while MADE:
+        MADE.pop().close()
+
+
 def client_of(one: Any, path: str = "", *, bearer: str | None = None) -> Any:
     """A client that signs; or one with a bearer token, which botocore itself sends over HTTPS only."""
     keys = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "secret"}
@@ -65,6 +77,7 @@ def client_of(one: Any, path: str = "", *, bearer: str | None = None) -> Any:
             signature_version="v4" if bearer is None else botocore.UNSIGNED,
         ),
     )
+    MADE.append(client)
     if bearer is not None:
         value = f"Bearer {bearer}"
         client.meta.events.register(
@@ -80,7 +93,8 @@ async def ask(client: Any, operation: str, **arguments: Any) -> Any:
 async def ask_stream(client: Any, operation: str, **arguments: Any) -> list[dict[str, Any]]:
     def read() -> list[dict[str, Any]]:
         response = getattr(client, operation)(**arguments)
-        return list(response.get("stream") or response["body"])
+        with contextlib.closing(response.get("stream") or response["body"]) as events:
+            return list(events)
 
     return await asyncio.to_thread(read)
 
