@@ -129,3 +129,8 @@ def test_a_file_that_is_no_list_is_named(here, capsys, content, said):
     assert main(["prices", "import", "list.json"]) == 1
     assert said in capsys.readouterr().err
     assert not (here / "prices.json").exists()
+
+
+def test_a_bare_name_is_told_how_to_be_written(here, capsys):
+    assert main(["prices", "show", "gpt-4o"]) == 1
+    assert "write provider/model, or '*/gpt-4o' for all that have it" in capsys.readouterr().err

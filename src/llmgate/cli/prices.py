@@ -120,7 +120,9 @@ def _show(args: argparse.Namespace) -> int:
     now = dt.datetime.now(dt.UTC).timestamp()
     lines = list(_priced(args.config, args.models, now, every=args.all))
     if not lines and args.models:
-        print(f"no price is known for {', '.join(args.models)}", file=sys.stderr)
+        bare = next((one for one in args.models if "/" not in one), None)
+        remedy = f": write provider/model, or '*/{bare}' for all that have it" if bare else ""
+        print(f"no price is known for {', '.join(args.models)}{remedy}", file=sys.stderr)
         return 1
     if args.json:
         print(json.dumps([line.as_json() for line in lines], indent=2))
