@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import gc
 import json
 import random
@@ -16,17 +15,21 @@ from typing import Any, Final
 import attrs
 
 from benchmarks import report
+from benchmarks.configurations import EVERYTHING, LLMGATE
 from benchmarks.figures import Bar, bars, import_figures, load_figures
+from benchmarks.growth import SIZES
 from benchmarks.imports import import_costs
 from benchmarks.load import LoadError, Sample, closed_loop
+from benchmarks.loops import run
 from benchmarks.paced import Pace, paced_figures
-from benchmarks.payloads import ANSWER, STREAM, request_bytes
 from benchmarks.processes import ROOT, Cpus, Process, ProcessError
+from benchmarks.rates import rate_figures
 from benchmarks.slow_readers import slow_reader_figures
-from benchmarks.targets import BARE, DIRECT, LLMGATE, NAMES, Target, environment, running, upstream
+from benchmarks.targets import BARE, DIRECT, NAMES, Target, absent, environment, running, upstream
+from benchmarks.workers import worker_figures
 
 CONCURRENCY: Final = 16
-APART: Final = ("paced", "slow-readers", "in-process", "formats")
+APART: Final = ("rates", "paced", "slow-readers", "growth", "workers", "in-process", "formats")
 """The parts that start what they measure themselves."""
 PARTS: Final = ("import", "requests", "streams", *APART)
 
@@ -34,6 +37,8 @@ PACED_EVENTS: Final = 12
 """Timed events of each paced stream."""
 FORMAT_REPETITIONS: Final = 6
 """Repetitions of what is timed without any load for each of the others: they are short."""
+RATED: Final = (DIRECT, BARE, LLMGATE, EVERYTHING)
+"""What is asked at a steady rate."""
 
 
 @attrs.frozen
@@ -47,6 +52,7 @@ class Extent:
         streams: Paced streams at once.
         interval: Milliseconds between two events of each.
         readers: Clients that stop reading.
+        sizes: How many models, keys and routers there are where their number is what counts.
     """
 
     seconds: float
@@ -55,9 +61,10 @@ class Extent:
     streams: int
     interval: int
     readers: int
+    sizes: Sequence[int] = SIZES
 
 
-FULL: Final = Extent(seconds=1.2, repetitions=10, imports=25, streams=1000, interval=1000, readers=200)
+FULL: Final = Extent(seconds=1.0, repetitions=8, imports=25, streams=1000, interval=1000, readers=200)
 QUICK: Final = Extent(seconds=0.8, repetitions=4, imports=9, streams=200, interval=500, readers=50)
 WARM_UP_SHARE: Final = 0.15
 """Share of a round's time that each target is loaded before it, so that every round finds warm caches."""
@@ -67,11 +74,11 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure llmgate against a bare pass-through, as ratios in one run (about 5 minutes).",
+        description="Measure llmgate against a bare pass-through, as ratios in one run (about 10 minutes).",
         epilog="Exit status: 0 every bar is kept, 1 one is missed or a target fails, 2 the command line is wrong.",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="about 100 seconds: fewer and shorter repetitions, fewer streams"
+        "--quick", action="store_true", help="about 4 minutes: fewer and shorter repetitions, fewer streams"
     )
     parser.add_argument("--no-bars", action="store_true", help="only print; no figure makes the run fail")
     parser.add_argument(
@@ -89,6 +96,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, metavar="S", help="length of a repetition")
     parser.add_argument("--repetitions", type=int, metavar="N", help="how many there are")
     parser.add_argument("--streams", type=int, metavar="N", help="paced streams at once")
+    parser.add_argument(
+        "--size", action="append", type=int, metavar="N", help="models, keys and routers; repeat it from few to many"
+    )
     parser.add_argument("--readers", type=int, metavar="N", help="clients that stop reading in mid-stream")
     return parser
 
@@ -102,15 +112,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = report.provenance(cpus, seconds=extent.seconds, repetitions=extent.repetitions)
     results: dict[str, Any] = {"made": made}
     try:
+        for name in names:
+            if reason := absent(name):
+                say(f"{name}: SKIPPED, {reason}")
         with upstream(cpus) as provider:
-            loaded = [part for part in ("requests", "streams") if part in parts]
+            together = [part for part in ("requests", "streams") if part in parts]
             if "import" in parts:
-                _say(f"import: {extent.imports} fresh interpreters of each kind")
+                say(f"import: {extent.imports} fresh interpreters of each kind")
                 results["import"] = import_figures(import_costs(extent.imports, cpus))
-            if loaded:
+            if together:
                 with running(names, provider, cpus) as targets, cpus.pinned(cpus.load):
-                    for part in loaded:
-                        results[part] = _loaded(part, targets, extent.seconds, extent.repetitions)
+                    for part in together:
+                        results[part] = loaded(part, targets, extent.seconds, extent.repetitions)
             for part in APART:
                 if part in parts:
                     results |= _measured(part, names, provider, cpus, extent)
@@ -132,6 +145,8 @@ def _extent(args: argparse.Namespace) -> Extent:
     extent = attrs.evolve(QUICK if args.quick else FULL, **{name: value for name, value in given.items() if value})
     if args.repetitions:
         extent = attrs.evolve(extent, imports=args.repetitions)
+    if args.size:
+        extent = attrs.evolve(extent, sizes=args.size)
     return attrs.evolve(extent, interval=min(extent.interval, int(extent.seconds * 1e3))) if args.seconds else extent
 
 
@@ -148,23 +163,37 @@ def _verdict(judged: Sequence[Bar], *, enforced: bool) -> int:
 def _measured(part: str, names: Sequence[str], provider: Process, cpus: Cpus, extent: Extent) -> Mapping[str, Any]:
     """The figures of one part, by the name under which they are kept."""
     if part == "in-process":
-        _say(f"in-process: {extent.repetitions} repetitions")
+        say(f"in-process: {extent.repetitions} repetitions")
         arguments = [provider.port, extent.seconds / 2, extent.repetitions]
         return {part: _program("benchmarks.in_process", arguments, cpus)}
     if part == "formats":
         repetitions = extent.repetitions * FORMAT_REPETITIONS
-        _say(f"formats: {repetitions} repetitions")
+        say(f"formats: {repetitions} repetitions")
         return _program("benchmarks.translation", [repetitions], cpus)
+    if part == "growth":
+        say("growth: models, keys and routers")
+        return {part: _program("benchmarks.growth", [extent.seconds / 4, _few(extent), *extent.sizes], cpus)}
+    if part == "workers":
+        say("workers: one and two")
+        return {part: worker_figures(provider, extent.seconds, _few(extent))}
     # Servers that have served nothing yet: what they had used before would hide what they use now.
-    taking_part = (DIRECT, BARE, LLMGATE) if part == "paced" else (LLMGATE,)
+    taking_part = {"rates": RATED, "paced": (DIRECT, BARE, LLMGATE), "slow-readers": (LLMGATE,)}[part]
     with running([n for n in names if n in taking_part], provider, cpus) as targets, cpus.pinned(cpus.load):
+        if part == "rates":
+            say("rates: requests that come when they come")
+            return {part: rate_figures(targets, extent.seconds * 2, _few(extent))}
         return {part: _paced(targets, extent) if part == "paced" else _slow(targets, extent)}
+
+
+def _few(extent: Extent) -> int:
+    """Repetitions of what takes longer than others."""
+    return max(1, extent.repetitions // 2)
 
 
 def _paced(targets: Sequence[Target], extent: Extent) -> Mapping[str, Any]:
     figures: dict[str, Any] = {}
     for target in targets:
-        _say(f"paced: {extent.streams} streams of {target.name}")
+        say(f"paced: {extent.streams} streams of {target.name}")
         pace = Pace(extent.streams, PACED_EVENTS, extent.interval)
         figures[target.name] = paced_figures(target, pace, figures.get(DIRECT))
     return figures
@@ -173,12 +202,12 @@ def _paced(targets: Sequence[Target], extent: Extent) -> Mapping[str, Any]:
 def _slow(targets: Sequence[Target], extent: Extent) -> Mapping[str, Any]:
     figures = {}
     for target in targets:
-        _say(f"slow-readers: {extent.readers} clients of {target.name} that stop reading")
+        say(f"slow-readers: {extent.readers} clients of {target.name} that stop reading")
         figures[target.name] = slow_reader_figures(target, extent.readers, steady=extent.seconds)
     return figures
 
 
-def _loaded(part: str, targets: Sequence[Target], seconds: float, repetitions: int) -> Mapping[str, Any]:
+def loaded(part: str, targets: Sequence[Target], seconds: float, repetitions: int) -> Mapping[str, Any]:
     """Load every target in each repetition, in an order that chance makes anew, so that none always follows another."""
     order = list(targets)
     chance = random.Random(20)
@@ -186,33 +215,36 @@ def _loaded(part: str, targets: Sequence[Target], seconds: float, repetitions: i
     gc.collect()
     gc.freeze()
     for repetition in range(repetitions):
-        _say(f"{part}: repetition {repetition + 1} of {repetitions}")
+        say(f"{part}: repetition {repetition + 1} of {repetitions}")
         chance.shuffle(order)
         samples = {target.name: _sample(part, target, seconds) for target in order}
         rounds.append({target.name: samples[target.name] for target in targets})
-    return load_figures(rounds, streams=part == "streams")
+    figures = load_figures(rounds, streams=part == "streams")
+    for target in targets:
+        if target.process.start and target.name != DIRECT:
+            figures[target.name]["start_s"] = target.process.start
+    return figures
 
 
 def _sample(part: str, target: Target, seconds: float) -> Sample:
     streams = part == "streams"
     process = target.process
-    request = request_bytes(port=process.port, model=target.model, stream=streams)
-    expected = b"".join(STREAM) if streams else ANSWER
     try:
         for length in (seconds * WARM_UP_SHARE, seconds):
-            sample = asyncio.run(
+            sample = run(
                 closed_loop(
                     process.port,
-                    request,
-                    expected,
+                    target.request(stream=streams),
+                    target.expects(stream=streams),
                     seconds=length,
                     concurrency=CONCURRENCY,
+                    changing=target.rewrites,
                     cpu=process.cpu_seconds,
                 )
             )
     except LoadError as failure:
         raise LoadError(f"{part} of {target.name}: {failure}") from failure
-    return attrs.evolve(sample, memory=process.resident_bytes())
+    return attrs.evolve(sample, memory=process.proportional_bytes() or process.resident_bytes())
 
 
 def _program(module: str, arguments: Sequence[object], cpus: Cpus) -> Mapping[str, Any]:
@@ -233,7 +265,7 @@ def _program(module: str, arguments: Sequence[object], cpus: Cpus) -> Mapping[st
     return figures
 
 
-def _say(what: str) -> None:
+def say(what: str) -> None:
     print(f"... {what}", file=sys.stderr, flush=True)
 
 

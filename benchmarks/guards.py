@@ -11,7 +11,7 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from benchmarks.payloads import ANSWER, KEY, MODEL, request_body
@@ -19,7 +19,7 @@ from llmgate import Pipeline
 from llmgate.formats import get_format, read_request
 from llmgate.spec import Credentials, ProviderRequest, ProviderResponse, ProviderStream
 
-__all__ = ["BODY", "CASES", "exchanges"]
+__all__ = ["BODY", "CASES", "Ready", "body", "exchanges", "settings"]
 
 BODY: Final = 2048
 """Bytes of a request."""
@@ -32,7 +32,8 @@ _LIMITS: Final = {
         {"capacity": 1000, "unit": "concurrent"},
     ],
 }
-_CACHE: Final = {"use": "cache"}
+_CACHE: Final = {"use": "cache", "directive": "max-age=0"}
+"""Looks for each answer and keeps none, as what is measured is the look."""
 _ROUTER: Final = {"load-balance": {"chat": {"strategy": "latency", "providers": ["one", "two", "three"]}}}
 _ALONE: Final = {"load-balance": {"chat": {"strategy": "priority", "providers": ["one"]}}}
 
@@ -46,7 +47,29 @@ CASES: Final[Mapping[str, Mapping[str, Any]]] = {
 """What is switched on in each."""
 
 
-class _Ready:
+def settings(case: str, base_url: str) -> dict[str, Any]:
+    """The configuration of a case.
+
+    Args:
+        case: Which of ``CASES``.
+        base_url: Where all three deployments are.
+    """
+    provider = {"base-url": base_url, "secret": "env:BENCH_API_KEY"}
+    providers = dict.fromkeys(("one", "two", "three"), provider)
+    return {"providers": providers, "routers": {"main": _ALONE}, "loggers": [], **CASES[case]}
+
+
+def body(user: str = "") -> bytes:
+    """A request of ``BODY`` bytes.
+
+    Args:
+        user: Twelve characters at most that tell it from others.
+    """
+    rest = BODY - len(request_body(model=MODEL, stream=False, user=""))
+    return request_body(model=MODEL, stream=False, user=user.ljust(rest, "x"))
+
+
+class Ready:
     """A transport whose answer is there before it is asked for."""
 
     async def send(self, request: ProviderRequest) -> ProviderResponse:
@@ -59,13 +82,6 @@ class _Ready:
         """Nothing is open."""
 
 
-def _bodies(count: int) -> Iterator[bytes]:
-    """Requests of ``BODY`` bytes, no two of them equal."""
-    filler = "x" * (BODY - len(request_body(model=MODEL, stream=False, user="")) - 12)
-    for number in range(count):
-        yield request_body(model=MODEL, stream=False, user=f"{number:012d}{filler}")
-
-
 async def exchanges(case: str, count: int, counting: Callable[[str], object] = str) -> None:
     """Carry out so many, one after another; the cache looks for each and keeps none.
 
@@ -74,25 +90,18 @@ async def exchanges(case: str, count: int, counting: Callable[[str], object] = s
         count: How many.
         counting: Is told ``on`` after as many again that are not counted, and ``off`` at the end.
     """
-    config: dict[str, Any] = {
-        "providers": {
-            name: {"base-url": f"https://{name}.test/v1", "secret": "env:BENCH_API_KEY"}
-            for name in ("one", "two", "three")
-        },
-        "routers": {"main": _ALONE},
-        "loggers": [],
-        **CASES[case],
-    }
-    credentials = Credentials(headers={"helicone-cache-save": "false"})
+    config = settings(case, "https://provider.test/v1")
+    credentials = Credentials()
     wire_format = get_format("openai-chat")
-    pipeline = Pipeline.from_config(config, environment={"BENCH_API_KEY": KEY}, transport=_Ready())
+    pipeline = Pipeline.from_config(config, environment={"BENCH_API_KEY": KEY}, transport=Ready())
     async with pipeline:
         gc.freeze()  # what the start has left, so that no collection walks over it
-        for number, body in enumerate(_bodies(2 * count)):
+        for number in range(2 * count):
             if number == count:
                 counting("on")
+            data = body(f"{number:012d}")
             async with pipeline.exchange(credentials=credentials) as exchange:
-                response = await exchange.send(read_request(wire_format, body, router="main"))
+                response = await exchange.send(read_request(wire_format, data, router="main"))
                 assert response.status == 200
         counting("off")
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks.configurations import configuration
 from benchmarks.payloads import ANSWER, KEY, MODEL, request_body
-from benchmarks.targets import configuration
 from llmgate import Pipeline
 
 __all__ = ["CONCURRENCIES", "measure"]

@@ -20,8 +20,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from benchmarks.guards import BODY, CASES
-from benchmarks.payloads import ANSWER, KEY, MODEL, PATH, request_body
+from benchmarks.guards import CASES, body
+from benchmarks.payloads import ANSWER, KEY, PATH
 from benchmarks.processes import ADDRESS, ROOT, Cpus
 from benchmarks.targets import environment, upstream
 
@@ -83,11 +83,9 @@ def _ended(command: list[str], errors: int) -> Iterator[subprocess.Popen[bytes]]
 
 
 def _ask(port: int, count: int) -> None:
-    filler = "x" * (BODY - len(request_body(model=MODEL, stream=False, user="")))
-    body = request_body(model=MODEL, stream=False, user=filler)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
     for _ in range(count):
-        connection.request("POST", PATH, body, {"content-type": "application/json", "authorization": f"Bearer {KEY}"})
+        connection.request("POST", PATH, body(), {"content-type": "application/json", "authorization": f"Bearer {KEY}"})
         if connection.getresponse().read() != ANSWER:
             raise AssertionError("a wrong answer")
     connection.close()

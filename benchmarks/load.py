@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import statistics
 from collections.abc import Callable, Sequence
-from time import perf_counter
+from time import perf_counter, time_ns
+from typing import cast
 
 import attrs
 
-__all__ = ["LoadError", "Sample", "closed_loop", "percentile"]
+from benchmarks.payloads import NUMBER
+
+__all__ = ["LoadError", "Sample", "closed_loop", "numbered", "percentile", "plain"]
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
+CHANGING = re.compile(rb'"(?:created|[a-z_]*id)": ?(?:\d+|"[^"]*")')
 CLOSES = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
 PATIENCE = 20.0
@@ -64,12 +69,28 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
+def numbered(request: bytes) -> Callable[[], bytes]:
+    """What gives the request with another number in the place of ``NUMBER`` each time."""
+    head, found, tail = request.partition(NUMBER)
+    if not found:
+        return lambda: request
+    numbers = itertools.count(time_ns())
+    return lambda: b"%b%012d%b" % (head, next(numbers) % 10**12, tail)
+
+
+def plain(body: bytes) -> bytes:
+    """An answer without what changes from one to the next where a server writes it anew: ids and times."""
+    return CHANGING.sub(b"", body)
+
+
 class Round:
     """One round: what all connections send, expect and have seen so far."""
 
-    def __init__(self, request: bytes, expected: bytes, until: float) -> None:
-        self.request = request
-        self.expected = expected
+    def __init__(self, request: bytes, expected: bytes, until: float, *, changing: bool, most: int) -> None:
+        self.most = most
+        self.next_request = numbered(request)
+        self.changing = changing
+        self.expected = plain(expected) if changing else expected
         self.until = until
         self.latencies: list[float] = []
         self.first_bytes: list[float] = []
@@ -78,7 +99,7 @@ class Round:
 
     def over(self) -> bool:
         """Whether no further request is to be sent."""
-        return self.failure is not None or self.last >= self.until or len(self.latencies) >= MAX_REQUESTS
+        return self.failure is not None or self.last >= self.until or len(self.latencies) >= self.most
 
 
 class Client(asyncio.Protocol):
@@ -98,8 +119,7 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the first request."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
         self._send()
 
     def connection_lost(self, failure: Exception | None) -> None:
@@ -132,7 +152,7 @@ class Client(asyncio.Protocol):
         self._first_byte = 0.0
         self._busy = True
         self._sent = perf_counter()
-        self._transport.write(self.round.request)
+        self._transport.write(self.round.next_request())
 
     def _read_head(self, head: bytes) -> None:
         self._closes = CLOSES.search(head) is not None
@@ -152,7 +172,7 @@ class Client(asyncio.Protocol):
         round_ = self.round
         self._busy = False
         body = _joined(self._answer, self._body_at) if self._chunked else bytes(self._answer[self._body_at :])
-        if body != round_.expected:
+        if body != round_.expected and not (round_.changing and plain(body) == round_.expected):
             self._fail(f"a wrong answer: {body[:300]!r} ... {body[-200:]!r}")
             return
         round_.latencies.append(now - self._sent)
@@ -196,6 +216,8 @@ async def closed_loop(
     *,
     seconds: float,
     concurrency: int,
+    changing: bool = False,
+    count: int = MAX_REQUESTS,
     cpu: Callable[[], float | None] = lambda: None,
 ) -> Sample:
     """Keep ``concurrency`` requests under way for a time, and let those that are then under way end.
@@ -206,6 +228,8 @@ async def closed_loop(
         expected: The body that each answer must have, chunked or not.
         seconds: How long.
         concurrency: Connections, each with one request at a time.
+        changing: Whether ids and times may differ from those expected.
+        count: How many answers are enough, whatever the time.
         cpu: Tells the CPU seconds that the server has spent so far.
 
     Raises:
@@ -213,7 +237,7 @@ async def closed_loop(
     """
     before = cpu()
     started = perf_counter()
-    round_ = Round(request, expected, started + seconds)
+    round_ = Round(request, expected, started + seconds, changing=changing, most=count)
     try:
         async with asyncio.timeout(seconds + PATIENCE):
             await asyncio.gather(*(_keep_busy(port, round_) for _ in range(concurrency)))

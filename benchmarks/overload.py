@@ -22,14 +22,15 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
+from benchmarks.configurations import PROVIDER, configuration
 from benchmarks.load import closed_loop, percentile
 from benchmarks.payloads import ANSWER, MODEL, request_bytes
 from benchmarks.processes import Cpus, Process, started
-from benchmarks.targets import PROVIDER, configuration, environment, upstream
+from benchmarks.targets import environment, upstream
 
 __all__ = ["Outcome", "main", "open_loop"]
 
@@ -69,8 +70,7 @@ class _Client(asyncio.Protocol):
         self.open = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
         self.open = True
 
     def connection_lost(self, failure: Exception | None) -> None:

@@ -10,11 +10,12 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
 from benchmarks.load import percentile
+from benchmarks.loops import run
 from benchmarks.payloads import PACED_MODEL, STREAM, request_bytes
 from benchmarks.targets import Target
 
@@ -66,8 +67,7 @@ class Listener(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
         transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
@@ -129,7 +129,7 @@ def paced_figures(target: Target, pace: Pace, direct: Mapping[str, Any] | None) 
         seed=pace.interval,
     )
     cpu, memory = target.process.cpu_seconds(), target.process.resident_bytes()
-    seen, peak = asyncio.run(_listen(target, request, pace))
+    seen, peak = run(_listen(target, request, pace))
     spent = target.process.cpu_seconds()
     figures: dict[str, Any] = {"streams": pace.streams, "failed": len(seen.failures)}
     for name, values in (("delay", seen.delays), ("gap", seen.gaps)):

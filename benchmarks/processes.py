@@ -10,20 +10,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-__all__ = ["ROOT", "Cpus", "Process", "ProcessError", "started"]
+__all__ = ["ROOT", "Cpus", "Process", "ProcessError", "free_port", "started"]
 
 ROOT: Final = Path(__file__).parents[1]
-PATIENCE: Final = 30.0
+PATIENCE: Final = 90.0
 """Seconds that a process may take to listen."""
 
 ADDRESS: Final = re.compile(rb"http://127\.0\.0\.1:(\d+)\b")
 
+_PROPORTION: Final = re.compile(r"(?m)^Pss: +(\d+) kB$")
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
@@ -52,13 +53,13 @@ class Cpus:
 
     @staticmethod
     @contextlib.contextmanager
-    def pinned(cpu: int | None) -> Iterator[None]:
-        """Stay on one CPU; a process started meanwhile inherits it from its first instruction on."""
+    def pinned(cpu: int | Collection[int] | None) -> Iterator[None]:
+        """Stay on one CPU, or on some; a process started meanwhile inherits it from its first instruction on."""
         if cpu is None:
             yield
             return
         before = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {cpu})
+        os.sched_setaffinity(0, {cpu} if isinstance(cpu, int) else set(cpu))
         try:
             yield
         finally:
@@ -67,22 +68,37 @@ class Cpus:
 
 @attrs.frozen
 class Process:
-    """A running process and where it listens."""
+    """A running process and where it listens.
+
+    Args:
+        pid: Of the process itself; it may have children.
+        port: On loopback.
+        start: Seconds from its first instruction until it took a connection.
+    """
 
     pid: int
     port: int
+    start: float = 0.0
 
     def cpu_seconds(self) -> float | None:
         """User and system time of the process and its descendants so far; None where there is no ``/proc``."""
-        family = self._family()
+        family = self._family().values()
         return sum(int(fields[11]) + int(fields[12]) for fields in family) / _TICK if family else None
 
     def resident_bytes(self) -> int | None:
         """Memory of the process and its descendants that is in use now; None where there is no ``/proc``."""
-        family = self._family()
+        family = self._family().values()
         return sum(int(fields[21]) for fields in family) * _PAGE if family else None
 
-    def _family(self) -> Sequence[Sequence[str]]:
+    def proportional_bytes(self) -> int | None:
+        """The same, where a page that several processes share counts in parts; None where the kernel does not tell."""
+        try:
+            told = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self._family()]
+        except OSError:
+            return None
+        return sum(int(found[1]) for text in told if (found := _PROPORTION.search(text))) * 1024 or None
+
+    def _family(self) -> Mapping[int, Sequence[str]]:
         """What the kernel says of the process and each of its descendants, from the state on; see ``proc(5)``."""
         children: dict[int, list[int]] = {}
         known: dict[int, Sequence[str]] = {}
@@ -95,18 +111,24 @@ class Process:
             children.setdefault(int(fields[1]), []).append(pid)
             known[pid] = fields
         if self.pid not in known:
-            return []
-        todo, family = [self.pid], []
+            return {}
+        todo, family = [self.pid], {}
         while todo:
             pid = todo.pop()
-            family.append(known[pid])
+            family[pid] = known[pid]
             todo += children.get(pid, [])
         return family
 
 
 @contextlib.contextmanager
 def started(
-    arguments: Sequence[str], *, cpu: int | None, environment: Mapping[str, str], directory: Path
+    arguments: Sequence[str],
+    *,
+    cpu: int | Collection[int] | None,
+    environment: Mapping[str, str],
+    directory: Path,
+    program: Sequence[str] = (sys.executable,),
+    port: int | None = None,
 ) -> Iterator[Process]:
     """Run ``python ARGUMENTS`` while the block lasts, from when it listens.
 
@@ -115,17 +137,20 @@ def started(
 
     Args:
         arguments: What stands after ``python``.
-        cpu: The CPU that it is pinned to.
+        cpu: The CPU, or the CPUs, that it is pinned to.
         environment: Its environment variables.
         directory: Its working directory.
+        program: What stands in the place of ``python``.
+        port: Where a program listens that cannot choose for itself.
 
     Raises:
         ProcessError: it ended, or did not listen in time.
     """
     with tempfile.NamedTemporaryFile(dir=directory) as said, tempfile.TemporaryFile(dir=directory) as complained:
+        begun = time.monotonic()
         with Cpus.pinned(cpu):
             process = subprocess.Popen(
-                [sys.executable, *arguments],
+                [*program, *arguments],
                 cwd=directory,
                 env=dict(environment),
                 stdin=subprocess.PIPE,
@@ -133,26 +158,34 @@ def started(
                 stderr=complained,
             )
         try:
-            port = _listening_port(process, Path(said.name))
-            if port is None:
+            taken = _listening_port(process, Path(said.name), port)
+            if taken is None:
                 complained.seek(0)
                 tail = complained.read()[-2000:].decode(errors="replace").strip()
-                raise ProcessError(f"python {' '.join(arguments)} does not listen (exit {process.poll()}):\n{tail}")
-            yield Process(process.pid, port)
+                command = " ".join([Path(program[0]).name, *program[1:], *arguments])
+                raise ProcessError(f"{command} does not listen (exit {process.poll()}):\n{tail}")
+            yield Process(process.pid, taken, time.monotonic() - begun)
         finally:
             _end(process)
 
 
-def _listening_port(process: subprocess.Popen[bytes], said: Path) -> int | None:
-    """The port that a process says it listens on, once it takes connections; None when that never comes."""
+def free_port() -> int:
+    """A port that nobody listens on now, for a program that must be told one."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port: int = held.getsockname()[1]
+    return port
+
+
+def _listening_port(process: subprocess.Popen[bytes], said: Path, port: int | None) -> int | None:
+    """The port that a process takes connections on; None when that never comes."""
     deadline = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
-        address = ADDRESS.search(said.read_bytes())
-        if address is not None:
-            port = int(address[1])
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                return port
-        time.sleep(0.02)
+        address = ADDRESS.search(said.read_bytes()) if port is None else None
+        found = port if address is None else int(address[1])
+        if found is not None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", found), timeout=1):
+                return found
+        time.sleep(0.005)
     return None
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.charts import keep
 from benchmarks.figures import Bar
 from benchmarks.processes import ROOT, Cpus
 
@@ -27,8 +28,11 @@ TITLES: Final = {
     "import": "Import, fresh interpreters",
     "requests": "Requests over HTTP, 16 at a time",
     "streams": "Streams over HTTP, 16 at a time, 53 events each",
+    "rates": "Requests at a steady rate",
     "paced": "Paced streams, all at once",
     "slow-readers": "Clients that stop reading in mid-stream",
+    "growth": "Growth: models, keys and routers",
+    "workers": "A second worker",
     "in-process": "In process",
     "conversations": "Translation of a request: 50 messages, 20 tools",
     "events": "One event of a stream",
@@ -43,10 +47,15 @@ COLUMNS: Final[Mapping[str, tuple[str, str]]] = {
     "requests_per_second": ("requests/s", "{:,.0f}"),
     "events_per_second": ("events/s", "{:,.0f}"),
     "calls_per_second": ("calls/s", "{:,.0f}"),
+    "one_worker": ("requests/s, one worker", "{:,.0f}"),
+    "two_workers": ("two workers", "{:,.0f}"),
+    "gain": ("gain", "{:.2f}"),
     "of_bare": ("of bare", "{:.2f}"),
+    "of_bare_fast": ("of bare, uvicorn", "{:.2f}"),
     "cpu_us_per_request": ("CPU µs/request", "{:,.0f}"),
     "cpu_us_per_event": ("CPU µs/event", "{:.1f}"),
     "cpu_us": ("CPU µs/call", "{:,.0f}"),
+    "of_smallest": ("of the smallest", "{:.2f}"),
     "cpu_of_bare": ("CPU of bare", "{:.2f}"),
     "first_byte_p50_ms": ("first byte p50 ms", "{:.2f}"),
     "p50_ms": ("p50 ms", "{:.2f}"),
@@ -59,9 +68,10 @@ COLUMNS: Final[Mapping[str, tuple[str, str]]] = {
     "gap_p99_ms": ("p99 ms", "{:.1f}"),
     "memory_mb": ("MB", "{:.0f}"),
     "memory_of_bare": ("MB of bare", "{:.2f}"),
+    "start_s": ("start s", "{:.2f}"),
     "kb_per_stream": ("kB/stream", "{:.0f}"),
 }
-PACKAGES: Final = ("llmgate", "aiohttp", "hypercorn", "h11", "starlette")
+PACKAGES: Final = ("llmgate", "aiohttp", "hypercorn", "h11", "starlette", "uvicorn", "httptools", "uvloop", "orjson")
 
 
 def provenance(cpus: Cpus, *, seconds: float, repetitions: int) -> dict[str, Any]:
@@ -141,20 +151,23 @@ def _cells(row: Sequence[str], widths: Sequence[int]) -> Iterator[tuple[int, tup
     return enumerate(zip(row, widths, strict=True))
 
 
-def with_figures(page: str, figures: str) -> str:
+def with_figures(page: str, figures: str, *, begin: str = BEGIN, end: str = END) -> str:
     """The page with its generated part replaced.
 
     Raises:
         ValueError: the page has lost the marks around that part.
     """
-    head, begin, rest = page.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page lacks {BEGIN!r} or {END!r}")
-    return f"{head}{BEGIN}\n\n{figures}\n{END}{tail}"
+    head, begun, rest = page.partition(begin)
+    _, ended, tail = rest.partition(end)
+    if not begun or not ended:
+        raise ValueError(f"the page lacks {begin!r} or {end!r}")
+    return f"{head}{begin}\n\n{figures}\n{end}{tail}"
 
 
 def write(results: Mapping[str, Any], bars: Sequence[Bar]) -> None:
-    """Keep a run: as JSON, and in the page of the documentation."""
+    """Keep a run: as JSON, and in the page of the documentation, with its charts beside it."""
     RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    PAGE.write_text(with_figures(PAGE.read_text(encoding="utf-8"), markdown(results, bars)), encoding="utf-8")
+    charts = keep(results, PAGE.parent)
+    pictures = "".join(f"![{chart.title}]({chart.name}.svg)\n\n" for chart in charts)
+    figures = pictures + markdown(results, bars)
+    PAGE.write_text(with_figures(PAGE.read_text(encoding="utf-8"), figures), encoding="utf-8")

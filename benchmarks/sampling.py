@@ -7,7 +7,6 @@ what is seen is what runs.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import collections
 import json
 import os
@@ -22,10 +21,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
+from benchmarks.configurations import LLMGATE
 from benchmarks.load import LoadError, closed_loop
-from benchmarks.payloads import ANSWER, EVENTS, STREAM, request_bytes
+from benchmarks.loops import run
+from benchmarks.payloads import EVENTS
 from benchmarks.processes import ROOT, Cpus, ProcessError
-from benchmarks.targets import LLMGATE, NAMES, running, upstream
+from benchmarks.targets import NAMES, running, upstream
 
 __all__ = ["main"]
 
@@ -118,18 +119,17 @@ def _profiled(what: str, name: str, seconds: float) -> tuple[dict[str, Any], int
         ),
     ):
         file = Path(directory) / "profile.json"
-        request = request_bytes(port=target.process.port, model=target.model, stream=streams)
-        expected = b"".join(STREAM) if streams else ANSWER
 
         def load(length: float) -> Any:
             with cpus.pinned(cpus.load):
-                return asyncio.run(
+                return run(
                     closed_loop(
                         target.process.port,
-                        request,
-                        expected,
+                        target.request(stream=streams),
+                        target.expects(stream=streams),
                         seconds=length,
                         concurrency=CONCURRENCY,
+                        changing=target.rewrites,
                         cpu=target.process.cpu_seconds,
                     )
                 )

@@ -1,7 +1,7 @@
 """A fake provider on loopback that is never the bottleneck: one ``asyncio.Protocol``, every answer built beforehand.
 
-The model asked for chooses how it answers: at once, at a steady pace, or without end. Run as a program it prints its
-address and serves until its standard input closes, so that it never outlives its parent.
+The path chooses whose format it speaks, the model how it answers: at once, at a steady pace, or without end. Run as a
+program it prints its address and serves until its standard input closes, so that it never outlives its parent.
 """
 
 from __future__ import annotations
@@ -13,8 +13,19 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from typing import cast
 
-from benchmarks.payloads import ANSWER, FLOOD_MODEL, PACED_MODEL, STREAM, USAGE_EVENT, timed_event
+from benchmarks.loops import run
+from benchmarks.payloads import (
+    ANSWER,
+    ANTHROPIC_ANSWER,
+    ANTHROPIC_STREAM,
+    FLOOD_MODEL,
+    PACED_MODEL,
+    STREAM,
+    USAGE_EVENT,
+    timed_event,
+)
 
 __all__ = ["Upstream"]
 
@@ -38,6 +49,8 @@ STREAM_END = b"0\r\n\r\n"
 WHOLE = _whole(ANSWER)
 STREAMED = STREAM_HEAD + _chunks(STREAM) + STREAM_END
 STREAMED_WITH_USAGE = STREAM_HEAD + _chunks([*STREAM[:-1], USAGE_EVENT, STREAM[-1]]) + STREAM_END
+ANTHROPIC_WHOLE = _whole(ANTHROPIC_ANSWER)
+ANTHROPIC_STREAMED = STREAM_HEAD + _chunks(ANTHROPIC_STREAM) + STREAM_END
 FLOOD = _chunks(STREAM[1:2]) * 200
 REFUSED = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -53,8 +66,7 @@ class Upstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A gateway has connected."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
 
     def connection_lost(self, failure: Exception | None) -> None:
         """The gateway has had enough."""
@@ -86,12 +98,16 @@ class Upstream(asyncio.Protocol):
             if len(buffer) < end:
                 return
             body = bytes(buffer[head + 4 : end])
+            anthropic = buffer.find(b"/messages ", 0, head) > 0
             del buffer[:end]
-            self._answer(body)
+            self._answer(body, anthropic=anthropic)
 
-    def _answer(self, body: bytes) -> None:
+    def _answer(self, body: bytes, *, anthropic: bool) -> None:
         compact = body.replace(b'": ', b'":')
-        if b'"stream":true' not in compact:
+        streamed = b'"stream":true' in compact
+        if anthropic:
+            self._transport.write(ANTHROPIC_STREAMED if streamed else ANTHROPIC_WHOLE)
+        elif not streamed:
             self._transport.write(WHOLE)
         elif PACED_MODEL.encode() in body:
             asked = json.loads(body)
@@ -134,4 +150,4 @@ async def _serve() -> None:
 
 if __name__ == "__main__":
     gc.freeze()
-    asyncio.run(_serve())
+    run(_serve())

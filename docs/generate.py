@@ -20,7 +20,7 @@ from llmgate.config.meanings import key_of, meanings, says_seconds, settable
 from llmgate.config.reference import as_markdown
 from llmgate.formats import FORMATS, get_format
 from llmgate.registry import Registry
-from llmgate.spec import KINDS, ChatRequest, Operation, SecretRef
+from llmgate.spec import KINDS, ChatRequest, FinishReason, Format, Operation, SecretRef
 
 REFERENCE = Path(__file__).parent / "reference"
 EXAMPLES = REFERENCE / "examples"
@@ -37,8 +37,9 @@ FIELDS_HEAD = """\
 
 # Fields of the wire formats
 
-What each wire format calls the fields of a chat request. A field that a format has is carried to and from every other
-format that has it; what becomes of the rest is told under [wire formats](formats.md).
+What each wire format calls the fields of a chat request, and the ends of an answer. A field that a format has is
+carried to and from every other format that has it; what becomes of the rest is told under [wire formats](formats.md).
+So are the ends of answers: one that a format has no word for is a plain `stop` there.
 """
 
 
@@ -65,7 +66,20 @@ def format_fields_page() -> str:
         lines += [f"| `{name}` | `{wire_format.fields[name]}` |" for name in names if name in wire_format.fields]
         missing = [f"`{name}`" for name in names if name not in wire_format.fields]
         lines += ["", f"It has no field for {', '.join(missing)}." if missing else "It has a field for each.", ""]
+        lines += list(_ends(wire_format))
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _ends(wire_format: Format) -> Iterator[str]:
+    """What a format says of the end of an answer."""
+    yield from ("| an answer ended for | it says |", "|---|---|")
+    yield from (f"| `{reason}` | `{word}` |" for reason, word in wire_format.ends.items())
+    rest = [f"`{reason}`" for reason in FinishReason if reason not in wire_format.ends]
+    yield ""
+    ended = f" Which text ended an answer stands in `{wire_format.stop_text}`." if wire_format.stop_text else ""
+    told = f"It does not tell {', '.join(rest)} from `stop`." if rest else "It tells them all apart."
+    yield told + ended
+    yield ""
 
 
 def cli_page() -> str:

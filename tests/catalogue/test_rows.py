@@ -10,6 +10,8 @@ import pytest
 
 from llmgate.catalogue import RESERVED_NAMES, provider_row, provider_rows
 from llmgate.catalogue.rows import load_catalogue
+from llmgate.formats import get_format
+from llmgate.formats.openai_chat.fitting import SHARED
 from llmgate.spec import CredentialHeader, ProviderRow
 
 SEED = {
@@ -116,6 +118,8 @@ def test_every_row_is_whole(row: ProviderRow) -> None:
     assert row.name == row.name.lower()
     assert row.name not in RESERVED_NAMES
     assert row.stream_usage in {"option", "always", "never"}
+    assert not row.chat_fields or "openai-chat" in row.formats
+    assert row.chat_fields.keys() <= set(get_format("openai-chat").fields.values()) | set(SHARED)
     if row.base_url is not None:
         assert row.base_url.startswith(("https://", "http://localhost:", "echo://"))
         assert not row.base_url.endswith("/")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from llmgate.cli.control import ask, control_directory, controlled, find_gateways
+from llmgate.cli.control import ask, ask_health, control_directory, controlled, find_gateways
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +105,21 @@ async def test_one_that_dies_over_it_is_an_error() -> None:
     async with await asyncio.start_unix_server(hang_up, path):
         with pytest.raises(OSError, match="see its log"):
             await ask(path)
+
+
+async def test_it_says_how_the_deployments_of_each_worker_do() -> None:
+    async def health() -> Sequence[Mapping[str, Any]]:
+        return [{"worker": 1, "data": [{"id": "a" * 200_000}]}, {"worker": 2, "data": None}]
+
+    async with controlled(None, saying(), health):
+        (path,) = find_gateways(None).values()
+        assert await ask_health(path) == await health()
+        assert await ask(path) == []
+    assert await ask_health(path) is None
+
+
+async def test_one_that_knows_nothing_of_health_hangs_up() -> None:
+    async with controlled(None, saying()):
+        (path,) = find_gateways(None).values()
+        with pytest.raises(OSError, match="does not say"):
+            await ask_health(path)

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from llmgate.cli.greeting import _url, greeting as greet_lines
-from llmgate.config.model import GatewayConfig, ServerConfig, StageConfig
+from llmgate.config.model import GatewayConfig, ServerConfig, StageConfig, TlsConfig
 from llmgate.pipeline import ModelEntry
 
 
@@ -84,4 +84,6 @@ def test_long_lists_are_cut(bound):
     ],
 )
 def test_the_address_is_one_that_works_from_here(address, url):
-    assert _url(address, 80) == url
+    assert _url(ServerConfig(address=address), 80) == url
+    secured = ServerConfig(address=address, tls=TlsConfig("cert.pem", "key.pem"))
+    assert _url(secured, 80) == url.replace("http:", "https:")

@@ -27,6 +27,8 @@ def test_the_command_line_wins_over_the_configuration():
     assert job().settings(configured) == configured
     changed = job("--host", "127.0.0.2", "--port", "0", "--workers", "1", "--shutdown-grace", "0").settings(configured)
     assert changed == attrs.evolve(configured, address="127.0.0.2", port=0, workers=1, shutdown_grace=0)
+    faster = job("--server", "uvicorn", "--loop", "asyncio").settings(configured)
+    assert faster == attrs.evolve(configured, use="uvicorn", loop="asyncio")
     assert job("--allow-open").settings(ServerConfig()).allow_open
 
 

@@ -1,94 +1,74 @@
-"""Each log goes its own way, in the shape that was asked for; whatever is said is one line."""
+"""``llmgate logs``: the latest records, filtered, as lines or as JSON, and those that come."""
 
 from __future__ import annotations
 
 import json
-import logging
-import re
+import os
+import subprocess
 import sys
-import warnings
+import time
+from pathlib import Path
 
-import pytest
+import attrs
 
-from llmgate.cli.logs import CompactFormatter, JSONFormatter, start_logging
+from llmgate.cli import main
+from llmgate.spec import Record
+from llmgate.stages.loggers.json_lines import line_of
 
-pytestmark = pytest.mark.usefixtures("own_logging")
-
-HOSTILE = 'a\nb\x1b[31m\u2028c\x00 {"level":"info"}'
-
-
-def failing() -> logging.LogRecord:
-    try:
-        raise ValueError("first\n2026-01-01 INFO llmgate: forged")
-    except ValueError:
-        return logging.LogRecord("llmgate.x", logging.ERROR, "", 0, "%s", (HOSTILE,), sys.exc_info())
+from .recorded import place, some
 
 
-def say() -> None:
-    logging.getLogger("llmgate.pipeline").info("hidden")
-    logging.getLogger("llmgate.pipeline").warning("a\nb")
-    logging.getLogger("some.library").warning("of a library")
-    logging.getLogger("llmgate.access").info('{"a":1}')
+def test_the_latest_come_last(here, capsys):
+    place(here, *some())
+    assert main(["logs", "-n", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in lines] == ["0004-record", "0005-record"]
+    assert "\x1b" not in lines[0]
+    assert main(["logs", "--color", "always", "-n", "1"]) == 0
+    assert "\x1b[" in capsys.readouterr().out
 
 
-def test_pretty_has_date_and_level(capsys):
-    start_logging("warning", "pretty", access=True)
-    say()
-    captured = capsys.readouterr()
-    assert captured.out == '{"a":1}\n'
-    first, second = captured.err.splitlines()
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} WARNING llmgate\.pipeline: a\\nb", first)
-    assert second.endswith("WARNING some.library: of a library")
+def test_they_are_filtered(here, capsys):
+    place(here, *some())
+    assert main(["logs", "--json", "--model", "claude", "--property", "env=prod", "--since", "1h"]) == 0
+    found = [Record.from_json(json.loads(line)) for line in capsys.readouterr().out.splitlines()]
+    assert [one.id for one in found] == ["0001-record", "0003-record", "0005-record"]
+    assert main(["logs", "--user", "nobody"]) == 0
+    assert capsys.readouterr().out == ""
 
 
-def test_compact_has_time_and_letter(capsys):
-    start_logging("info", "compact", access=False)
-    say()
-    captured = capsys.readouterr()
-    assert captured.out == "", "the access log is off"
-    assert [line[9:] for line in captured.err.splitlines()] == [
-        "I llmgate.pipeline: hidden",
-        "W llmgate.pipeline: a\\nb",
-        "W some.library: of a library",
-    ]
+def test_pages_are_put_together(here, capsys, monkeypatch):
+    monkeypatch.setattr("llmgate.cli.logs._PAGE", 4)
+    place(here, *some(11))
+    assert main(["logs", "-n", "10", "--json"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 10
 
 
-def test_json_has_one_object_a_line_for_everything_that_is_said(capsys):
-    start_logging("info", "json", access=True, worker=3)
-    say()
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        start_logging("info", "json", access=True, worker=3)
-        warnings.warn("odd\nthing", UserWarning, stacklevel=1)
-    entries = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert [(entry["level"], entry["logger"]) for entry in entries] == [
-        ("info", "llmgate.pipeline"),
-        ("warning", "llmgate.pipeline"),
-        ("warning", "some.library"),
-        ("warning", "py.warnings"),
-    ]
-    assert entries[1]["message"] == "a\nb"
-    assert {entry["worker"] for entry in entries} == {3}
-    assert all(isinstance(entry["time"], float) for entry in entries)
+def test_what_says_nothing_is_refused(here, capsys):
+    place(here)
+    assert main(["logs", "--since", "soon"]) == 1
+    assert "since: 'soon' is no time" in capsys.readouterr().err
+    assert main(["logs", "-n", "0"]) == 0
 
 
-def test_a_json_line_is_plain_ascii_whatever_is_in_it():
-    text = JSONFormatter().format(failing())
-    assert text.isascii()
-    assert text.isprintable()
-    entry = json.loads(text)
-    assert entry["message"] == HOSTILE
-    assert entry["level"] == "error"
-    assert entry["exception"].endswith("ValueError: first\n2026-01-01 INFO llmgate: forged")
-    assert "worker" not in entry
+def test_without_a_logger_that_can_be_asked_it_says_which(here, capsys):
+    place(here, loggers=[])
+    assert main(["logs"]) == 2
+    assert "use: sql" in capsys.readouterr().err
 
 
-def test_a_compact_line_is_one_line_and_names_the_error():
-    text = CompactFormatter().format(failing())
-    assert text.isprintable()
-    assert text.endswith("(ValueError: first\\n2026-01-01 INFO llmgate: forged)")
-
-
-def test_messages_have_a_bound():
-    record = logging.LogRecord("llmgate.x", logging.ERROR, "", 0, "x" * 1_000_000, (), None)
-    assert len(JSONFormatter().format(record)) < 40_000
+def test_those_that_come_are_shown(here):
+    records = some(2)
+    place(here, records[0])
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    program = [sys.executable, "-m", "llmgate", "logs", "--follow", "--json"]
+    with subprocess.Popen(program, cwd=here, env=environment, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        try:
+            assert json.loads(running.stdout.readline())["id"] == "0000-record"
+            young = attrs.evolve(records[1], started_at=time.time() + 0.5)
+            with (here / "records.jsonl").open("ab") as file:
+                file.write(line_of(young))
+            assert json.loads(running.stdout.readline())["id"] == "0001-record"
+        finally:
+            running.kill()

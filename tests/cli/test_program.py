@@ -69,11 +69,20 @@ def test_a_failure_is_one_line_and_status_1(capsys, monkeypatch):
     assert capsys.readouterr().err == "llmgate: plugin 'x' of y 1.0 cannot be imported\n"
 
 
-@pytest.mark.parametrize("module", ["starlette", "hypercorn.asyncio"])
-def test_a_missing_server_extra_says_what_to_install(module, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [
+        ("starlette", "server"),
+        ("hypercorn.asyncio", "server"),
+        ("uvicorn", "fast"),
+        ("httptools", "fast"),
+        ("uvloop", "fast"),
+    ],
+)
+def test_a_missing_server_extra_says_what_to_install(module, extra, capsys, monkeypatch):
     command_that(ModuleNotFoundError(f"No module named {module!r}", name=module), monkeypatch)
     assert main(["schema"]) == 1
-    assert "pip install 'llmgate[server]'" in capsys.readouterr().err
+    assert f"pip install 'llmgate[{extra}]'" in capsys.readouterr().err
 
 
 def test_another_missing_module_is_not_hidden(monkeypatch):

@@ -82,6 +82,16 @@ async def test_a_file_that_changes_is_read_again_when_it_is_whole(here: Path) ->
         assert work.done == 5
 
 
+async def test_a_file_that_changes_at_once_is_noticed(here: Path) -> None:
+    """Whoever is told that the gateway serves may write its file in the same moment."""
+    config = here / "llmgate.yaml"
+    config.write_text("one")
+    work = Work()
+    async with Reloads(work, config=config, watch=0.03):
+        config.write_text("another")
+        await work.until(1)
+
+
 async def test_a_file_that_is_being_written_is_left_to_be_finished(here: Path) -> None:
     config = here / "llmgate.yaml"
     config.write_text("")

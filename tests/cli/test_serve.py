@@ -7,11 +7,13 @@ import errno
 import os
 import signal
 import socket
+from typing import get_args
 
 import pytest
 
 from llmgate.cli import serve
 from llmgate.config.model import ServerConfig
+from llmgate.config.server import LoopName, ServerName
 
 
 @pytest.fixture
@@ -38,6 +40,25 @@ def test_numbers_out_of_range_are_refused(parse, arguments, capsys):
         parse(*arguments)
     assert refused.value.code == 2
     assert arguments[0] in capsys.readouterr().err
+
+
+def test_the_choices_are_those_of_the_configuration():
+    assert (get_args(ServerName), get_args(LoopName)) == (serve.SERVERS, serve.LOOPS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--server", "granian"], "granian cannot keep what llmgate promises"),
+        (["--server", "gunicorn"], "servers are hypercorn and uvicorn"),
+        (["--loop", "trio"], "--loop"),
+    ],
+)
+def test_another_server_or_loop_is_refused(parse, arguments, said, capsys):
+    with pytest.raises(SystemExit) as refused:
+        parse(*arguments)
+    assert refused.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

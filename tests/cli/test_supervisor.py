@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import signal
@@ -15,13 +14,15 @@ from typing import Any, Self
 
 import pytest
 
-from llmgate.cli import supervisor as module
+from llmgate.cli import hired_worker, supervisor as module
 from llmgate.cli.job import Job
 from llmgate.cli.serving import Serving
-from llmgate.cli.supervisor import Supervisor, worker_command
+from llmgate.cli.supervisor import Supervisor
 from llmgate.config import ConfigText
 
 pytestmark = pytest.mark.usefixtures("here")
+
+LOOP = "asyncio"  # a supervisor's, whatever its workers run on
 
 SCRIPT = """
 import json, os, socket, sys
@@ -40,6 +41,11 @@ for line in lines:
     message = json.loads(line)
     if "stop" in message:
         sys.exit(0)
+    if "relieved" in message:
+        with open("relieved", "a") as file:
+            file.write(f"{number} {os.getpid()}\\n")
+        if "stays" not in text:
+            sys.exit(0)
     if "reload" in message:
         text = message["source"]["text"]
         problems = [f"worker {number} cannot"] if f"refuse-{number}" in text else []
@@ -143,7 +149,7 @@ async def test_workers_that_die_as_soon_as_they_are_ready_are_given_up_too(capsy
 
 
 async def test_one_that_cannot_live_does_not_take_down_those_that_serve(monkeypatch, seen):
-    monkeypatch.setattr(module, "STABLE_SECONDS", 0.0)
+    monkeypatch.setattr(hired_worker, "STABLE_SECONDS", 0.0)
     monkeypatch.setattr(module, "LONGEST_PAUSE", 0.05)
     script = 'if number == 2 and os.path.exists("broken"): sys.exit(3)' + SERVE
     async with Run(script) as run:
@@ -247,10 +253,89 @@ if os.path.exists("slow"):
         await run.until_ready()
 
 
-def test_a_worker_is_started_with_this_interpreter_and_its_module_path(monkeypatch):
-    monkeypatch.setattr(sys, "warnoptions", ["error::ResourceWarning"])
-    command = worker_command(7, [8, 9])
-    assert command[0] == sys.executable
-    assert "-P" in command
-    assert "-Werror::ResourceWarning" in command
-    assert json.loads(command[-1]) == {"path": sys.path, "control": 7, "listening": [8, 9]}
+def relieved() -> list[str]:
+    return Path("relieved").read_text().splitlines() if Path("relieved").exists() else []
+
+
+async def test_a_restart_fills_each_place_anew_before_the_old_worker_goes(seen):
+    async with Run(SERVE, workers=3) as run:
+        await run.until_ready(3)
+        before = dict(run.started)
+        Path("llmgate.yaml").write_text("providers: {echo: {}}\nserver: {port: 9, max-headers: 50}\n")
+        assert await run.supervisor.restart() == ()
+        after = run.started[3:]
+        assert [number for number, _ in after] == [1, 2, 3]
+        assert {number: one.process.pid for number, one in run.supervisor._workers.items()} == dict(after)
+        await run.until(lambda: len(relieved()) == 3)
+        assert relieved() == [f"{number} {before[number]}" for number in (1, 2, 3)]
+        await run.until(lambda: not run.supervisor._leaving)
+        assert run.supervisor._server.max_headers == 50
+        assert run.supervisor._server.port == 8080, "the socket is what it was"
+        assert "server.port: changed in the configuration, and in force only when the supervisor starts" in seen.text
+        assert not [one for one in seen.records if one.levelname == "ERROR"]
+        assert await run.supervisor.restart() == ()
+    assert await run.status() == 0
+
+
+async def test_a_restart_that_cannot_begin_leaves_everything_as_it_was(seen):
+    async with Run("if os.path.exists('broken'): say(failed=['no'], status=2); sys.exit(1)\n" + SERVE) as run:
+        await run.until_ready()
+        before = dict(run.started)
+        Path("broken").touch()
+        assert await run.supervisor.restart() == ["worker 1 cannot be replaced: no"]
+        assert {number: one.process.pid for number, one in run.supervisor._workers.items()} == before
+        Path("llmgate.yaml").write_text("servr: {}")
+        assert "unknown key 'servr'" in (await run.supervisor.restart())[0]
+        Path("broken").unlink()
+        Path("llmgate.yaml").write_text("providers: {echo: {}}\n")
+        assert await run.supervisor.restart() == ()
+        assert not relieved() or len(relieved()) <= 2
+    assert await run.status() == 0
+
+
+async def test_one_that_fails_later_leaves_all_with_one_configuration(seen):
+    script = "if number == 2 and 'new' in text and not os.path.exists('verdicts'): sys.exit(3)\n" + SERVE
+    async with Run(script) as run:
+        await run.until_ready()
+        second = dict(run.started)[2]
+        Path("llmgate.yaml").write_text("providers: {echo: {}} # new")
+        assert await run.supervisor.restart() == ["worker 2 cannot be replaced: it did not become ready"]
+        await run.until(lambda: Path("verdicts").exists())
+        assert Path("verdicts").read_text() == "2 True\n", "the old one follows the new ones"
+        assert run.supervisor._workers[2].process.pid == second
+    assert await run.status() == 0
+
+
+async def test_no_two_restarts_at_once_and_a_stop_waits_for_those_that_leave(seen):
+    async with Run(SERVE, text="providers: {echo: {}} # stays\n") as run:
+        await run.until_ready()
+        assert await run.supervisor.restart() == ()
+        assert len(run.supervisor._leaving) == 2
+        assert "still finishing" in (await run.supervisor.restart())[0]
+        leaving = [one.process for one in run.supervisor._leaving]
+    assert await run.status() == 0
+    assert [process.returncode for process in leaving] == [0, 0]
+
+
+async def test_a_worker_that_dies_while_another_takes_its_place_is_replaced_once(seen):
+    async with Run("import time; time.sleep(0.5 if os.path.exists('slow') else 0)\n" + SERVE) as run:
+        await run.until_ready()
+        Path("slow").touch()
+        restarting = asyncio.create_task(run.supervisor.restart())
+        await run.until(lambda: len(run.started) == 3)
+        os.kill(dict(run.started[:2])[1], signal.SIGKILL)
+        assert await restarting == ()
+        await run.until(lambda: not run.supervisor._leaving)
+        await run.until_ready()
+        alive = {one.process.pid for one in run.supervisor._workers.values()}
+        assert len(alive) == 2
+        assert not alive & set(dict(run.started[:2]).values())
+    assert await run.status() == 0
+
+
+async def test_sigusr2_restarts():
+    async with Run(SERVE) as run:
+        await run.until_ready()
+        os.kill(os.getpid(), signal.SIGUSR2)
+        await run.until(lambda: len(relieved()) == 2)
+    assert await run.status() == 0

@@ -250,4 +250,13 @@ CLIENTS = (
         tool="read_note",
         route="/v1/",
     ),
+    Client(
+        "openai-0-functions",
+        ("anthropic-messages", "gemini-generate-content"),
+        "legacy.log",
+        program("with_functions.py", "legacy"),
+        program_environment,
+        tool="read_note",
+        route="/v1/",
+    ),
 )

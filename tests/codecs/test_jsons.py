@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from llmgate.codecs import jsons
-from llmgate.codecs.jsons import MAX_DEPTH, MAX_VALUES, REMOVE, JSONError, dumps, loads, top
+from llmgate.codecs.jsons import MAX_DEPTH, MAX_VALUES, REMOVE, JSONError, canonical, dumps, dumps_plain, loads, top
 
 PARSERS = [pytest.param(False, id="stdlib")]
 if jsons.orjson is not None:
@@ -72,6 +72,102 @@ def test_both_parsers_take_and_refuse_the_same(data):
     assert repr(plain) == repr(fast)
 
 
+_INTEGERS = st.integers(-(2**70), 2**70).map(str) | st.integers(15, 40).map(lambda digits: "9" * digits)
+_ODD_NUMBERS = st.sampled_from(
+    [
+        *(
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "-0",
+            "-0.0",
+            "0e0",
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "1e400",
+            "-1e400",
+            "1e-400",
+            "1E5",
+        ),
+        *(str(2**63 - 1), str(2**63), str(-(2**63)), str(-(2**63) - 1), str(2**64 - 1), str(2**64), "1" * 5000),
+    ]
+)
+_ODD_STRINGS = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "a",
+                "null",
+                "\\ud800",
+                "\\udc00",
+                "\\uD83D\\uDE00",
+                "\\u0000",
+                "\\u00e9",
+                "é",
+                "\u2028",
+                "\\\\",
+                '\\"',
+                "\\/",
+            ),
+            *("\\x", "\n", "\x7f", "[", "{", "\\ud83d", "\\uDE00"),
+        ]
+    ),
+    max_size=5,
+).map(lambda pieces: f'"{"".join(pieces)}"')
+_ODD_NAMES = st.sampled_from(['"a"', '"b"', '"\\u0061"', '"a\\ud800"', '""', "a"])
+_LITERALS = st.sampled_from(["null", "true", "false", "nul", "True", "undefined", ""])
+odd_texts = st.recursive(
+    _INTEGERS | _ODD_NUMBERS | _ODD_STRINGS | _LITERALS,
+    lambda inner: (
+        st.lists(inner, max_size=4).map(lambda items: f"[{','.join(items)}]")
+        | st.lists(st.tuples(_ODD_NAMES, inner), max_size=4).map(
+            lambda items: "{" + ",".join(f"{name}:{value}" for name, value in items) + "}"
+        )
+        | st.tuples(st.sampled_from([1, 2, 198, 199, 200, 201, 300, 1100]), inner).map(
+            lambda nest: "[" * nest[0] + nest[1] + "]" * nest[0]
+        )
+    ),
+    max_leaves=8,
+)
+"""Texts on which parsers differ: repeated names, big integers, NaN, lone surrogates, nesting, and near misses."""
+
+
+@given(odd_texts)
+def test_both_parsers_agree_on_odd_texts(text):
+    """The fast parser gives the standard library's answer or leaves the text to it; only the two could differ."""
+    plain, fast = both(loads, text.encode())
+    assert repr(plain) == repr(fast)
+
+
+_ODD_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(st.characters(), max_size=4)
+    | st.sampled_from(["null", "\ud800", b"bytes", {1}, object]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.text(max_size=3), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+@given(_ODD_VALUES)
+def test_both_writers_agree_on_odd_values(value):
+    """Byte for byte but for how a number is spelt, or both refuse; whatever is written says the value."""
+    for write in (dumps, canonical, dumps_plain):
+        plain, fast = both(write, value)
+        if JSONError in (plain, fast):
+            assert plain == fast
+        else:
+            assert repr(json.loads(plain)) == repr(json.loads(fast))
+
+
 @given(values)
 def test_dumps_is_read_back_whichever_writer(value):
     for data in both(dumps, value):
@@ -85,6 +181,20 @@ def test_dumps_is_compact_utf8(parser):
 
 circle: list[object] = []
 circle.append(circle)
+
+
+def test_plain_values_are_written_whatever_they_hold(parser):
+    odd = {"n\udc80": [float("nan"), (float("inf"), None, 1.5, 2**70), "a\ud800"], "b": "é\n"}
+    assert dumps_plain(odd) == '{"n?":[null,[null,null,1.5,1180591620717411303424],"a?"],"b":"é\\n"}'.encode()
+    for value in (object(), {"a": {1}}, circle):
+        with pytest.raises(JSONError, match="cannot be written as JSON"):
+            dumps_plain(value)
+
+
+@given(values)
+def test_plain_values_are_read_back_whichever_writer(value):
+    for data in both(dumps_plain, value):
+        assert json.loads(data) == value
 
 
 @pytest.mark.parametrize(

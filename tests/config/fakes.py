@@ -118,7 +118,9 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
     "providers": {"openai": fake("openai"), "bedrock": fake("bedrock"), "echo": fake("echo", EchoConfig)},
     "interceptors": {"request-rules": fake("request-rules", EverythingConfig)},
     "state": {"memory": fake("memory")},
+    "domains": {"file": fake("file")},
     "loggers": {"json-lines": fake("json-lines", EverythingConfig), "python-logging": fake("python-logging")},
+    "pages": {},
 }
 
 

@@ -69,12 +69,9 @@ def test_variables_of_the_platform_alone_break_nothing(loader: Loader) -> None:
     ("text", "word"),
     [
         ("cache-store: {type: redis, host-url: x}", "pip install llmgate-redis"),
-        ("control-plane: {retry: {strategy: exponential, max-retries: 15}}", "'control-plane' is not there yet"),
-        ("helicone: {features: all}", "helicone feature 'all' is not there yet"),
+        ("control-plane: {retry: {strategy: exponential, max-retries: 15}}", "there is none by that name"),
         ("helicone: {features: __prompts}", "helicone feature '__prompts' is not there yet"),
         ("helicone: {__prompts: true}", "'helicone.__prompts' is not there yet"),
-        ("helicone: {observability: true}", "'helicone.observability' is not there yet"),
-        ("server: {tls: {Enabled: {cert: a, key: b}}}", "'server.tls' is not there yet"),
         ("deployment-target: {type: cloud, db-poll-interval: 30s, listener-reconnect-interval: 5m}", "will never be"),
         ("deployment-target: cloud", "will never be there"),
         (DATABASE, "'database' will never be there"),
@@ -87,22 +84,6 @@ def test_what_is_not_there_says_so(loader: Loader, text: str, word: str) -> None
     problem = loader.one(text)
     assert word in problem
     assert "take it out" in problem or "write" in problem or "out" in problem
-
-
-KEYS = "auth: [{use: static-keys, keys: [{name: a, secret: 'env:A_KEY'}]}]\n"
-
-
-@pytest.mark.parametrize("wish", ["authentication: true", "features: auth", "features: auth, __prompts: true"])
-def test_a_wish_for_keys_is_met_by_auth_and_by_nothing_less(loader: Loader, wish: str) -> None:
-    helicone = f"helicone: {{{wish}}}\n"
-    loader.text(KEYS + helicone)
-    assert "whose keys are good" in loader.one(helicone)
-    assert "whose keys are good" in loader.one(f"auth: []\n{helicone}")
-    assert "take anonymous out" in loader.one(f"auth: [{{use: anonymous}}]\n{helicone}")
-
-
-def test_legacy_switches_give_way_to_features(loader: Loader) -> None:
-    loader.text("helicone: {features: none, authentication: true}")
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ def test_sections_have_the_fields_of_their_classes(section: str, cls: type[attrs
         ("server.port", "count", "8080", Status.WORKS),
         ("unified-api.retries.factor", "number", "2", Status.WORKS),
         ("rate-limit-store.type", "in-memory|redis", "", Status.WORKS),
-        ("control-plane.retry.strategy", "exponential|constant", "exponential", Status.NOT_YET),
+        ("control-plane.retry.strategy", "exponential|constant", "exponential", Status.WORKS),
+        ("routers.<router>.load-balance.image", "section", "", Status.NOT_YET),
         ("minio.host", "text", "http://localhost:9000", Status.NEVER),
     ],
 )

@@ -20,6 +20,6 @@ def test_the_table_has_a_row_for_every_key() -> None:
     assert len(rows) == len(key_table()) + 2
     assert all(row.replace("\\|", "").count("|") == 5 for row in rows)
     assert (
-        "| `control-plane` | section |  | The connection to Helicone's control plane (not yet: an error that says so) |"
-        in rows
+        "| `routers.<router>.load-balance.image` | section |  | How image requests are spread "
+        "(not yet: an error that says so) |" in rows
     )

@@ -4,6 +4,7 @@ import pytest
 
 from config.conftest import Loader
 from llmgate.config.model import TelemetryConfig
+from llmgate.spec import SecretRef
 
 
 def test_nothing_is_wanted_where_nothing_is_said(loader: Loader) -> None:
@@ -28,6 +29,12 @@ def test_everything_can_be_said(loader: Loader) -> None:
         ("{max-models: 0}", "1 to 10000"),
         ("{exporter: jaeger}", "jaeger"),
         ("{otlp-endpoint: 'collector:4318'}", "write one like http://collector:4318"),
+        ("{content: true}", "write records.content, for example full"),
+        ("{otlp-headers: [a]}", "must be a mapping of names and secret references"),
+        ("{otlp-headers: {Host: x}}", "'host' is written by the gateway"),
+        ("{otlp-headers: {'a b': x}}", "no name of a header"),
+        ("{otlp-headers: {x-a: [1]}}", "must be a secret reference, or a plain text"),
+        ("{otlp-headers: {x-a: 'vautl:kv/a'}}", "names a secret store 'vautl' that is not configured"),
     ],
 )
 def test_what_makes_no_sense_is_refused(loader: Loader, text: str, part: str) -> None:
@@ -37,3 +44,19 @@ def test_what_makes_no_sense_is_refused(loader: Loader, text: str, part: str) ->
 def test_the_port_of_another_protocol_is_worth_a_warning(loader: Loader) -> None:
     (warning,) = loader.text("telemetry: {otlp-endpoint: 'http://localhost:4317/v1/metrics'}").warnings
     assert warning == "c.yaml:1:13: collectors take gRPC on port 4317; OTLP over HTTP is on 4318"
+
+
+def test_headers_are_references_and_plain_texts(loader: Loader) -> None:
+    config = loader.text("telemetry: {otlp-headers: {Authorization: 'env:KEY', x-scope-orgid: team-a, x-version: 4}}")
+    expected = {"authorization": SecretRef("env", "KEY"), "x-scope-orgid": "team-a", "x-version": "4"}
+    assert config.telemetry.otlp_headers == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["authorization: canary", "x-key: sk-canary0123456789abcdefghij", "x-a: 'Basic Y2FuYXJ5'"]
+)
+def test_a_key_that_is_written_out_is_refused_and_not_shown(loader: Loader, text: str) -> None:
+    message = loader.one(f"telemetry: {{otlp-headers: {{{text}}}}}")
+    assert "is not a secret reference" in message
+    assert "canary" not in message
+    assert "Y2Fu" not in message

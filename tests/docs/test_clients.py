@@ -14,6 +14,8 @@ PAGE = {
     "codex": "codex.md",
     "gemini-cli": "gemini_cli.md",
 }
+LIBRARIES = {"mistral": "mistralai", "openai-0": "openai", "openai-0-functions": "openai"}
+"""What the package of a client is called where it is not called like the client."""
 URL = "http://localhost:8080"
 PLACE = Place(URL, Path("/nowhere"), Path("/nowhere/work"))
 QUIET = (
@@ -39,7 +41,7 @@ def test_what_a_client_is_set_up_with_is_told(client, monkeypatch):
     page = (PAGES / PAGE.get(client.name, "other_clients.md")).read_text(encoding="utf-8")
     variables = client.environment(PLACE)
     if "GATEWAY" in variables:  # a library, whose program reads it
-        assert f"`{client.name.replace('mistral', 'mistralai')}`" in page
+        assert f"`{LIBRARIES.get(client.name, client.name)}`" in page
         return
     needed = {name: value for name, value in variables.items() if not any(part in name for part in QUIET)}
     for name, value in needed.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,19 +10,30 @@ from typing import Any
 
 import pytest
 
+from llmgate import Pipeline
+from llmgate.cli import main
 from llmgate.cli.program import build_parser
 from llmgate.config import load
 from llmgate.config.explain import explain
 from llmgate.config.model import GatewayConfig
 from llmgate.host.guard import authenticates
 from llmgate.registry import Registry
-from llmgate.spec import KINDS, ConfigError, Stage, kind_named
+from llmgate.spec import KINDS, AuthenticationError, ConfigError, Credentials, Stage, kind_named
 from llmgate.stages import builtin
+from llmgate.testing.transport import ScriptedTransport, json_answer
 
 EXAMPLES = Path(__file__).parents[2] / "config-examples"
 KEYS = {f"{name}_API_KEY": "x" for name in ("OPENAI", "ANTHROPIC", "GEMINI", "GROQ")} | {
     "PARTNER_TOKEN": "x",
     "BATCH_KEY": "x",
+}
+RUNNING = ("01", "02", "03", "04", "08", "09", "10")
+"""Those that need no control plane beside them: ``tests/plugins/test_control_plane.py`` has one."""
+ANSWER = {
+    "id": "x",
+    "object": "chat.completion",
+    "model": "gpt-4o-mini",
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hello!"}}],
 }
 SEED = """\
 routers:
@@ -37,7 +49,7 @@ routers:
 
 
 def _classes(kind: str) -> dict[str, type[Stage[Any]]]:
-    return {stage.name: stage for stage in getattr(builtin, kind_named(kind).hook)()}
+    return {stage.name: stage for stage in getattr(builtin, kind_named(kind).hook, tuple)()}
 
 
 def find(kind: str, name: str) -> type[Stage[Any]] | None:
@@ -77,6 +89,29 @@ def test_an_example_of_authentication_loads_with_the_plugins_that_it_names(name:
     assert config.server.address == "0.0.0.0"
     assert authenticates(config) is not config.server.allow_open
     assert f"`{name}`" in (EXAMPLES / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", [name for name in listed("authentication/*.yaml") if name[15:17] in RUNNING])
+async def test_an_example_of_authentication_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has no key, a wrong one or a forged certificate is refused; in the closed network nobody needs any."""
+    for variable in ("LLMGATE_DATABASE_URL", "DATABASE_URL"):
+        monkeypatch.setenv(variable, f"sqlite:///{tmp_path}/llmgate.db")
+    monkeypatch.setenv("LLMGATE_KEY_PEPPER", "0123456789abcdef0123456789abcdef")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary")
+    (tmp_path / "llmgate.yaml").write_bytes((EXAMPLES / name).read_bytes())
+    if "url-from" in (EXAMPLES / name).read_text():
+        assert await asyncio.to_thread(main, ["db", "upgrade", "--config", str(tmp_path / "llmgate.yaml")]) == 0
+    transport = ScriptedTransport([json_answer(ANSWER)])
+    asked: dict[str, Any] = {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}
+    async with Pipeline.from_config(tmp_path / "llmgate.yaml", transport=transport) as pipeline:
+        if pipeline.config.server.allow_open:
+            assert (await pipeline.complete(**asked, credentials=Credentials())).text == "Hello!"
+            return
+        forged = {"x-forwarded-client-cert": "URI=spiffe://example.org/ns/prod/sa/chat", "x-client-cert": "x"}
+        for credentials in (Credentials(), Credentials.of("sk-lg-unknown"), Credentials(headers=forged)):
+            with pytest.raises(AuthenticationError):
+                await pipeline.complete(**asked, credentials=credentials)
+    assert [one.url for one in transport.requests if "openai" in one.url] == []
 
 
 @pytest.mark.parametrize("name", listed("refused/*.yaml"))

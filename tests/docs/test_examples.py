@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -11,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai import AsyncOpenAI
 
 from docs.asgi import ask
 from docs.vendor import vendor
+from end_to_end.loopback import loopback
 from llmgate import Pipeline
+from llmgate.call_log import AsyncCallLogger, CallLogger
 from llmgate.registry import Registry
 
 __all__ = ["vendor"]
@@ -100,6 +104,36 @@ def test_a_configuration_loads(text, tmp_path):
     path = tmp_path / "llmgate.yaml"
     path.write_text(text)
     assert Pipeline.from_config(path, environment=KEYS).config.providers
+
+
+def example(part: str) -> dict[str, Any]:
+    """The names that a program in the documentation defines, found by a part of it."""
+    (code,) = (block.values[0] for block in blocks("python") if part in block.values[0])
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(code, "example", "exec"), names)
+    return names
+
+
+async def test_the_examples_of_calls_made_directly_are_recorded_by_a_gateway(vendor, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "one")
+    blocking, waiting = example("import CallLogger"), example("import AsyncCallLogger")
+    async with loopback({"providers": {"echo": {}}}) as gateway:
+        url = f"http://127.0.0.1:{gateway.port}"
+
+        def ask() -> str:
+            with CallLogger(url) as calls:
+                answer: str = blocking["ask"](calls, "Good morning!", f"{vendor}/chat/completions")
+                return answer
+
+        assert await asyncio.to_thread(ask) == "Good day!"
+        async with AsyncOpenAI(base_url=vendor) as client, AsyncCallLogger(url) as calls:
+            assert await waiting["ask"](client, calls, "Good morning!") == "Good day!"
+        records = await gateway.recorded(2)
+    assert [(one.user, one.session_id, dict(one.properties)) for one in records] == [
+        ("ann", "job-17", {"env": "prod"}),
+        (None, None, {}),
+    ]
+    assert [(one.provider_name, one.cost_nano) for one in records] == [("openai", 3 * 150 + 2 * 600)] * 2
 
 
 async def test_the_example_of_a_mounted_gateway_serves_beside_the_applications_own_routes():

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import servers
+
 START_SECONDS = 30
 
 
@@ -36,7 +38,18 @@ class Gateway:
         source = str(Path(__file__).parents[2] / "src")
         self.directory = directory
         self.process = subprocess.Popen(
-            [python, "-W", "error::ResourceWarning", "-m", "llmgate", "serve", "--port", "0", *arguments],
+            [
+                python,
+                "-W",
+                "error::ResourceWarning",
+                "-m",
+                "llmgate",
+                "serve",
+                "--port",
+                "0",
+                *servers.arguments(),
+                *arguments,
+            ],
             cwd=directory,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": source, **(environment or {})},
             stdout=subprocess.PIPE,
@@ -58,8 +71,8 @@ class Gateway:
             for line in iter(pipe.readline, ""):
                 lines.append(line.rstrip("\n"))  # noqa: PERF401 - the other thread reads as they come
 
-    def wait_ready(self) -> Gateway:
-        deadline = time.monotonic() + START_SECONDS
+    def wait_ready(self, seconds: float = START_SECONDS) -> Gateway:
+        deadline = time.monotonic() + seconds
         while not any(line.startswith("try: ") for line in self.lines):
             assert self.process.poll() is None, self.errors
             assert time.monotonic() < deadline, (self.lines, self.errors)
@@ -68,7 +81,7 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        found = re.search(r"http://\S+:\d+", self.lines[0])
+        found = re.search(r"https?://\S+:\d+", self.lines[0])
         assert found, self.lines
         return found[0]
 

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import attrs
 
+import servers
 from llmgate import Pipeline
 from llmgate.host.app import create_app
 from llmgate.host.server import bind, serve
@@ -207,7 +208,7 @@ async def loopback(
         send_buffer: Bytes that the kernel keeps for each client; None for as many as it likes (megabytes).
     """
     keys = {f"{name.upper()}_API_KEY": f"secret-of-{name}" for name in settings["providers"]}
-    settings = {**settings, "loggers": [{"use": "keeping"}]}
+    settings = {**settings, "loggers": [{"use": "keeping"}, *settings.get("loggers", [])]}
     records: list[Record] = []
     plugins = [keeping(records), *plugins]
     pipeline = Pipeline.from_config(settings, environment={**keys, **(environment or {})}, plugins=plugins, clock=clock)
@@ -217,7 +218,7 @@ async def loopback(
     listening.listen(4096)  # a client that comes before the server waits in line
     stop = asyncio.Event()
     async with pipeline, aiohttp.ClientSession() as client:
-        app = create_app(pipeline, owns_pipeline=False)
+        app = create_app(pipeline, owns_pipeline=False, server=servers.chosen(pipeline.config.server))
         serving = asyncio.create_task(serve(app, [listening], stop=stop))
         gateway = Loopback(pipeline, listening.getsockname()[1], client, records)
         try:

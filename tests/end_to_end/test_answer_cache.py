@@ -13,6 +13,7 @@ import anthropic
 import openai
 import pytest
 
+import servers
 from llmgate import Pipeline
 from llmgate.host.app import create_app
 from llmgate.host.server import bind, serve
@@ -61,7 +62,8 @@ async def served(**cache: Any) -> AsyncIterator[Served]:
         listening.listen()  # a client that comes before the server waits in line
         url, stop = f"http://127.0.0.1:{listening.getsockname()[1]}", asyncio.Event()
         async with pipeline:
-            serving = asyncio.create_task(serve(create_app(pipeline, owns_pipeline=False), [listening], stop=stop))
+            app = create_app(pipeline, owns_pipeline=False, server=servers.chosen(pipeline.config.server))
+            serving = asyncio.create_task(serve(app, [listening], stop=stop))
             try:
                 yield Served(url, upstream)
             finally:

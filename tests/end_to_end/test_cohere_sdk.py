@@ -136,23 +136,22 @@ async def test_a_provider_of_messages_with_thoughts_and_tools(three, streamed):
             events = [one async for one in client.chat_stream(**asked)]
             assert said_in(events) == ("Hello wörld \u2028", "Hm.", '{"city": "Oslo"}')
             begun = next(one for one in events if one.type == "tool-call-start").delta.message.tool_calls
-            assert (begun.id, begun.function.name, events[-1].delta.finish_reason) == (
-                "toolu_1",
-                "weather",
-                "TOOL_CALL",
-            )
+            call_id = begun.id  # the proof of the thought before it is in it, as Cohere's format has no other place
+            assert call_id.startswith("toolu_1__proof__")
+            assert (begun.function.name, events[-1].delta.finish_reason) == ("weather", "TOOL_CALL")
         else:
             blocks = [{"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Oslo"}}]
             messages.answer(200, json={**MESSAGE, "content": blocks, "stop_reason": "tool_use"})
             answer = await client.chat(**asked)
-            assert (answer.finish_reason, answer.message.tool_calls[0].id) == ("TOOL_CALL", "toolu_1")
-        called = {"id": "toolu_1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Oslo"}'}}
+            call_id = answer.message.tool_calls[0].id
+            assert (answer.finish_reason, call_id) == ("TOOL_CALL", "toolu_1")
+        called = {"id": call_id, "type": "function", "function": {"name": "weather", "arguments": '{"city":"Oslo"}'}}
         turns = [
             *MESSAGES,
             {"role": "assistant", "tool_plan": "I will look.", "tool_calls": [called]},
             {
                 "role": "tool",
-                "tool_call_id": "toolu_1",
+                "tool_call_id": call_id,
                 "content": [{"type": "document", "document": {"data": {"sky": "rain"}}}],
             },
         ]
@@ -160,7 +159,11 @@ async def test_a_provider_of_messages_with_thoughts_and_tools(three, streamed):
         followed = await client.chat(**{**asked, "messages": turns})
         assert followed.message.content[0].text == "Hello"
     sent = json.loads(messages.requests[1].body)["messages"]
-    assert sent[1]["content"][0] == {"type": "text", "text": "I will look."}
+    assert [one for one in sent[1]["content"] if one["type"] != "tool_use"] == [
+        *([{"type": "thinking", "thinking": "Hm.", "signature": "c2ln=="}] if streamed else []),
+        {"type": "text", "text": "I will look."},
+    ]
+    assert sent[1]["content"][-1]["id"] == "toolu_1"
     (result,) = sent[2]["content"]
     assert (result["tool_use_id"], result["content"]) == ("toolu_1", [{"type": "text", "text": '{"sky":"rain"}'}])
 

@@ -163,8 +163,8 @@ async def test_an_answer_without_usage_has_an_unknown_cost() -> None:
     assert record.cost_nano is None
 
 
-async def test_a_stream_that_is_cut_has_an_unknown_cost() -> None:
-    """What Anthropic tells of usage at the beginning of a stream is no account of it."""
+async def test_a_stream_that_is_cut_costs_what_came_of_it_by_estimate() -> None:
+    """What Anthropic tells of usage at the beginning of a stream is no account of it, but of its input."""
     anthropic = next(one for one in DIALECTS if one.name == "anthropic-messages")
     async with FakeUpstream() as upstream:
         upstream.stream(anthropic.events(SAID)[:-1], end="eof", headers={"content-type": "text/event-stream"})
@@ -173,7 +173,24 @@ async def test_a_stream_that_is_cut_has_an_unknown_cost() -> None:
             await gateway.post({**CHAT, "model": "one/m", "stream": True}, "/v1/chat/completions")
             (record,) = await gateway.recorded()
     assert record.usage is not None
-    assert record.cost_nano is None
+    assert record.usage.estimated
+    (attempt,) = record.attempts
+    assert (attempt.cost_estimated, record.cost_estimated, record.as_json()["cost_estimated"]) == (True, True, True)
+    assert record.cost_nano == attempt.cost_nano
+    assert (record.cost_nano or 0) > 0
+    assert Record.from_json(record.as_json()) == record
+
+
+async def test_a_request_that_was_lost_costs_its_input_by_estimate_and_the_answer_says_so() -> None:
+    async with FakeUpstream() as one, FakeUpstream() as two:
+        one.reset()
+        (reply,), (record,) = await served(settings_for(one, two, prices=PRICES), CHAT)
+    lost, answered = record.attempts[0], record.attempts[-1]
+    assert (lost.lost, lost.cost_estimated, answered.cost_estimated) == (True, True, False)
+    assert lost.usage is not None
+    assert (lost.usage.estimated, lost.usage.output_tokens) == (True, 0)
+    assert reply.headers["llmgate-cost-estimated"] == "true"
+    assert reply.headers["llmgate-cost-nano"] == str(sum(one.cost_nano or 0 for one in record.attempts))
 
 
 @pytest.mark.parametrize(
@@ -263,3 +280,39 @@ async def test_a_relayed_refusal_costs_nothing() -> None:
             reply = await gateway.post(CHAT, "/one/v1/chat/completions")
             (record,) = await gateway.recorded()
     assert (reply.status, record.cost_nano) == (400, 0)
+
+
+TARGETS = {
+    "openai-chat": ("/v1/chat/completions", "/v1/chat/completions"),
+    "openai-responses": ("/v1/responses", "/v1/responses"),
+    "anthropic-messages": ("/v1/messages", "/v1/messages"),
+    "gemini-generate-content": (
+        "/v1beta/models/{model}:generateContent",
+        "/v1beta/models/{model}:streamGenerateContent?alt=sse",
+    ),
+    "bedrock-converse": ("/model/{model}/converse", "/model/{model}/converse-stream"),
+    "cohere-chat": ("/v2/chat", "/v2/chat"),
+    "ollama-chat": ("/api/chat", "/api/chat"),
+}
+"""Where each format is asked at its vendor: whole answers, streams."""
+
+
+@pytest.mark.parametrize("provider", DIALECTS, ids=lambda one: one.name)
+async def test_a_target_of_the_callers_own_costs_the_same(provider: Dialect) -> None:
+    async with FakeUpstream() as upstream, FakeUpstream() as other:
+        settings = {
+            "providers": {"one": {"base-url": other.base_url}},
+            "target-urls": {"per-second": 1000},
+            "egress": {"allow": [f"127.0.0.1:{upstream.port}"]},
+            "prices": PRICES,
+        }
+        async with loopback(settings) as gateway:
+            for stream in (False, True):
+                answer_as(upstream, provider, stream=stream)
+                wish = provider.write(Wish(model=provider.model, stream=stream))
+                path = TARGETS[provider.name][stream].replace("{model}", provider.model)
+                reply = await gateway.post(wish, path, helicone_target_url=upstream.url, authorization="Bearer own")
+                assert reply.status == 200, reply.body
+            records = await gateway.recorded(2)
+        assert not other.requests
+    assert [record.cost_nano for record in records] == [NANO] * 2

@@ -22,6 +22,8 @@ from end_to_end.loopback import MESSAGES, Loopback, RawClient, loopback, request
 from llmgate.spec import AuthProvider, Interceptor, Principal, Record, hookimpl
 from llmgate.testing.upstream import FakeUpstream, ReceivedRequest, UpstreamConnection, chat_events
 
+SERVERS = ("hypercorn", "uvicorn")
+
 HEARTBEAT = 0.3
 TEXT = "one two three four five six"
 CHAT = {"model": "m", "messages": [{"role": "user", "content": TEXT}]}

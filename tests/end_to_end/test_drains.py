@@ -16,6 +16,8 @@ from llmgate.testing.upstream import FakeUpstream, chat_events
 from llmgate.testing.upstream_chat import chat_answer
 from llmgate.testing.upstream_connection import ReceivedRequest, UpstreamConnection
 
+SERVERS = ("hypercorn", "uvicorn")
+
 CHAT: dict[str, Any] = {"model": "m", "messages": MESSAGES}
 STREAM = {**CHAT, "stream": True}
 WORDS = " ".join(f"w{number}" for number in range(50))

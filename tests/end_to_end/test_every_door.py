@@ -14,6 +14,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+import servers
 from llmgate import Pipeline
 from llmgate.host.app import create_app
 from llmgate.host.endpoints import Endpoint
@@ -211,7 +212,7 @@ async def test_below_a_mount_the_same_doors_are_closed():
     async with FakeUpstream() as upstream:
         environment = {"THE_KEY": KEY, **{f"{name.upper()}_API_KEY": "x" for name in source(upstream)["providers"]}}
         pipeline = Pipeline.from_config(source(upstream), environment=environment)
-        inner = create_app(pipeline, owns_pipeline=False)
+        inner = create_app(pipeline, owns_pipeline=False, server=servers.chosen(pipeline.config.server))
         outer = Starlette(routes=[Mount("/llm", inner)])
         outer.state.desk = inner.state.desk  # which llmgate's own server asks for
         (listening,) = bind("127.0.0.1", 0)

@@ -184,8 +184,13 @@ async def test_an_operator_sees_who_is_left_out_and_a_stranger_does_not() -> Non
             for _ in range(21):
                 await gateway.post(CHAT, authorization="Bearer sk-me")
             stranger = await fetched(gateway)
+            breakers = (await gateway.pipeline.standing()).breakers
             seen = await fetched(gateway, authorization="Bearer sk-me")
     assert stranger[0] == 401
+    assert [(one.deployment, one.state, one.known) for one in breakers] == [
+        ("one/m", "open", True),
+        ("two/m", "closed", True),
+    ]
     out, well = json.loads(seen[1])["data"]
     assert (out["id"], out["state"], out["dead"], out["requests"], out["errors"]) == ("one/m", "open", True, 20, 20)
     assert "20 of its last 20 requests failed" in out["reason"]

@@ -39,7 +39,9 @@ async def one(client: Dialect, provider: Dialect, *, split: int) -> None:
                 reply = await gateway.post(client.write(wish), client.path(model, stream=stream))
                 assert (reply.status, reply.whole) == (200, True), f"{about}: {reply.status} {reply.body!r}"
                 heard = client.hear_stream(reply.body) if stream else client.hear(reply.body)
-                assert heard == SAID, f"{about}, {stream=}: {heard}"
+                # Where a format has no place for proofs of thought, the ids of calls carry them.
+                calls = [attrs.evolve(one, id=one.id.partition("__proof__")[0]) for one in heard.calls]
+                assert attrs.evolve(heard, calls=calls) == SAID, f"{about}, {stream=}: {heard}"
             records = await gateway.recorded(2)
             assert [(record.usage.input_tokens, record.usage.output_tokens) for record in records] == [(11, 7)] * 2
         asked = [provider.asked(request.path, json.loads(request.body)) for request in upstream.requests]

@@ -20,6 +20,8 @@ import pytest
 from end_to_end.loopback import MAIN, MESSAGES, Loopback, Reply, loopback, request_bytes, settings_for
 from llmgate.testing.upstream import FakeUpstream
 
+SERVERS = ("hypercorn", "uvicorn")
+
 CHAT = {"model": "m", "messages": MESSAGES}
 PLAIN = json.dumps(CHAT).encode()
 LIMIT = 64 * 1024

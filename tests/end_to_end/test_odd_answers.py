@@ -11,7 +11,9 @@ from openai.types.chat import ChatCompletionChunk
 
 from end_to_end.dialects.dialect import Call, Dialect, Said
 from end_to_end.dialects.table import DIALECTS
+from end_to_end.loopback import MESSAGES, loopback
 from llmgate.formats import get_format
+from llmgate.testing.upstream import FakeUpstream
 
 CHAT = get_format("openai-chat")
 CLIENTS = [one for one in DIALECTS if one.name != "openai-chat"]
@@ -128,3 +130,23 @@ async def test_a_stream_of_chat_says_once_whose_it_is(provider: Dialect, said: S
     message = state.get_final_completion().choices[0].message
     assert message.role == "assistant"
     assert (message.content or "") == said.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_without_any_id_has_that_of_its_exchange(stream: bool) -> None:
+    value = {"candidates": [{"content": {"role": "model", "parts": [{"text": "Noon."}]}, "finishReason": "STOP"}]}
+    bodies: list[str] = []
+    async with FakeUpstream() as upstream:
+        provider = {"base-url": upstream.url, "format": "gemini-generate-content"}
+        async with loopback({"providers": {"one": provider}}) as gateway:
+            for path in ("/v1/chat/completions", "/v1/messages", "/v1/responses"):
+                if stream:
+                    upstream.stream([f"data: {json.dumps(value)}\n\n".encode()], end="eof")
+                else:
+                    upstream.answer(body=json.dumps(value).encode(), headers={"content-type": "application/json"})
+                asked = {"input": "?"} if path.endswith("responses") else {"messages": MESSAGES, "max_tokens": 99}
+                reply = await gateway.post({"model": "one/g", "stream": stream, **asked}, path)
+                assert reply.status == 200, reply.body
+                bodies.append(reply.body.decode().replace('"resp_', '"'))
+            for record, body in zip(await gateway.recorded(3), bodies, strict=True):
+                assert f'"id":"{record.id}"' in body

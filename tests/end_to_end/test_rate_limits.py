@@ -319,6 +319,36 @@ async def test_what_has_no_price_is_not_let_through_a_limit_of_money_unless_it_m
         assert await ask(gateway, 3) == [200] * 3
 
 
+OWN = [{"use": "rate-limit", "policy-header": True, "assumed-output": 7}]
+
+
+async def test_a_policy_of_money_holds_its_callers_spending_each_user_apart() -> None:
+    policy = {"helicone_ratelimit_policy": "20;w=86400;u=cents;s=user"}
+    async with FakeUpstream() as one, loopback(settings_for(one, prices=PRICES, interceptors=OWN)) as gateway:
+        first = await gateway.post(CHAT, helicone_user_id="ann", **policy)
+        many = await asyncio.gather(*(gateway.post(CHAT, helicone_user_id="ann", **policy) for _ in range(30)))
+        other = await ask(gateway, 1, helicone_user_id="bob", **policy)
+        free = await ask(gateway, 1)
+        records = await gateway.recorded(33)
+    assert (first.status, first.headers["helicone-ratelimit-limit"]) == (200, "20")
+    assert int(first.headers["helicone-ratelimit-remaining"]) < 20
+    refused = [reply for reply in many if reply.status != 200]
+    assert {(reply.status, reply.error["code"]) for reply in refused} == {(429, "rate_limit_exceeded")}
+    assert {reply.headers["helicone-ratelimit-policy"] for reply in refused} == {policy["helicone_ratelimit_policy"]}
+    assert all("retry-after" in reply.headers for reply in refused)
+    assert (other, free) == ([200], [200])
+    assert sum(record.cost_nano or 0 for record in records[:31]) <= 20 * 10**7
+    assert len(one.requests) == 33 - len(refused)
+
+
+async def test_a_policy_of_money_lets_nothing_through_whose_price_nobody_knows() -> None:
+    async with FakeUpstream() as one, loopback(settings_for(one, interceptors=OWN)) as gateway:
+        reply = await gateway.post(CHAT, helicone_ratelimit_policy="20;w=60;u=cents")
+    assert reply.status == 429
+    assert "nobody knows what one/m costs" in reply.error["message"]
+    assert not one.requests
+
+
 async def until_let_through(gateway: Loopback) -> int:
     """How many tries it takes until a request is let through."""
     async with asyncio.timeout(10):

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+import servers
 from llmgate import GatewayError, Pipeline
 from llmgate.host.app import create_app
 from llmgate.host.server import bind, serve
@@ -57,7 +58,8 @@ async def opened() -> AsyncIterator[Doors]:
         listening.listen()  # a client that comes before the server waits in line
         stop = asyncio.Event()
         async with pipeline, aiohttp.ClientSession() as client:
-            serving = asyncio.create_task(serve(create_app(pipeline, owns_pipeline=False), [listening], stop=stop))
+            app = create_app(pipeline, owns_pipeline=False, server=servers.chosen(pipeline.config.server))
+            serving = asyncio.create_task(serve(app, [listening], stop=stop))
             host, port = listening.getsockname()
             try:
                 yield Doors(pipeline, f"http://{host}:{port}", client, upstream)

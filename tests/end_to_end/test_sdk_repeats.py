@@ -61,6 +61,23 @@ async def test_a_dead_provider_gets_our_three_calls_and_not_nine(ask, fault):
 
 
 @pytest.mark.parametrize("ask", ASKERS)
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(429, {"retry-after-ms": "2"}), (503, {"retry-after-ms": "2"}), (500, {"x-should-retry": "true"})],
+    ids=["limited", "overloaded", "told-to"],
+)
+async def test_nor_where_the_provider_asks_for_repeats(ask, status, said):
+    async with FakeUpstream() as upstream:
+        for _ in range(20):
+            upstream.answer(status, json={"error": {"message": "once more"}}, headers=said)
+        async with gateway_before(upstream) as one:
+            with pytest.raises(FAILURES) as caught:
+                await ask(one.port, timeout=20)
+        assert caught.value.response.headers["x-should-retry"] == "false"
+        assert len(upstream.requests) == 3
+
+
+@pytest.mark.parametrize("ask", ASKERS)
 async def test_a_limit_that_outlasts_everybodys_patience_is_told_at_once(ask):
     async with FakeUpstream() as upstream:
         for _ in range(20):

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import http.client
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +33,7 @@ CALLERS = {"by-hash": canary(16), "by-secret": canary(17), "unknown": canary(18)
 CANARIES = [canary(number) for number in range(20)]
 
 
-def prepared(directory: Path, upstream: FakeUpstream) -> dict[str, str]:
+def prepared(directory: Path, upstream: FakeUpstream, collector: str) -> dict[str, str]:
     """Plant everything; returns the environment."""
     (directory / "mounted").mkdir()
     environment, dotenv, providers = {}, [], {}
@@ -55,6 +60,7 @@ def prepared(directory: Path, upstream: FakeUpstream) -> dict[str, str]:
         "providers": providers,
         "auth": [{"use": "static-keys", "keys": keys}],
         "loggers": [{"use": "json-lines", "path": "records.jsonl"}, {"use": "python-logging"}],
+        "telemetry": {"exporter": "otlp", "otlp-endpoint": collector, "prometheus": True},
     }
     (directory / "llmgate.yaml").write_text(json.dumps(config))
     return environment
@@ -82,6 +88,35 @@ def echoing(upstream: FakeUpstream, status: int) -> None:
         await connection.write(data)
 
     upstream.script(behave)
+
+
+@contextmanager
+def collecting() -> Iterator[tuple[str, dict[str, bytes]]]:
+    """A collector of spans and metrics: its address, and what it was sent, by path."""
+    came: dict[str, bytes] = {}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            packed = self.headers.get("content-encoding") == "gzip"
+            came[self.path] = came.get(self.path, b"") + repr(self.headers.items()).encode()
+            came[self.path] += gzip.decompress(body) if packed else body
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", came
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def ask(port: int, key: str | None, path: str, body: Any) -> bytes:
@@ -154,12 +189,23 @@ def exercise(one: Gateway, upstream: FakeUpstream) -> list[bytes]:
         seen.append(ask(one.port, CALLERS["by-hash"], f"/p{number}/v1/files", None))
     body = {"model": "p0/gpt-4o", "messages": HELLO}
     seen += [ask(one.port, CALLERS[caller], "/v1/chat/completions", body) for caller in ("unknown", "expired")]
-    return [*seen, ask(one.port, CALLERS["by-hash"], "/v1/models", None)]
+    seen += [ask(one.port, CALLERS["by-hash"], path, None) for path in ("/v1/models", "/v1/health/deployments")]
+    return [*seen, ask(one.port, CALLERS["by-hash"], "/metrics", None)]
 
 
 async def test_no_secret_is_heard_in_any_sink(tmp_path: Path) -> None:
+    with collecting() as (collector, exported):
+        await _exercised(tmp_path, collector)
+    # Everything is exported by the time the gateway has ended.
+    assert b"gpt-4o" in exported["/v1/traces"], "spans have come"
+    assert b"gen_ai" in exported["/v1/metrics"], "metrics have come"
+    for path, sink in exported.items():
+        assert sung(sink) == [], path
+
+
+async def _exercised(tmp_path: Path, collector: str) -> None:
     async with FakeUpstream() as upstream:
-        environment = prepared(tmp_path, upstream)
+        environment = prepared(tmp_path, upstream, collector)
 
         def run() -> tuple[list[bytes], str, str, str]:
             with gateway(tmp_path, "--log-level", "debug", environment=environment) as one:
@@ -184,7 +230,8 @@ async def test_no_secret_is_heard_in_any_sink(tmp_path: Path) -> None:
         ]
         sent = [request.headers.get("authorization", "") for request in upstream.requests]
     assert {f"Bearer {canary(number)}" for number in range(PROVIDERS)} <= set(sent), "the keys themselves were used"
-    assert len(seen) == 3 * PROVIDERS + 8
+    assert len(seen) == 3 * PROVIDERS + 10
+    assert b"llmgate_exchanges_total" in seen[-1]
     assert sum(b"(200, " in one[:8] for one in seen) >= PROVIDERS
     records = (tmp_path / "records.jsonl").read_text()
     assert records.count("\n") >= 2 * PROVIDERS

@@ -21,6 +21,8 @@ import pytest
 
 from end_to_end.gateways import START_SECONDS, Gateway, gateway
 
+SERVERS = ("hypercorn", "uvicorn")
+
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "Hello there"}]}
 
 
@@ -209,6 +211,23 @@ def test_the_server_extra_missing_is_one_line_with_the_remedy(tmp_path):
         assert one.process.returncode == 1
         assert len(one.errors) == 1
         assert "pip install 'llmgate[server]'" in one.stderr
+
+
+@pytest.mark.parametrize("package", ["uvicorn", "httptools", "uvloop"])
+def test_the_fast_extra_missing_is_one_line_with_the_remedy(tmp_path, package):
+    """Before anything is bound, and before a worker is started that could not work."""
+    blocked = (
+        "import sys, importlib.util as u\nfind = u.find_spec\n"
+        f"u.find_spec = lambda name, *rest: None if name == {package!r} else find(name, *rest)\n"
+        "from llmgate.cli import main\n"
+        "sys.exit(main(['serve', '--port', '0', '--server', 'uvicorn', '--loop', 'uvloop', '--workers', '2']))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", blocked], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=50
+    )
+    assert result.returncode == 1
+    assert f"needs {package}, which is not installed: pip install 'llmgate[fast]'" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -15,6 +15,8 @@ from llmgate.host.surfaces.realtime import socket_routes
 from llmgate.stages.auth.keys import hash_of
 from llmgate.testing.upstream_sockets import FakeSocketUpstream, ReceivedSocket
 
+SERVERS = ("hypercorn", "uvicorn")
+
 PATH = "/v1/realtime?model=gpt-realtime"
 USAGE = {
     "total_tokens": 30,
@@ -76,6 +78,30 @@ async def test_messages_pass_both_ways_untouched_and_the_close_goes_up():
     assert (seen.close_code, seen.close_reason) == (4001, "enough")
     assert (record.outcome, record.status, record.operation) == ("ok", 101, "realtime")
     assert record.metadata == {"session.closed-by": "client", "session.close-code": "4001"}
+
+
+async def test_a_session_ends_with_the_key_that_opened_it():
+    quick = {"sessions": {"recheck": "50ms"}}
+    async with (
+        FakeSocketUpstream() as upstream,
+        loopback(settings(upstream, auth=keys(a={}, b={}), **quick)) as gateway,
+    ):
+        opened = [await connect(gateway, headers={"authorization": f"Bearer sk-{name}"}) for name in "ab"]
+        for socket in opened:
+            await socket.send_str("x")
+            assert (await socket.receive_str()) == "x"
+        await gateway.pipeline.reload(settings(upstream, auth=keys(b={}), **quick))
+        lost, kept = opened
+        end = await lost.receive()
+        assert (end.type, end.data) == (aiohttp.WSMsgType.CLOSE, 1008)
+        assert end.extra == "the key of this session is no longer good"
+        await kept.send_str("still here")
+        assert (await kept.receive_str()) == "still here"
+        (record,) = await gateway.recorded()
+        assert record.metadata == {"session.closed-by": "gateway", "session.close-code": "1008"}
+        await kept.close()
+        await lost.close()
+        await gateway.recorded(2)
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1008, 1011, 4999])

@@ -142,6 +142,34 @@ async def test_a_key_in_the_query_stays_there() -> None:
         assert target.requests[-1].path == "/v1beta/models/gemini-pro:generateContent?key=sk-own"
 
 
+@pytest.mark.parametrize("key", [{}, {"helicone_auth": "sk-lg-of-nobody"}, {"authorization": "Bearer sk-own"}])
+async def test_a_stranger_does_not_learn_which_targets_are_open(key: dict[str, str]) -> None:
+    """Whatever he names, listed or forbidden or no address at all, he is told what everybody without a key is told."""
+    async with served(auth=AUTH) as (target, operators, one):
+        named = [
+            target.url,
+            f"{target.url.replace('127.0.0.1', '127.0.0.2')}",
+            operators.url,
+            "https://127.0.0.1",
+            "https://169.254.169.254",
+            "http://example.com",
+            "https://user:password@example.com",
+            "https://api.openai.com:99999",
+            "no address",
+        ]
+        replies = [await one.post(CHAT, "/v1/chat/completions", helicone_target_url=url, **key) for url in named]
+        plain = await one.post(CHAT, "/v1/chat/completions", **key)
+        assert {(reply.status, reply.body) for reply in replies} == {(401, plain.body)}
+        assert all(reply.headers["www-authenticate"] == "Bearer" for reply in replies)
+        assert not target.requests
+        assert not operators.requests
+        assert {record.status for record in await one.recorded(len(named) + 1)} == {401}
+    settings = {"providers": {"echo": {}}, "auth": AUTH}
+    async with loopback(settings) as one:
+        reply = await one.post(CHAT, "/v1/chat/completions", helicone_target_url="https://api.openai.com", **key)
+        assert (reply.status, reply.body) == (401, plain.body), "nor whether targets may be named at all"
+
+
 async def test_without_helicone_auth_what_is_presented_is_the_gateways_key_and_stays_here() -> None:
     async with served(auth=AUTH) as (target, operators, one):
         reply = await one.post(CHAT, "/v1/chat/completions", authorization=KEY, helicone_target_url=target.url)

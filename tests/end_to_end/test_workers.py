@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from end_to_end.gateways import START_SECONDS, Gateway, gateway
-from llmgate.cli.control import ask as ask_for_reload, find_gateways
+from llmgate.cli.control import ask as ask_for_reload, ask_health, find_gateways
 
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "Hello there"}]}
 BASE = "providers: {echo: {}}\n"
@@ -263,12 +263,12 @@ def test_a_reload_cannot_open_a_door_that_the_start_would_not(tmp_path):
         assert chat(one) == 401
 
 
-def reload(one: Gateway, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """What ``llmgate reload`` says where the gateway was started."""
+def reload(one: Gateway, *arguments: str, command: str = "reload") -> subprocess.CompletedProcess[str]:
+    """What ``llmgate reload``, or another command, says where the gateway was started."""
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
-    command = [sys.executable, "-m", "llmgate", "reload", *arguments]
+    line = [sys.executable, "-m", "llmgate", command, *arguments]
     return subprocess.run(
-        command, cwd=one.directory, env=environment, capture_output=True, text=True, check=False, timeout=60
+        line, cwd=one.directory, env=environment, capture_output=True, text=True, check=False, timeout=60
     )
 
 
@@ -292,6 +292,26 @@ def test_the_command_reloads_and_says_what_is_wrong(tmp_path, workers):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_health_of_all_workers_is_asked_at_once(tmp_path, count):
+    config = tmp_path / "llmgate.yaml"
+    config.write_text(BASE)
+    with gateway(tmp_path, "--workers", str(count)) as one:
+        for _ in range(30):
+            assert chat(one) == 200
+        (path,) = find_gateways(config).values()
+        said = asyncio.run(ask_health(path))
+        assert [each["worker"] for each in said] == list(range(1, count + 1))
+        assert sum(entry["requests"] for each in said for entry in each["data"]) == 30
+        shown = reload(one, "--json", command="health")
+        assert shown.returncode == 0, shown.stderr
+        found = json.loads(shown.stdout)
+        assert [(entry["id"], entry["requests"]) for entry in found["data"]] == [("echo/echo", 30)]
+        table = reload(one, "--workers", command="health")
+        assert "0/30" in table.stdout
+        assert "worker 1: echo/echo" in table.stdout or "worker 2: echo/echo" in table.stdout
+
+
 def test_workers_are_reloaded_under_load_and_fail_no_request(tmp_path):
     path = tmp_path / "llmgate.yaml"
     path.write_text(BASE)

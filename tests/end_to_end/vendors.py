@@ -68,7 +68,14 @@ async def at_vendors(
             return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))]
         return original(host, asked, *args, **kwargs)
 
+    loop = asyncio.get_running_loop()
+    looked_up = loop.getaddrinfo
+
+    async def found(host: Any, asked: Any, **kwargs: Any) -> Any:
+        return mapped(host, asked) if host in hosts else await looked_up(host, asked, **kwargs)
+
     monkeypatch.setattr(socket, "getaddrinfo", mapped)
+    monkeypatch.setattr(loop, "getaddrinfo", found)  # uvloop does not ask the module
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+from typing import Any
 
 import attrs
 import pytest
@@ -17,8 +18,12 @@ from llmgate.spec import (
     UNKNOWN_MODEL,
     AuthenticationError,
     Blob,
+    ChatChoice,
     ChatRequest,
+    ChatResponse,
+    ChoiceDelta,
     FinishReason,
+    GatewayChunk,
     GatewayError,
     InvalidRequestError,
     Message,
@@ -735,7 +740,7 @@ def test_an_answer_survives_the_way_there_and_back() -> None:
     ("stop", "reason"),
     [
         ("end_turn", "stop"),
-        ("stop_sequence", "stop"),
+        ("stop_sequence", "stop_sequence"),
         ("max_tokens", "length"),
         ("guardrail_intervened", "content_filter"),
         ("content_filtered", "content_filter"),
@@ -750,7 +755,40 @@ def test_why_an_answer_ended(stop: str, reason: str) -> None:
     response = FORMAT.decode_response(body.encode())
     assert response.finish_reason == reason
     assert json.loads(FORMAT.encode_response(response))["stopReason"] == stop, "and it comes back as it came"
-    assert json.loads(OPENAI.encode_response(response))["choices"][0]["finish_reason"] == reason
+    plain = reason.removesuffix("_sequence")
+    assert json.loads(OPENAI.encode_response(response))["choices"][0]["finish_reason"] == plain
+
+
+@pytest.mark.parametrize(
+    ("paths", "shown"),
+    [
+        (["/stop_sequence"], True),
+        (["/usage", "/stop_sequence"], True),
+        (["/stop_reason"], False),
+        ("/stop_sequence", False),
+        (None, False),
+    ],
+)
+def test_the_text_that_ended_an_answer_is_told_to_those_who_ask(paths: Any, shown: bool) -> None:
+    body = {"messages": [{"role": "user", "content": [{"text": "stop_sequence"}]}]}
+    body |= {} if paths is None else {"additionalModelResponseFieldPaths": paths}
+    request = read_request(FORMAT, json.dumps(body).encode(), model="m")
+    choice = ChatChoice(0, Message(Role.ASSISTANT, ()), FinishReason.STOP_SEQUENCE, stop_sequence="END")
+    answering = FORMAT.answering(request)
+    whole = json.loads(answering.encode_response(ChatResponse("", "", (choice,), extra_format="anthropic-messages")))
+    end = GatewayChunk((ChoiceDelta(finish_reason=FinishReason.STOP_SEQUENCE, stop_sequence="END"),))
+    encoder = answering.stream_encoder()
+    streamed = encoder.encode(end) + encoder.encode(GatewayChunk(final=True))
+    assert whole["stopReason"] == "stop_sequence"
+    assert whole.get("additionalModelResponseFields") == ({"stop_sequence": "END"} if shown else None)
+    assert (b'"additionalModelResponseFields":{"stop_sequence":"END"}' in streamed) is shown
+
+
+def test_what_a_model_says_beside_the_text_that_ended_its_answer_is_kept() -> None:
+    for more in ({"x": 1, "stop_sequence": "END"}, {"stop_sequence": "END"}, {"stop_sequence": None}, {"x": 1}, {}):
+        body = {**ANSWER, "additionalModelResponseFields": more}
+        again = json.loads(FORMAT.encode_response(FORMAT.decode_response(json.dumps(body).encode())))
+        assert again["additionalModelResponseFields"] == more
 
 
 def test_an_answer_of_openai_for_a_client_of_botocore() -> None:

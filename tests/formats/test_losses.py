@@ -243,3 +243,16 @@ def test_a_request_of_system_words_alone_has_an_input() -> None:
     value = json.loads(get_format("openai-responses").encode_request(request))
     assert value["input"] == [{"type": "message", "role": "system", "content": "Greet."}]
     assert "instructions" not in value
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["openai-chat", "openai-responses", "gemini-generate-content", "bedrock-converse", "cohere-chat", "ollama-chat"],
+)
+def test_a_request_that_only_fills_a_cache_asks_others_for_the_least(name: str) -> None:
+    body = {"model": "m", "max_tokens": 0, "messages": [{"role": "user", "content": "x"}]}
+    request = get_format("anthropic-messages").decode_request(json.dumps(body).encode())
+    other = get_format(name)
+    assert [(one.param, one.kind) for one in other.unsupported(request)] == [("max_output_tokens", "adjust")]
+    read = other.decode_request(other.encode_request(request))
+    assert read.max_output_tokens == (16 if name == "openai-responses" else 1)

@@ -71,3 +71,11 @@ def test_what_is_no_seal_is_left_alone(text):
 )
 def test_a_signature_says_whose_it_is(signature, tagged):
     assert is_tagged(signature) is tagged
+
+
+def test_a_bomb_is_no_seal():
+    """What is opened is bounded by what has come, so that a body of seals costs no more than a body of anything."""
+    bomb = zlib.compress(b'{"t":"' + b"a" * 1_000_000 + b'"}', 9)
+    assert opened(SEAL + base64.urlsafe_b64encode(bomb).decode().rstrip("=")) is None
+    long = Reasoning("a" * 1_000_000, "c2ln")
+    assert opened(sealed(long)) == long, "and what might look like one is sealed without being packed"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
 import attrs
 
+import servers
 from llmgate.catalogue import provider_row, resolve_base_url
 from llmgate.config.model import GatewayConfig, ServerConfig, StageConfig, StreamConfig
 from llmgate.host.app import create_app
@@ -22,6 +23,7 @@ from llmgate.spec import (
     Credentials,
     Deployment,
     Exchange,
+    GatewayError,
     GatewayRequest,
     GatewayResponse,
     Operation,
@@ -42,6 +44,7 @@ class Entry:
     owned_by: str
     created: int = 0
     listed: None = None
+    mapping: None = None
 
 
 def event(text: str) -> bytes:
@@ -203,6 +206,22 @@ Relayer = Callable[[Frame, GatewayRequest], Awaitable[RelayAnswer]]
 @attrs.frozen
 class Snapshot:
     providers: Mapping[str, Provider]
+    pages: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class RefusedFrame:
+    """The frame of a request that nobody lets in."""
+
+    pipeline: StandInPipeline
+    id: str
+    address: str
+
+    async def refuse(
+        self, error: GatewayError, told: Mapping[str, str], *, age: float, headers: Mapping[str, str]
+    ) -> None:
+        assert age >= 0
+        self.pipeline.refused.append((self.address, error, told))
 
 
 class StandInPipeline:
@@ -232,6 +251,9 @@ class StandInPipeline:
         self.frames: list[Frame] = []
         self.ready = False
         self.drains = Drains()
+        self.repeats = Drains()
+        self.refused: list[tuple[str, GatewayError, Mapping[str, str]]] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
         self.problems: list[str] = []
         self.counts_nothing = False
 
@@ -242,6 +264,12 @@ class StandInPipeline:
     async def __aexit__(self, *failure: object) -> None:
         self.ready = False
 
+    def own(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     def validate_router(self, router: Mapping[str, Any]) -> Sequence[str]:
         return self.problems
 
@@ -249,13 +277,16 @@ class StandInPipeline:
         self,
         *,
         operation: Operation,
-        credentials: Credentials,
+        credentials: Credentials | None = None,
         principal: Principal | None = None,
         surface: str,
         client_address: str,
         client_request_id: str | None,
-    ) -> Frame:
+    ) -> Frame | RefusedFrame:
         assert principal is None, "no client names itself"
+        if surface == "host":
+            return RefusedFrame(self, f"0197-refused-{len(self.refused)}", client_address)
+        assert credentials is not None, "the host always says what was presented"
         exchange = Exchange(
             id=f"0197-exchange-{len(self.frames)}",
             operation=operation,
@@ -356,6 +387,7 @@ def unchunk(data: bytes) -> bytes:
 @asynccontextmanager
 async def serving(pipeline: StandInPipeline, **options: Any) -> AsyncIterator[Served]:
     """Serve a pipeline on loopback for the length of a test."""
+    options["server"] = servers.chosen(options.get("server") or pipeline.config.server)
     app = create_app(pipeline, **options)  # type: ignore[arg-type]
     sockets = bind("127.0.0.1", 0)
     stop = asyncio.Event()

@@ -23,12 +23,17 @@ class Session(ScriptedSocket):
         super().__init__(*steps, **options)
         self.noted: list[tuple[str, SocketClose]] = []
         self.refuses = refuses
+        self.lapses = asyncio.Event()
 
     async def send(self, message: SocketMessage) -> SocketMessage | None:  # type: ignore[override]
         if message.data == self.refuses:
             return SocketMessage(b"refused")
         await super().send(message)
         return None
+
+    async def lapsed(self) -> SocketClose:
+        await self.lapses.wait()
+        return SocketClose(1008, "no longer good")
 
     def note_end(self, who: str, end: SocketClose) -> None:
         self.noted.append((who, end))
@@ -71,6 +76,18 @@ async def test_the_provider_closes():
     assert call.reply.sent == 6
     assert session.noted == [("provider", SocketClose(4000, "x"))]
     assert session.ended == SocketClose(4000, "x")
+
+
+async def test_a_session_ends_with_the_right_to_it():
+    client, session = Client(), Session("one")
+    one, _ = bridge(client, session)
+    running = asyncio.create_task(one.run())
+    await asyncio.sleep(0.05)
+    assert not running.done()
+    session.lapses.set()
+    assert await running == SocketClose(1008, "no longer good")
+    assert session.noted == [("gateway", SocketClose(1008, "no longer good"))]
+    assert session.ended == SocketClose(1008, "no longer good")
 
 
 async def test_the_client_closes_after_all_that_it_has_said():

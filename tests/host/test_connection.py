@@ -10,11 +10,14 @@ from contextlib import asynccontextmanager
 import pytest
 from hypothesis import given, settings, strategies as st
 
+import servers
 from host.stand_ins import ANSWER, CHAT, StandInPipeline, serving, until
 from llmgate.config.model import ServerConfig
 from llmgate.host import connection, parser
 from llmgate.host.connection import Listener
-from llmgate.host.server import settings_of
+from llmgate.host.server import settings_of, uvicorn_for
+
+SERVERS = ("hypercorn", "uvicorn")
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -23,7 +26,8 @@ POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: 
 @asynccontextmanager
 async def listening(app, **limits):
     """A bare ASGI application behind a listener."""
-    listener = Listener(app, settings_of(ServerConfig(**limits)), stall_timeout=0.3)
+    settings = servers.chosen(ServerConfig(**limits))
+    listener = Listener(app, settings_of(settings), stall_timeout=0.3, uvicorn=uvicorn_for(app, settings))
     server = await asyncio.get_running_loop().create_server(listener.connect, "127.0.0.1", 0)
     try:
         yield listener, server.sockets[0].getsockname()[1]

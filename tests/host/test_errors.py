@@ -27,6 +27,13 @@ def test_an_upstreams_own_word_on_repeating_wins():
     assert error_headers(error) == [(b"x-should-retry", b"true")]
 
 
+@pytest.mark.parametrize("said", [{}, {"x-should-retry": "true"}, {"x-should-retry": "false"}])
+def test_after_repeats_of_our_own_nobody_is_to_repeat_whatever_the_upstream_says(said):
+    error = ProviderError("x", retryable=True, headers=said, retry_after=1)
+    error.repeated = True
+    assert sorted(error_headers(error)) == [(b"retry-after", b"1"), (b"x-should-retry", b"false")]
+
+
 def test_a_deadline_that_has_passed_is_not_to_be_repeated_since_ours_have_used_it_up():
     assert error_headers(GatewayTimeoutError("x")) == [(b"x-should-retry", b"false")]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, strategies as st
 
-from llmgate.host.headers import header_value, relayed_request_headers, upstream_headers, valid_request_id
+from llmgate.host.headers import header_pairs, header_value, relayed_request_headers, upstream_headers, valid_request_id
 
 
 @pytest.mark.parametrize(
@@ -76,3 +77,14 @@ def test_a_clients_credentials_cookies_and_addresses_are_not_relayed():
 def test_a_header_that_belongs_to_the_connection_is_not_relayed():
     headers = {"connection": "keep-alive , OpenAI-Beta", "openai-beta": "x", "accept": "y"}
     assert relayed_request_headers(headers) == {"accept": "y"}
+
+
+@given(
+    st.dictionaries(st.from_regex(r"[a-z-]{1,9}", fullmatch=True), st.text("ab \n\r\x00\x7f\u00e9\u20ac", max_size=5))
+)
+def test_headers_made_together_are_those_made_one_by_one(texts):
+    assert header_pairs(texts) == [(name.encode(), header_value(text)) for name, text in texts.items()]
+
+
+def test_headers_made_together_are_no_longer_than_those_made_one_by_one():
+    assert [len(value) for _, value in header_pairs({"a": "x" * 5000, "b": "y"})] == [4096, 1]

@@ -8,11 +8,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+import servers
 from host.stand_ins import CHAT, DONE, STREAM, Reply, StandInPipeline, Stream, event, serving, until
 from llmgate.config.model import ServerConfig
 from llmgate.host.app import create_app
 from llmgate.host.server import bind, serve, settings_of
 from llmgate.spec import GatewayClosedError
+
+SERVERS = ("hypercorn", "uvicorn")
 
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
@@ -148,8 +151,8 @@ async def test_processes_that_share_an_address_both_take_of_a_rush():
     (bound,) = bind("127.0.0.1", 0)
     pipelines = [StandInPipeline(), StandInPipeline()]
     stop = asyncio.Event()
-    servers = [
-        asyncio.create_task(serve(create_app(pipeline), [bound.dup()], stop=stop, shared=True))
+    running = [
+        asyncio.create_task(serve(create_app(pipeline, server=servers.chosen()), [bound.dup()], stop=stop, shared=True))
         for pipeline in pipelines
     ]
     await until(lambda: all(pipeline.ready for pipeline in pipelines))
@@ -165,5 +168,5 @@ async def test_processes_that_share_an_address_both_take_of_a_rush():
     assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
     assert all(len(pipeline.frames) > 5 for pipeline in pipelines)
     stop.set()
-    await asyncio.gather(*servers)
+    await asyncio.gather(*running)
     bound.close()

@@ -19,9 +19,9 @@ APACHE_2_SHA256 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523
 
 
 def run_time_dependencies() -> set[str]:
-    """Everything that ``pip install llmgate[server,speed]`` brings, by canonical name."""
+    """Everything that ``pip install llmgate[fast]`` brings, by canonical name."""
     found: set[str] = set()
-    todo = [Requirement("llmgate[server,speed]")]
+    todo = [Requirement("llmgate[fast]")]
     while todo:
         requirement = todo.pop()
         extras = requirement.extras or {""}

@@ -8,7 +8,19 @@ import sys
 
 import pytest
 
-HEAVY = ["aiohttp", "starlette", "hypercorn", "opentelemetry.sdk", "ruamel", "cattrs", "orjson", "httpx2"]
+HEAVY = [
+    "aiohttp",
+    "starlette",
+    "hypercorn",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "opentelemetry.sdk",
+    "ruamel",
+    "cattrs",
+    "orjson",
+    "httpx2",
+]
 
 PROBE = """
 import json, sys

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from llmgate import Pipeline
 from llmgate.pipeline.backstage import Backstage
-from llmgate.spec import ConfigError, SecretNotFoundError, SecretRef
+from llmgate.spec import (
+    AuthProvider,
+    ConfigError,
+    Credentials,
+    Principal,
+    SecretNotFoundError,
+    SecretRef,
+    StageContext,
+    hookimpl,
+)
 from llmgate.stages.secrets.env import Env
 from llmgate.stages.state.memory import Memory
 from llmgate.testing.transport import ScriptedTransport
@@ -67,3 +77,47 @@ async def test_a_store_is_opened_once_when_it_is_asked_and_closed_in_the_end(mon
         assert told == ["Env open", "Memory open"]
     assert told == ["Env open", "Memory open", "Memory aclose", "Env aclose"]
     assert transport.closed
+
+
+async def test_auth_providers_are_opened_with_the_store_that_they_name_and_closed():
+    @attrs.frozen
+    class Config:
+        state: str | None = None
+
+    told: list[str] = []
+
+    class Keys(AuthProvider[Config]):
+        name = "keys-in-a-store"
+        config_class = Config
+
+        async def open(self, context: StageContext) -> None:
+            told.append("open")
+            if self.config.state:
+                await context.state(self.config.state).put("a", b"1")
+
+        async def aclose(self) -> None:
+            told.append("closed")
+
+        async def authenticate(self, credentials: Credentials) -> Principal | None:
+            return None
+
+    class Plugin:
+        @hookimpl
+        def llmgate_register_auth_providers(self) -> type[Keys]:
+            return Keys
+
+    source = {
+        "providers": {"echo": {}},
+        "state": {"shared": {"use": "memory"}},
+        "auth": [KEYS, {"use": "keys-in-a-store", "state": "shared"}],
+    }
+    pipeline = Pipeline.from_config(
+        source, environment={"KEY_A": "the-key-of-a"}, transport=ScriptedTransport(), plugins=[Plugin()]
+    )
+    async with Backstage(pipeline) as backstage:
+        opened = await backstage.open_auth()
+        assert [type(one).name for one in opened] == ["static-keys", "keys-in-a-store"]
+        assert await backstage.open_auth() == opened
+        assert await (await backstage.open_state("shared")).get("a") == b"1"
+        assert told == ["open"]
+    assert told == ["open", "closed"]

@@ -22,6 +22,7 @@ from llmgate.spec import (
     Provider,
     ProviderRow,
 )
+from llmgate.testing.clock import FakeClock
 
 PROVIDER = Provider("p", ProviderRow("p", "P", None), "https://p.test/v1")
 VIEW = ExchangeView(Exchange("id", Operation.CHAT, "test", 0.0, 0.0))
@@ -221,3 +222,47 @@ def test_a_phase_that_an_instance_needs_not_is_not_called() -> None:
     chain = Chain([one])
     assert not chain.watches_attempts
     assert chain.settles
+
+
+@pytest.mark.parametrize(
+    ("said", "verdicts"),
+    [
+        (None, ["passed", "passed"]),
+        (REQUEST.labelled(a="b"), ["changed", "passed"]),
+        (ANSWER, ["answered"]),
+        (PermissionDeniedError("no"), ["permission_denied"]),
+        (KeyError("x"), ["failed"]),
+    ],
+)
+async def test_what_each_said_and_how_long_it_took_can_be_measured(said: Any, verdicts: list[str]) -> None:
+    clock = FakeClock()
+
+    class Says(Interceptor[Any]):
+        name = "says"
+
+        async def before_request(self, exchange: Any, request: Any) -> Any:
+            clock.advance(0.001)
+            if isinstance(said, Exception):
+                raise said
+            return said
+
+    class Silent(Interceptor[Any]):
+        name = "silent"
+
+        async def before_request(self, exchange: Any, request: Any) -> Any:
+            return None
+
+    chain = Chain([Says(NoConfig()), Silent(NoConfig())])
+    exchange = Exchange("id", Operation.CHAT, "test", 0.0, 0.0, steps=[])
+    entered = [0]
+    if isinstance(said, Exception):
+        with pytest.raises(type(said)):
+            await chain.measured(exchange, VIEW, REQUEST, entered, clock)
+    else:
+        answer = await chain.measured(exchange, VIEW, REQUEST, entered, clock)
+        assert answer is (REQUEST if said is None else said)
+    assert exchange.steps is not None
+    assert [one.verdict for one in exchange.steps] == verdicts
+    assert [one.stage for one in exchange.steps] == ["says", "silent"][: len(verdicts)]
+    assert exchange.steps[0].microseconds == 1000
+    assert entered == [len(verdicts)]

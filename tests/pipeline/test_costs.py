@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llmgate.pipeline.costs import cost_of, cost_so_far
+from llmgate.pipeline.costs import cost_of, cost_so_far, estimate
 from llmgate.spec import (
     Attempt,
     Deployment,
@@ -116,3 +116,54 @@ def test_what_is_told_within_an_answer_has_the_attempts_before_it_in_it() -> Non
     assert cost_so_far(USAGE, sample_exchange(attempts=[answered(cost_nano=5), running])) == 35
     assert cost_so_far(USAGE, sample_exchange(attempts=[answered(), running])) is None
     assert cost_so_far(Usage(input_tokens=1), sample_exchange(attempts=[running])) is None
+
+
+CUT = Outcome(usage=Usage(input_tokens=10, output_tokens=1, cache_read=4), content=True)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "given", "made"),
+    [
+        (answered(outcome=CUT, received=25_300, events=100), 10, 100),
+        (answered(outcome=CUT, received=8_250, events=1), 10, 2_000),
+        (answered(outcome=Outcome(content=True), received=100, events=0), 18, 1),
+        (answered(outcome=Outcome(), status=None, error=ProviderTimeoutError("late", lost=True)), 18, 0),
+        (answered(outcome=Outcome(), status=None, abandoned=True), 18, 0),
+    ],
+    ids=["an-event-a-token", "many-a-token", "told-nothing", "lost", "left"],
+)
+def test_what_was_cut_or_lost_is_estimated_and_marked(attempt: Attempt, given: int, made: int) -> None:
+    estimate(attempt, sample_exchange())
+    usage = attempt.estimated_usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens, usage.estimated) == (given, made, True)
+    assert (attempt.cost_nano, attempt.cost_estimated) == (PRICE.cost(usage, 0.0), True)
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        answered(outcome=Outcome(content=True, complete=True)),
+        answered(outcome=Outcome(usage=USAGE, content=True, service_tier="priority")),
+        sample_attempt(priced(None), outcome=CUT),
+    ],
+    ids=["whole-without-usage", "tier", "no-price"],
+)
+def test_what_nobody_can_tell_stays_unknown(attempt: Attempt) -> None:
+    estimate(attempt, sample_exchange())
+    assert (attempt.cost_nano, attempt.cost_estimated, attempt.estimated_usage) == (None, False, None)
+
+
+def test_pictures_within_a_request_are_not_counted_by_their_bytes() -> None:
+    request = sample_request()
+    object.__setattr__(request, "body", b'{"a": "' + b"A" * 4_000_000 + b'"}')
+    attempt = answered(outcome=Outcome(), abandoned=True)
+    estimate(attempt, sample_exchange(request))
+    assert attempt.estimated_usage is not None
+    assert attempt.estimated_usage.input_tokens == 1003
+
+
+def test_an_estimate_is_no_part_of_what_an_answer_tells_of_its_cost() -> None:
+    running = answered(outcome=Outcome(content=True))
+    assert cost_so_far(USAGE, sample_exchange(attempts=[answered(cost_nano=5, cost_estimated=True), running])) is None
+    assert sample_exchange(attempts=[answered(cost_nano=5, cost_estimated=True)]).cost_estimated

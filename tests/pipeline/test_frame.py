@@ -270,7 +270,7 @@ async def test_metadata_is_recorded_and_not_sent(bench: OpenBench) -> None:
         await b.pipeline.complete(model="alpha/m", messages=MESSAGES, metadata={"feature": "search"})
         assert "metadata" not in b.bodies[0]
         (record,) = await b.records()
-        assert record.metadata == {"feature": "search"}
+        assert record.metadata == {"feature": "search", "llmgate.mapping": "pending"}
 
 
 async def test_the_record_names_the_credential_and_never_shows_it(bench: OpenBench) -> None:

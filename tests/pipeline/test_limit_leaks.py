@@ -64,14 +64,13 @@ class Distant(Memory):
 
     def held(self) -> int:
         """Places that are taken."""
-        return sum(len(self._leases.get(key, 0.0).holders) for key in tuple(self._leases._entries))  # type: ignore[union-attr]
+        return sum(len(lease.holders) for lease in self._leases.entries.values())
 
     def spent(self) -> dict[str, float]:
         """Units spent, by the name of the limit that they are of."""
         names = {f"interceptors[0].{index}": one["name"] for index, one in enumerate(LIMITS)}
         found: dict[str, float] = {}
-        for key in tuple(self._rates._entries):
-            rate: Any = self._rates.get(key, 0.0)
+        for key, rate in self._rates.entries.items():
             name = names[str(key).split(":")[1]]
             found[str(name)] = found.get(str(name), 0.0) + rate.units
         return {name: units for name, units in found.items() if units}
@@ -184,7 +183,7 @@ async def test_an_answer_from_the_cache_costs_nothing(bench: OpenBench) -> None:
         assert len(b.urls) == 1
         held = Distant.stores[-1]
         assert held.held() == 0
-        (key,) = held._rates._entries
+        (key,) = held._rates.entries
         assert (await held.peek(str(key), Rate(2, 86400), 0)).remaining == 1
 
 

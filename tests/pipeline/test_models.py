@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from llmgate.pipeline.models import list_models
-from llmgate.spec import ModelNotFoundError, Principal
+from llmgate.spec import ModelNotFoundError, Principal, SecretRef
 from scripted import OpenBench
 
 PROVIDERS = {
@@ -60,6 +60,17 @@ async def test_an_unknown_router_is_an_error_of_its_own(bench: OpenBench) -> Non
 async def test_a_provider_without_its_credential_offers_nothing(bench: OpenBench) -> None:
     async with bench(providers=PROVIDERS, environment={"BETA_API_KEY": "k"}) as b:
         assert listed(b) == ["beta/tiny"]
+
+
+async def test_who_is_bound_to_a_key_sees_what_it_reaches(bench: OpenBench) -> None:
+    """The provider need not have a key of its own."""
+    bound = Principal("p", secrets={"alpha": SecretRef("env", "TEAM_ALPHA")})
+    routers = {"one": balance(strategy="priority", providers=["alpha"])}
+    async with bench(providers=PROVIDERS, routers=routers, environment={"BETA_API_KEY": "k"}) as b:
+        assert listed(b, bound) == ["alpha/small", "alpha/large", "beta/tiny"]
+        assert listed(b, bound, router="one") == ["alpha/small", "alpha/large"]
+        assert listed(b) == ["beta/tiny"]
+        assert listed(b, router="one") == []
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,25 @@ ALPHA = {"target-url": "https://alpha.test", "onCodes": [{"from": 500, "to": 599
 BETA = {"target-url": "https://beta.test/v1", "onCodes": [500], "bodyKeyOverride": {"model": "other"}}
 
 
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"helicone-forced-routing": "beta"}, "names 'beta'"),
+        (fallbacks(ALPHA, {"target-url": "https://beta.test"}), "entry 1"),
+    ],
+    ids=["forced", "listed"],
+)
+@pytest.mark.parametrize("model", ["m,!beta", "!beta,alpha/m,beta/m"])
+async def test_a_provider_that_the_model_leaves_out_is_not_asked(
+    bench: OpenBench, headers: Mapping[str, str], said: str, model: str
+) -> None:
+    async with bench(completion()) as b:
+        with pytest.raises(InvalidRequestError, match=f"{said}.*leaves out") as caught:
+            await ask(b, headers, model)
+        assert caught.value.code == "invalid_routing_header"
+        assert b.urls == []
+
+
 @pytest.mark.parametrize("answers", [[failure(503)], [failure(429)], [failure(500)], [LOST]])
 async def test_the_next_place_is_tried_after_its_statuses(bench: OpenBench, answers: list[Any]) -> None:
     async with bench(*answers, completion("from beta")) as b:
@@ -231,3 +250,14 @@ async def test_a_caller_says_not_to_repeat(bench: OpenBench) -> None:
         with pytest.raises(ProviderError):
             await ask(b, {"helicone-retry-enabled": "false"}, "alpha/m", None)
         assert len(b.urls) == 1
+
+
+async def test_what_is_too_long_is_shortened_along_the_list(bench: OpenBench) -> None:
+    words = " ".join(f"word{number}" for number in range(9000))
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": words}]}).encode()
+    said = {"helicone-token-limit-exception-handler": "middle-out", **fallbacks({"model": "alpha/gpt-4"})}
+    async with bench(completion()) as b:
+        async with b.pipeline.exchange(credentials=Credentials(headers=said)) as exchange:
+            await exchange.send(read_request(get_format("openai-chat"), body))
+        assert "llmgate-shortened" in exchange.exchange.noted_headers()
+        assert len(b.bodies[0]["messages"][0]["content"]) < len(words) / 2

@@ -20,6 +20,8 @@ from llmgate.spec import InvalidRequestError
         ({"llmgate-failover": "false"}, Wishes(alone=True)),
         ({"llmgate-failover": "OFF"}, Wishes(alone=True)),
         ({"llmgate-failover": "true"}, Wishes()),
+        ({"llmgate-failover": "no"}, Wishes(alone=True)),
+        ({"llmgate-failover": "Yes"}, Wishes()),
         ({"helicone-token-limit-exception-handler": "Middle-Out"}, Wishes(too_long="middle-out")),
         ({"helicone-retry-enabled": "true"}, Wishes(retries=RetryConfig(5, 1.0, 10.0, 2.0))),
         ({"helicone-retry-enabled": "false", "helicone-retry-num": "x"}, Wishes(retries=RetryConfig(max_retries=0))),
@@ -56,4 +58,13 @@ def test_a_switch_that_is_none_is_refused(text: str) -> None:
 def test_retries_that_make_no_sense_are_refused(name: str, text: str) -> None:
     with pytest.raises(InvalidRequestError, match=f"helicone-retry-{name} must be a number") as caught:
         wishes_of({"helicone-retry-enabled": "true", f"helicone-retry-{name}": text})
+    assert caught.value.code == "invalid_routing_header"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("helicone-forced-routing", "openai"), ("llmgate-failover", "false")], ids=["forced", "alone"]
+)
+def test_a_list_beside_what_forbids_all_but_one_place_is_refused(name: str, text: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"{name} forbids all but one place") as caught:
+        wishes_of({"helicone-fallbacks": '[{"model": "a/b"}]', name: text})
     assert caught.value.code == "invalid_routing_header"

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from end_to_end.loopback import loopback
 from llmgate import Pipeline
 from llmgate.cli.plugins_new.names import LONGEST
 from llmgate.spec import Credentials, InvalidRequestError, kind_named
@@ -32,7 +33,7 @@ def packages(tmp_path_factory) -> dict[tuple[str, str], Path]:
     """A package of each kind under a short, a plain and the longest name."""
     top = tmp_path_factory.mktemp("packages")
     return {
-        (kind, which): make(kind, shape.format(kind=kind, letter="abcdefg"[number]), top / f"{kind}-{which}")
+        (kind, which): make(kind, shape.format(kind=kind, letter="abcdefghi"[number]), top / f"{kind}-{which}")
         for which, shape in SHAPES.items()
         for number, kind in enumerate(KIND_IDS)
     }
@@ -187,3 +188,25 @@ class TestServing:
         assert lines[0] == "id,outcome,principal,request_model,duration"
         assert lines[1].startswith(f"{answer.exchange.id},ok,local,echo,")
         assert len(lines) == 2
+
+    async def test_pages(self, gateway, module, tmp_path):
+        async with gateway("pages") as pipeline:
+            assert list(pipeline.snapshot.pages) == ["/my-pages"]
+        settings = {
+            "providers": {"echo": {}},
+            "loggers": [{"use": "json-lines", "path": str(tmp_path / "records.jsonl")}],
+            "pages": ["my-pages"],
+        }
+        async with loopback(settings, plugins=[module("pages")]) as one:
+            await one.post({"model": "echo/echo", "messages": HELLO}, "/v1/chat/completions")
+            page = ""
+            while "<p>1 requests</p>" not in page:
+                async with one.client.get(f"http://127.0.0.1:{one.port}/my-pages") as response:
+                    page = await response.text()
+        assert "<td>echo</td><td>1</td><td>0</td>" in page
+
+    async def test_domains(self, gateway, tmp_path):
+        (tmp_path / "domains.csv").write_text("2026-01-01T00:00:00+00:00,a.example,denied,,,,\n")
+        async with gateway("domains") as pipeline:
+            events = await pipeline.snapshot.domains.read()
+        assert [(event.domain, event.action) for event in events] == [("a.example", "denied")]

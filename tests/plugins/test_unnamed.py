@@ -172,6 +172,8 @@ SECTIONS = [
     {"auth": [{"use": "broken"}]},
     {"interceptors": [{"use": "broken"}]},
     {"loggers": [{"use": "broken"}]},
+    {"pages": [{"use": "broken"}]},
+    {"target-urls": {"book": {"use": "broken"}}},
     {"secrets": {"mine": {"use": "broken"}}},
     {"state": {"mine": {"use": "broken"}}},
     {"providers": {"mine": {"use": "broken", "base-url": "http://127.0.0.1:9/v1"}}},

@@ -64,3 +64,11 @@ async def test_another_way_out_may_be_given():
     http = sdk.async_http_client(sdk.default_pipeline())
     async with anthropic.AsyncAnthropic(http_client=http, base_url="http://any/as/anthropic") as client:
         assert (await client.models.list()).data
+
+
+def test_controls_hold_for_each_request_that_says_nothing_else():
+    with anthropic.Anthropic(controls={"Helicone-Retry-Enabled": "maybe"}) as client:
+        ask = {"model": "echo", "messages": MESSAGES, "max_tokens": 9}
+        with pytest.raises(anthropic.BadRequestError, match="helicone-retry-enabled"):
+            client.messages.create(**ask)
+        assert client.messages.create(**ask, extra_headers={"Helicone-Retry-Enabled": "true"}).content

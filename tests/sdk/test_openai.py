@@ -7,7 +7,7 @@ import asyncio
 import openai as vendor
 import pytest
 
-from llmgate import sdk
+from llmgate import Controls, sdk
 from llmgate.sdk import openai
 
 MESSAGES = [{"role": "user", "content": "Hello"}]
@@ -59,3 +59,31 @@ async def test_another_way_out_may_be_given():
     http = sdk.async_http_client(sdk.default_pipeline())
     async with openai.AsyncOpenAI(http_client=http, base_url="http://any/ai") as client:
         assert (await client.models.list()).data
+
+
+WRONG = Controls(retries=99)
+"""Something that the gateway hears, and refuses."""
+
+
+def test_controls_hold_for_each_request_that_says_nothing_else():
+    with openai.OpenAI(controls=WRONG) as client:
+        ask = {"model": "echo", "messages": MESSAGES}
+        with pytest.raises(openai.BadRequestError, match="helicone-retry-num"):
+            client.chat.completions.create(**ask)
+        assert client.chat.completions.create(**ask, extra_headers={"Helicone-Retry-Num": "2"}).choices
+    with pytest.raises(ValueError, match="nothing that the gateway is told"):
+        openai.OpenAI(controls={"cookie": "x"})
+
+
+async def test_the_async_client_and_http_clients_take_controls_too():
+    named = Controls(retries=99, user="Zoë", properties={"Stadt": "日本"})
+    async with openai.AsyncOpenAI(controls=named) as client:
+        with pytest.raises(openai.BadRequestError, match="helicone-retry-num"):
+            await client.chat.completions.create(model="echo", messages=MESSAGES)
+    http = sdk.async_http_client(sdk.default_pipeline(), controls=WRONG)
+    async with openai.AsyncOpenAI(http_client=http) as client:
+        with pytest.raises(openai.BadRequestError, match="helicone-retry-num"):
+            await client.chat.completions.create(model="echo", messages=MESSAGES)
+    async with sdk.async_http_client(sdk.default_pipeline()) as http:
+        with pytest.raises(TypeError, match="give the controls to the http_client"):
+            openai.AsyncOpenAI(http_client=http, controls=WRONG)

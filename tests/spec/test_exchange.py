@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from llmgate.spec import Exchange, ExchangeView, Operation
-from llmgate.testing.samples import sample_exchange, sample_record
+from llmgate.spec import Exchange, ExchangeView, Operation, StageTrace
+from llmgate.testing.samples import sample_exchange
 
 
 def test_a_view_cannot_be_written_to():
@@ -65,13 +63,6 @@ def test_stages_see_no_credential_among_the_headers():
     assert ExchangeView(sample_exchange()).client_headers == {}
 
 
-def test_a_record_is_plain_json():
-    record = sample_record()
-    value = json.loads(json.dumps(record.as_json()))
-    assert value["id"] == record.id
-    assert len(value["attempts"]) == len(record.attempts)
-
-
 def test_a_control_of_the_callers_is_given_out_and_no_other_header() -> None:
     headers = {
         "cache-control": "no-store",
@@ -95,3 +86,23 @@ def test_headers_that_stages_have_noted_are_gathered() -> None:
     exchange.notes("one")["headers"] = {"helicone-cache": "HIT"}
     exchange.notes("two")["headers"] = {"age": 3}
     assert exchange.noted_headers() == {"helicone-cache": "HIT", "age": "3"}
+
+
+def test_steps_are_noted_where_they_are_wanted_and_bounded() -> None:
+    exchange = sample_exchange()
+    exchange.step("auth", "passed", 0.5)
+    assert exchange.steps is None
+    exchange.steps = []
+    for _ in range(1000):
+        exchange.step("auth", "passed", 0.0000014)
+    assert len(exchange.steps) == 256
+    assert exchange.steps[0] == StageTrace("auth", "passed", 1)
+
+
+def test_what_stages_have_found_is_gathered() -> None:
+    exchange = sample_exchange()
+    assert exchange.noted_verdict("cache") is None
+    exchange.notes("a")["verdicts"] = {"cache": "miss"}
+    exchange.notes("b")["verdicts"] = {"limit": "passed"}
+    exchange.notes("c")["verdicts"] = {"cache": "hit"}
+    assert (exchange.noted_verdict("cache"), exchange.noted_verdict("limit")) == ("hit", "passed")

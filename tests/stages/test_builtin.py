@@ -9,13 +9,15 @@ from llmgate.spec import KINDS, hookspecs
 from llmgate.stages import builtin
 
 NAMES = {
-    "auth": {"anonymous", "static-keys", "trusted-proxy"},
+    "domains": {"file"},
+    "auth": {"anonymous", "client-certificates", "static-keys", "trusted-proxy"},
     "secrets": {"env", "file"},
     "routing": {"cost", "latency", "least-busy", "priority", "random", "split", "tags", "weighted"},
     "providers": {"bedrock", "echo", "openai"},
     "interceptors": {"cache", "rate-limit", "request-rules", "target-domains"},
     "state": {"memory", "sqlite"},
-    "loggers": {"json-lines", "python-logging"},
+    "loggers": {"alerts", "json-lines", "python-logging", "webhook"},
+    "pages": set(),  # none is built in
 }
 
 
@@ -30,7 +32,7 @@ def manager():
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.id)
 def test_every_kind_has_its_built_in_stages(manager, kind):
-    [classes] = getattr(manager.hook, kind.hook)()
+    classes = [one for registered in getattr(manager.hook, kind.hook)() for one in registered]
     assert {stage_class.name for stage_class in classes} == NAMES[kind.id]
     assert all(issubclass(stage_class, kind.base) for stage_class in classes)
     assert all(stage_class.__doc__ for stage_class in classes)

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from llmgate.telemetry.measurements import INSTRUMENTS, Measure
 from llmgate.telemetry.prometheus import DIRECTORY_VARIABLE, PrometheusSink, exposed_name
+from llmgate.telemetry.standing import MeasureStanding
 from llmgate.testing.samples import sample_record
 
 
@@ -22,7 +23,7 @@ def samples(text: bytes) -> dict[str, float]:
 
 
 def test_what_was_counted_is_shown_as_prometheus_reads_it() -> None:
-    sink = PrometheusSink(Measure(50))
+    sink = PrometheusSink(Measure(50), MeasureStanding(50))
     for _ in range(3):
         sink.record(sample_record(stream=True))
     shown = samples(sink.exposition())
@@ -43,7 +44,8 @@ def test_any_process_tells_what_all_have_counted(tmp_path: Path) -> None:
         "from llmgate.telemetry.measurements import Measure\n"
         "from llmgate.telemetry.prometheus import PrometheusSink\n"
         "from llmgate.testing.samples import sample_record\n"
-        "sink = PrometheusSink(Measure(50))\n"
+        "from llmgate.telemetry.standing import MeasureStanding\n"
+        "sink = PrometheusSink(Measure(50), MeasureStanding(50))\n"
         "sink.record(sample_record())\n"
         "print(sink.exposition().decode())\n"
     )

@@ -10,6 +10,7 @@ from llmgate import Pipeline
 from llmgate.formats import get_format, read_request
 from llmgate.spec import ConfigError, Credentials, Operation
 from llmgate.telemetry import Telemetry
+from llmgate.telemetry.standing import Standing
 from scripted import MESSAGES, OpenBench, completion, failure
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -87,12 +88,16 @@ def test_a_package_that_is_missing_stops_the_start(
         Telemetry(**arguments(**fields))
 
 
+async def nothing() -> Standing:
+    return Standing()
+
+
 async def test_nothing_runs_before_it_is_opened_and_nothing_after_it_is_closed() -> None:
     telemetry = Telemetry(**arguments(exporter="otlp", otlp_endpoint="http://127.0.0.1:9", prometheus=True))
     assert telemetry.metrics is None
-    telemetry.open()
+    telemetry.open(nothing)
     metrics = telemetry.metrics
-    telemetry.open()
+    telemetry.open(nothing)
     assert telemetry.metrics is metrics
     await telemetry.aclose()
     await telemetry.aclose()

@@ -34,6 +34,16 @@ def test_by_user_is_the_requests_own_field() -> None:
     assert key_of(view(body()), "user") is None
 
 
+@pytest.mark.parametrize(("by", "header"), [("user", "helicone-user-id"), ("session", "helicone-session-id")])
+def test_a_header_names_the_user_or_the_session_first(by: str, header: str) -> None:
+    exchange = sample_exchange(
+        attrs.evolve(body(user="ann"), metadata={"session": "s1"}), client_headers={header: "bob"}
+    )
+    assert key_of(ExchangeView(exchange), by) == "bob"
+    exchange.client_headers = {header: ""}
+    assert key_of(ExchangeView(exchange), by) == {"user": "ann", "session": "s1"}[by]
+
+
 def test_by_user_sees_what_an_interceptor_has_written() -> None:
     assert key_of(view(body(user="ann").edited(user="bob")), "user") == "bob"
     assert key_of(view(body(user="ann").edited(user=None)), "user") is None

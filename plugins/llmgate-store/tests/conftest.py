@@ -14,10 +14,9 @@ from llmgate_store.config import DatabaseConfig, IssuedKeysConfig
 from llmgate_store.database import Database
 from llmgate_store.keys.book import KeyBook
 from llmgate_store.keys.grant import Grant
-from llmgate_store.keys.peppers import Peppers
 from llmgate_store.keys.provider import IssuedKeys
 
-from llmgate.spec import StageContext
+from llmgate.spec import Peppers, StageContext
 
 sys.path.insert(0, str(Path(__file__).parent))
 

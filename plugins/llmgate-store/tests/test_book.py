@@ -10,10 +10,9 @@ import sqlalchemy as sa
 from llmgate_store.database import Database
 from llmgate_store.keys.book import KeyBook, KeyChangeError
 from llmgate_store.keys.grant import Grant, KeyKind, State
-from llmgate_store.keys.peppers import Peppers
 from llmgate_store.tables import issued_keys
 
-from llmgate.spec import CallerLimit
+from llmgate.spec import CallerLimit, Peppers
 from llmgate.testing.clock import FakeClock
 
 FULL = Grant(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
@@ -13,19 +13,20 @@ from typing import ClassVar
 import attrs
 from llmgate_store.config import IssuedKeysConfig
 from llmgate_store.database import Database
+from llmgate_store.domains.book import SqlDomains
 from llmgate_store.keys.book import KeyBook
 from llmgate_store.keys.grant import Grant
-from llmgate_store.keys.peppers import Peppers
 from llmgate_store.keys.provider import IssuedKeys
 from llmgate_store.keys.text import KeyText
+from llmgate_store.records.logger import SqlRecords
 from llmgate_store.vault.book import VaultBook
 from llmgate_store.vault.sealing import MasterKeys
 from llmgate_store.vault.store import SqlVault
 from store_bench import MASTER, PEPPER, make_context
 
-from llmgate.spec import Credentials, StageContext
+from llmgate.spec import Credentials, Peppers, StageContext
 from llmgate.testing import FakeClock
-from llmgate.testing.conformance import AuthConformance, SecretConformance
+from llmgate.testing.conformance import AuthConformance, DomainConformance, LoggerConformance, SecretConformance
 
 
 async def _fill(context: StageContext) -> tuple[list[Credentials], list[Credentials]]:
@@ -94,3 +95,15 @@ class TestSqlVault(SecretConformance):
             await database.aclose()
 
         _apart(lambda: asyncio.run(work()))
+
+
+class TestSqlRecords(LoggerConformance):
+    stage_class = SqlRecords
+
+    def written(self, context: StageContext) -> Sequence[str]:
+        with closing(sqlite3.connect(context.directory / "llmgate.db")) as connection:
+            return [row[0] for row in connection.execute("SELECT record FROM exchange_records ORDER BY rowid")]
+
+
+class TestSqlDomains(DomainConformance):
+    stage_class = SqlDomains

@@ -18,13 +18,12 @@ from llmgate_store.config import IssuedKeysConfig
 from llmgate_store.errors import StoreUnavailableError
 from llmgate_store.keys.book import KeyBook
 from llmgate_store.keys.grant import Grant
-from llmgate_store.keys.peppers import Peppers
 from llmgate_store.keys.provider import IssuedKeys
 from llmgate_store.keys.text import KeyText, checksum
 from llmgate_store.watch import CHANNEL
 from store_bench import FORMER, PEPPER, make_context
 
-from llmgate.spec import AuthenticationError, Credentials, Principal, SecretRef
+from llmgate.spec import AuthenticationError, Credentials, Peppers, Principal, SecretRef
 from llmgate.stages.state.memory import Memory, MemoryConfig
 from llmgate.testing.clock import FakeClock
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import attrs
 
-from llmgate.spec import Price
+from llmgate.spec import Price, PriceRow
 
 from .price_files import PriceFile, read_prices
 from .rows import read_text
@@ -35,6 +35,8 @@ class VendorPrices:
         base_url: Its address, by which one that no row knows may be.
         own: The operator's prices, by ``provider/model`` in which ``*`` stands for any text; they win.
         imported: A file of prices that wins over the catalogue's; None for none.
+        listed: What the provider itself has said that its models cost, rows by date, which go on where the catalogue's
+            end.
     """
 
     name: str
@@ -42,6 +44,7 @@ class VendorPrices:
     base_url: str | None = None
     own: Mapping[str, Price] = attrs.field(factory=dict)
     imported: PriceFile | None = attrs.field(default=None, repr=False)
+    listed: Mapping[str, Sequence[PriceRow]] = attrs.field(factory=dict, repr=False)
     _known: dict[str, Price | None] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 
     def price_of(self, model: str) -> Price | None:
@@ -68,7 +71,11 @@ class VendorPrices:
                 found = _find_in(self.imported, name, model)
                 if found is not None:
                     return found
-        return None if vendor is None else _built_in(vendor, model)
+        known = None if vendor is None else _built_in(vendor, model)
+        rows = self.listed.get(model)
+        if not rows:
+            return known
+        return Price((*(() if known is None else known.rows), *rows), f"the list of models of {self.name}")
 
 
 _REMEMBERED: Final = 2048

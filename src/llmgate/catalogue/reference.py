@@ -77,6 +77,34 @@ def _addresses(rows: Sequence[ProviderRow]) -> Iterator[str]:
         "`never` does not come. Keyless providers are used only when the configuration names them."
     )
     yield ""
+    yield from _fields(rows)
+
+
+def _fields(rows: Sequence[ProviderRow]) -> Iterator[str]:
+    yield "## Fields with other names"
+    yield ""
+    yield (
+        "What a vendor calls otherwise than OpenAI in chat completions, or does not take. It is written so in "
+        "requests that are translated; what is left out is reported. `chat-fields` of a provider adds to it."
+    )
+    yield ""
+    yield from _table(
+        ("name", "fields", "ids of tool calls"),
+        (
+            (
+                f"`{row.name}`",
+                "; ".join(_called(field, name) for field, name in row.chat_fields.items()),
+                f"{row.call_id_length} letters and digits" if row.call_id_length else "any",
+            )
+            for row in rows
+            if row.chat_fields or row.call_id_length
+        ),
+    )
+    yield ""
+
+
+def _called(field: str, name: str) -> str:
+    return f"`{field}` is `{name}`" if name else f"`{field}` is left out"
 
 
 def _relay(rows: Sequence[ProviderRow]) -> Iterator[str]:

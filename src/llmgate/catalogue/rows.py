@@ -25,7 +25,7 @@ __all__ = [
 
 RESERVED_NAMES: Final = frozenset({"v1", "v1beta", "v2", "ai", "api", "as", "audio", "batches", "chat", "engines",
                                    "files", "images", "router", "model", "models", "projects", "health", "ready",
-                                   "metrics", "uploads"})  # fmt: skip
+                                   "metrics", "responses", "uploads"})  # fmt: skip
 """First path segments of the host, which no provider may be called: ``/{provider}/…`` is its direct relay."""
 
 OPENAI_RELAY_PATHS: Final = ("responses", "responses/compact", "responses/input_tokens", "GET responses/*",
@@ -118,8 +118,11 @@ def _row(name: str, fields: Mapping[str, Any]) -> ProviderRow:
         credential=CredentialHeader() if credential is None else CredentialHeader(**credential) if credential else None,
         key_variables=() if keyless else (_variable(name), *fields.get("key-variables", ())),
         keyless=keyless,
+        self_hosted=keyless,  # what the catalogue lists without a key runs on one's own machines
         headers=MappingProxyType(dict(fields.get("headers", {}))),
         stream_usage=fields.get("stream-usage", "option"),
+        chat_fields=MappingProxyType(dict(fields.get("chat-fields", {}))),
+        call_id_length=fields.get("call-id-length", 0),
         models_path=None if relay_only else fields.get("models-path", "/models") or None,
         model_patterns=tuple(fields.get("model-patterns", ())),
         models=tuple(fields.get("models", ())),

@@ -1,4 +1,4 @@
-"""A Unix socket on which a running ``llmgate serve`` can be told to read its configuration again.
+"""A Unix socket on which a running ``llmgate serve`` is told to reload, or to restart, or to say how it does.
 
 Its name is made of the configuration's path, so that ``llmgate reload`` finds the gateway that was started with it;
 whoever answers on it runs, so no number of a process that has long gone is ever signalled. It lies in a directory that
@@ -23,7 +23,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["ask", "control_directory", "controlled", "find_gateways"]
+__all__ = ["Health", "ask", "ask_health", "control_directory", "controlled", "find_gateways"]
 
 log = logging.getLogger("llmgate.serve")
 
@@ -32,10 +32,17 @@ MOST: Final = 1000
 """Sockets that a start looks at."""
 PATIENCE: Final = 5.0
 """Seconds that a request on the socket may take to come."""
-ANSWER_SECONDS: Final = 120.0
-"""Seconds that a reload may take, all workers together."""
+ANSWER_SECONDS: Final = {"reload": 120.0, "restart": 900.0}
+"""Seconds that each may take, all workers together."""
+
+HEALTH_SECONDS: Final = 15.0
+"""Seconds that the workers may take to say how their deployments do."""
+LARGEST: Final = 64 * 1024 * 1024
+"""Bytes of what they say."""
 
 Work = Callable[[], Awaitable[Sequence[str]]]
+Health = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
+"""Says for each worker, by its number, what it knows of its deployments."""
 
 
 def control_directory() -> Path:
@@ -58,21 +65,30 @@ def control_directory() -> Path:
 
 
 @asynccontextmanager
-async def controlled(config: Path | None, reload: Work) -> AsyncIterator[None]:
+async def controlled(
+    config: Path | None, reload: Work, health: Health | None = None, restart: Work | None = None
+) -> AsyncIterator[None]:
     """Listen while the block lasts; where that is not possible, the log says why and the gateway runs without.
 
     Args:
         config: The configuration's file; None where the environment says everything.
         reload: Reads the configuration again and returns what is wrong with it.
+        health: Says how the deployments of each worker do; None where nobody knows.
+        restart: Starts new workers and returns why it could not; None where that is not to be asked for.
     """
+    does = {"reload": reload} if restart is None else {"reload": reload, "restart": restart}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
             async with asyncio.timeout(PATIENCE):
                 asked = json.loads(await reader.readuntil(b"\n"))
-            if asked == {"reload": True}:
-                answer = {"problems": list(await reload())}
+            wanted = [work for name, work in does.items() if asked == {name: True}]
+            if wanted:
+                answer = {"problems": list(await wanted[0]())}
                 writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+            elif asked == {"health": True} and health is not None:
+                writer.write(json.dumps({"workers": list(await health())}).encode() + b"\n")
                 await writer.drain()
         writer.close()
 
@@ -105,30 +121,53 @@ def find_gateways(config: Path | None) -> Mapping[int, Path]:
     return {int(match[1]): path for match, path in sorted(found, key=str) if match}
 
 
-async def ask(path: Path) -> Sequence[str] | None:
-    """Have a gateway read its configuration again.
+async def ask(path: Path, what: str = "reload") -> Sequence[str] | None:
+    """Have a gateway read its configuration again, or restart its workers.
+
+    Args:
+        path: Its socket.
+        what: ``reload`` or ``restart``.
 
     Returns:
-        What is wrong with it, nothing when it serves by it now; None when nobody is there any more.
+        Why it is not done, nothing when it is; None when nobody is there any more.
 
     Raises:
         OSError: it does not answer.
     """
+    answer = await _said(path, json.dumps({what: True}).encode() + b"\n", ANSWER_SECONDS[what])
+    return None if answer is None else [str(problem) for problem in answer["problems"]]
+
+
+async def ask_health(path: Path) -> Sequence[Mapping[str, Any]] | None:
+    """Ask a gateway how the deployments of each of its workers do.
+
+    Returns:
+        What each worker says, by its number; None when nobody is there any more.
+
+    Raises:
+        OSError: it does not answer.
+    """
+    answer = await _said(path, b'{"health": true}\n', HEALTH_SECONDS)
+    workers: Sequence[Mapping[str, Any]] | None = None if answer is None else answer["workers"]
+    return workers
+
+
+async def _said(path: Path, question: bytes, seconds: float) -> Mapping[str, Any] | None:
     try:
-        reader, writer = await asyncio.open_unix_connection(path)
+        reader, writer = await asyncio.open_unix_connection(path, limit=LARGEST)
     except (ConnectionRefusedError, FileNotFoundError):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)  # noqa: PTH108 - left behind by one that was killed
         return None
     try:
-        writer.write(b'{"reload": true}\n')
-        async with asyncio.timeout(ANSWER_SECONDS):
+        writer.write(question)
+        async with asyncio.timeout(seconds):
             answer: Mapping[str, Any] = json.loads(await reader.readuntil(b"\n"))
     except (asyncio.IncompleteReadError, ConnectionError, TimeoutError, ValueError) as failure:
         raise OSError(f"the gateway does not say what came of it ({type(failure).__name__}): see its log") from None
     finally:
         writer.close()
-    return [str(problem) for problem in answer["problems"]]
+    return answer
 
 
 def _sweep(directory: Path) -> None:

@@ -8,22 +8,23 @@ import datetime as dt
 import getpass
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from llmgate.spec import GatewayError
+from llmgate.spec import DomainAction, DomainBook, DomainEvent, DomainStanding, GatewayError, standings
 
 from .subparsers import Subparsers
 from .surroundings import find_dotenv
 from .table import format_table
 
 if TYPE_CHECKING:
-    from llmgate.stages.interceptors.target_domains import DomainBook, Standing
-    from llmgate.stages.interceptors.target_domains.book import Action
+    from llmgate.pipeline.pipeline import Pipeline
 
 __all__ = ["add_parser", "run"]
 
+FILE: Final = "llmgate-domains.jsonl"
+"""The book of a configuration that says nothing of one."""
 _NAME_SERVER_PORT: Final = 53
 
 
@@ -66,7 +67,9 @@ def add_parser(subparsers: Subparsers) -> None:
         action.add_argument("--note", default="", metavar="TEXT", help="whose it is, or why: kept with the decision")
         action.add_argument("--by", default="", metavar="NAME", help="who does it (default: the user of this machine)")
     for action in (request, verify, approve, deny, listing):
-        action.add_argument("--book", type=Path, metavar="FILE", help="the book (default: that of the configuration)")
+        action.add_argument(
+            "--book", type=Path, metavar="FILE", help="a file (default: where the configuration keeps it)"
+        )
         action.add_argument(
             "--config",
             type=Path,
@@ -78,33 +81,42 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do one of it; 1 where a proof was looked for and not found, or is missing for an approval."""
     # Late: `llmgate --help` needs no stage.
-    from llmgate.stages.interceptors.target_domains import DomainBook, standings
+    from llmgate.pipeline.backstage import Backstage
 
-    book = DomainBook(args.book or _book_of(args.config))
-    found = standings(book.read())
+    pipeline = _pipeline(args)
+
+    async def work() -> int:
+        async with Backstage(pipeline) as backstage:
+            return await _do(await backstage.open_domains(), args)
+
+    return asyncio.run(work())
+
+
+async def _do(book: DomainBook[Any], args: argparse.Namespace) -> int:
+    found = standings(await book.read())
     if args.action == "list":
         return _list(list(found.values()), as_json=args.json)
     known = found.get(args.domain)
     if args.action == "request":
-        return _request(book, args, known)
+        return await _request(book, args, known)
     if args.action == "verify":
-        return _verify(book, args, known)
+        return await _verify(book, args, known)
     if args.action == "approve" and not args.without_proof and (known is None or not known.proven):
         raise GatewayError(
             f"nothing proves yet whose {args.domain} is: `llmgate domains verify {args.domain}`, or --without-proof"
         )
-    decision: Action = "approved" if args.action == "approve" else "denied"
-    _write(book, args, decision)
+    decision: DomainAction = "approved" if args.action == "approve" else "denied"
+    await _write(book, args, decision)
     print(f"{args.domain}: {decision}; gateways on this book know within a second")
     return 0
 
 
-def _request(book: DomainBook, args: argparse.Namespace, known: Standing | None) -> int:
+async def _request(book: DomainBook[Any], args: argparse.Namespace, known: DomainStanding | None) -> int:
     # Late: see ``run``.
     from llmgate.stages.interceptors.target_domains.proof import challenge_name, new_token, wanted_text
 
     token = known.token if known is not None and known.token else new_token()
-    _write(book, args, "requested", token=token)
+    await _write(book, args, "requested", token=token)
     print(f"{args.domain}: asked for. Its owner proves that it is his by this DNS record, at either name:\n")
     for name in (args.domain, challenge_name(args.domain)):
         print(f'  {name}.  TXT  "{wanted_text(token)}"')
@@ -112,7 +124,7 @@ def _request(book: DomainBook, args: argparse.Namespace, known: Standing | None)
     return 0
 
 
-def _verify(book: DomainBook, args: argparse.Namespace, known: Standing | None) -> int:
+async def _verify(book: DomainBook[Any], args: argparse.Namespace, known: DomainStanding | None) -> int:
     # Late: see ``run``.
     from llmgate.stages.interceptors.target_domains.proof import challenge_name, find_proof
     from llmgate.wire.dns import NameLookupError, NameServers, configured_servers
@@ -120,7 +132,7 @@ def _verify(book: DomainBook, args: argparse.Namespace, known: Standing | None) 
     servers = NameServers([args.resolver] if args.resolver else configured_servers())
     token = known.token if known is not None else ""
     try:
-        proof = asyncio.run(find_proof(args.domain, token, servers.texts))
+        proof = await find_proof(args.domain, token, servers.texts)
     except NameLookupError as failure:
         raise GatewayError(str(failure)) from None
     if proof is None:
@@ -128,12 +140,12 @@ def _verify(book: DomainBook, args: argparse.Namespace, known: Standing | None) 
             f"no proof at {args.domain} nor at {challenge_name(args.domain)}: publish the record that "
             f"`llmgate domains request {args.domain}` prints; name servers may take a while to tell"
         )
-    _write(book, args, "verified", proof=proof)
+    await _write(book, args, "verified", proof=proof)
     print(f"{args.domain}: proven by {proof}\nthen: llmgate domains approve {args.domain}")
     return 0
 
 
-def _list(found: list[Standing], *, as_json: bool) -> int:
+def _list(found: list[DomainStanding], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps([attrs.asdict(one) for one in found], indent=2))
         return 0
@@ -142,28 +154,35 @@ def _list(found: list[Standing], *, as_json: bool) -> int:
     return 0
 
 
-def _write(book: DomainBook, args: argparse.Namespace, action: Action, *, token: str = "", proof: str = "") -> None:
-    # Late: see ``run``.
-    from llmgate.stages.interceptors.target_domains import DomainEvent
-
+async def _write(
+    book: DomainBook[Any], args: argparse.Namespace, action: DomainAction, *, token: str = "", proof: str = ""
+) -> None:
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     by = args.by or _user()
-    book.append(DomainEvent(now, args.domain, action, by=by, note=args.note, token=token, proof=proof))
+    await book.append(DomainEvent(now, args.domain, action, by=by, note=args.note, token=token, proof=proof))
 
 
-def _book_of(config: Path | None) -> Path:
-    """Where the configuration says that the book is; beside it where it says nothing."""
+def _pipeline(args: argparse.Namespace) -> Pipeline:
+    """One with the book that is meant: the file asked for, or where the configuration keeps it; beside it otherwise."""
     # Late: reads YAML and imports the plugins that the configuration names.
     from llmgate.config import find_file
     from llmgate.pipeline.pipeline import Pipeline
-    from llmgate.stages.interceptors.target_domains.config import DEFAULT_BOOK
 
-    path = config or find_file(Path())
+    if args.book is not None:
+        return _with_file(args.book)
+    path = args.config or find_file(Path())
     if path is None:
-        return Path(DEFAULT_BOOK)
-    found = Pipeline.from_config(path, dotenv=find_dotenv()).config
-    directory: Path = found.directory
-    return directory / (found.targets.config.book if found.targets is not None else DEFAULT_BOOK)
+        return _with_file(Path(FILE))
+    found = Pipeline.from_config(path, dotenv=find_dotenv())
+    return found if found.config.domains is not None else _with_file(found.config.directory / FILE)
+
+
+def _with_file(path: Path) -> Pipeline:
+    # Late: see ``_pipeline``.
+    from llmgate.pipeline.pipeline import Pipeline
+
+    source = {"providers": {"echo": {}}, "target-urls": {"book": str(path.absolute())}}
+    return Pipeline.from_config(source, environment={})
 
 
 def _user() -> str:

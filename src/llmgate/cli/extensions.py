@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmgate.spec import Command, PluginError, StageContext, StateStore
+from llmgate.spec import AsgiApp, AuthProvider, Command, PluginError, Serving, StageContext, StateStore
 
 from .subparsers import Subparsers
 from .surroundings import find_dotenv
@@ -78,6 +78,17 @@ class _Context:
     async def open_state(self, name: str) -> StateStore[Any]:
         """A state store, opened."""
         return await self._backstage.open_state(name)
+
+    async def open_auth(self) -> Sequence[AuthProvider[Any]]:
+        """The auth providers, opened."""
+        return await self._backstage.open_auth()
+
+    async def serve(self, app: AsgiApp, serving: Serving) -> None:
+        """Serve an application until a signal."""
+        # Late: the HTTP server takes a while to import, and hardly any command needs it.
+        from llmgate.host.beside import serve_beside
+
+        await serve_beside(app, serving)
 
     def print_table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print rows in columns."""

@@ -30,7 +30,7 @@ def greeting(
         bound: A socket that is listened on.
         models: The models that are known.
     """
-    url = _url(server.address, bound.getsockname()[1])
+    url = _url(server, bound.getsockname()[1])
     version = importlib.metadata.version("llmgate")
     yield f"llmgate {version} is listening on {url} (configuration: {config.source})"
     yield f"providers: {_listed(list(config.providers)) or 'none'}"
@@ -80,6 +80,7 @@ def _listed(names: Sequence[str]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def _url(address: str, port: int) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(address, address)  # noqa: S104 - compared only
-    return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{port}"
+def _url(server: ServerConfig, port: int) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(server.address, server.address)  # noqa: S104 - compared only
+    scheme = "http" if server.tls is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{port}"

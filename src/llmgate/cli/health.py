@@ -1,4 +1,8 @@
-"""``llmgate health``: asks a running gateway which deployments do well, which are left out, why, and until when."""
+"""``llmgate health``: asks a running gateway which deployments do well, which are left out, why, and until when.
+
+One that this user runs on this machine is asked on its socket, where all its workers answer; any other by HTTP, where
+one of its workers does.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,9 @@ def add_parser(subparsers: Subparsers) -> None:
         help="show which deployments of a running gateway are left out, and why",
         description="Ask a running gateway how its deployments do: which are left out, why and until when, how many "
         "requests failed within the last window, and how long the last answers took. Exit status: 0 none is left out, "
-        f"1 one is, 2 the gateway cannot be asked. The variable {KEY_VARIABLE} holds a key for it, where it wants one.",
+        "1 one is, 2 the gateway cannot be asked. Without --url the gateway that this user runs here with the "
+        "configuration is asked, all workers of it; elsewhere the one worker that takes the connection answers for "
+        f"itself. The variable {KEY_VARIABLE} holds a key for that, where it wants one.",
     )
     parser.add_argument(
         "--url", metavar="URL", help="the gateway's address (default: where the configuration has it listen)"
@@ -44,15 +50,21 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="FILE",
         help="the configuration (default: the one that `llmgate serve` would find here)",
     )
+    parser.add_argument("--workers", action="store_true", help="show what each worker says, too")
     parser.add_argument("--json", action="store_true", help="print the gateway's answer as it is")
 
 
 def run(args: argparse.Namespace) -> int:
     """Ask, and print what is said."""
     try:
-        body = _ask(args.url or _configured(args.config), os.environ.get(KEY_VARIABLE, ""))
-        data = json.loads(body)["data"]
+        found = None if args.url else _by_socket(args.config)
+        if found is None:
+            body = _ask(args.url or _configured(args.config), os.environ.get(KEY_VARIABLE, ""))
+            found = json.loads(body)
+        data = found["data"]
         rows = [_row(one) for one in data]
+        if args.workers:
+            rows += [_row(one, said["worker"]) for said in found.get("workers", ()) for one in said["data"] or ()]
         some_out = any(one["state"] != "closed" for one in data)
     except (KeyError, TypeError) as failure:
         print(f"llmgate: the answer is not a gateway's: {type(failure).__name__} {failure}", file=sys.stderr)
@@ -61,10 +73,30 @@ def run(args: argparse.Namespace) -> int:
         print(f"llmgate: {failure}", file=sys.stderr)
         return 2
     if args.json:
-        print(body.decode())
+        print(json.dumps(found))
     else:
         print(format_table(HEAD, rows) if rows else "no deployment has been asked yet")
+    silent = [said["worker"] for said in found.get("workers", ()) if said["data"] is None]
+    if silent:
+        print(f"llmgate: worker {', '.join(map(str, silent))} did not answer", file=sys.stderr)
     return 1 if some_out else 0
+
+
+def _by_socket(path: Path | None) -> Mapping[str, Any] | None:
+    """What all workers of the gateways say that this user runs with a configuration; None where there is none."""
+    # Late: `llmgate --help` needs none of it.
+    import asyncio
+
+    from llmgate.config import find_file
+
+    from .control import ask_health, find_gateways
+    from .fleet import merged
+
+    workers: list[Mapping[str, Any]] = []
+    for process, control in find_gateways(path or find_file(Path())).items():
+        said = asyncio.run(ask_health(control))
+        workers += [{"process": process, **one} for one in said or ()]
+    return {"object": "list", "data": merged(workers), "workers": workers} if workers else None
 
 
 def _configured(path: Path | None) -> str:
@@ -77,7 +109,8 @@ def _configured(path: Path | None) -> str:
 
     server = Pipeline.from_config(path or find_file(Path()), dotenv=find_dotenv()).config.server
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.address.strip("[]"), server.address.strip("[]"))  # noqa: S104 - nothing is bound
-    return f"http://[{host}]:{server.port}" if ":" in host else f"http://{host}:{server.port}"
+    scheme = "http" if server.tls is None else "https"
+    return f"{scheme}://[{host}]:{server.port}" if ":" in host else f"{scheme}://{host}:{server.port}"
 
 
 def _ask(url: str, key: str) -> bytes:
@@ -112,10 +145,17 @@ def _ask(url: str, key: str) -> bytes:
     return body
 
 
-def _row(one: Mapping[str, Any]) -> Sequence[str]:
+def _row(one: Mapping[str, Any], worker: int | None = None) -> Sequence[str]:
     errors = f"{one['errors']}/{one['requests']}"
     times = [_seconds(one[name], field) for name in _TIMES for field in ("p50", "p95", "p99")]
-    return (one["id"], one["state"], errors, *times, _reason(one))
+    name = one["id"] if worker is None else f"  worker {worker}: {one['id']}"
+    return (name, _state(one), errors, *times, _reason(one))
+
+
+def _state(one: Mapping[str, Any]) -> str:
+    """The state, and of how many workers where they do not agree."""
+    workers, out = one.get("workers", ()), one.get("left_out_by", ())
+    return f"{one['state']} ({len(out)} of {len(workers)})" if 0 < len(out) < len(workers) else one["state"]
 
 
 _TIMES: Final = ("first_content_seconds", "total_seconds")

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from llmgate.config import ConfigText, find_file
 from llmgate.config.model import ServerConfig
+from llmgate.config.server import LoopName, ServerName
 
-__all__ = ["Job", "pack", "unpack"]
+__all__ = ["Job", "as_bound", "pack", "unpack"]
+
+log = logging.getLogger("llmgate.workers")
+
+
+BOUND: Final = ("address", "port", "workers", "backlog", "use", "loop", "allow_open", "watch")
+"""Settings that new workers do not bring."""
 
 
 @attrs.frozen
@@ -28,6 +36,8 @@ class Job:
         shutdown_grace: Seconds between being not ready and taking no more connections.
         log_level: The least level that is logged.
         watch: Seconds between two looks at whether the configuration has changed.
+        server: Whose HTTP/1.1 reads requests.
+        loop: The event loop.
     """
 
     config: str | None = None
@@ -38,6 +48,8 @@ class Job:
     shutdown_grace: float | None = None
     log_level: str | None = None
     watch: float | None = None
+    server: ServerName | None = None
+    loop: LoopName | None = None
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Job:
@@ -51,15 +63,18 @@ class Job:
             shutdown_grace=args.shutdown_grace,
             log_level=getattr(args, "log_level", None),
             watch=args.watch,
+            server=args.server,
+            loop=args.loop,
         )
 
     def settings(self, server: ServerConfig) -> ServerConfig:
         """The host's settings with what the command line says instead."""
-        given = {name: getattr(self, name) for name in ("port", "workers", "shutdown_grace", "watch")}
+        given = {name: getattr(self, name) for name in ("port", "workers", "shutdown_grace", "watch", "loop")}
         return attrs.evolve(
             server,
             address=server.address if self.host is None else self.host,
             allow_open=server.allow_open or self.allow_open,
+            use=server.use if self.server is None else self.server,
             **{name: value for name, value in given.items() if value is not None},
         )
 
@@ -74,6 +89,17 @@ class Job:
         """
         path = known.path if known is not None else self.config or find_file(Path())
         return None if path is None else ConfigText.read(path)
+
+
+def as_bound(server: ServerConfig, bound: ServerConfig) -> ServerConfig:
+    """A host's settings, with those in force that belong to the sockets and to the supervisor, which stay."""
+    kept = {name: getattr(bound, name) for name in BOUND}
+    changed = [f"server.{name.replace('_', '-')}" for name in BOUND if getattr(server, name) != kept[name]]
+    if changed:
+        log.warning(
+            "%s: changed in the configuration, and in force only when the supervisor starts", ", ".join(changed)
+        )
+    return attrs.evolve(server, **kept)
 
 
 def pack(source: ConfigText | None) -> Mapping[str, str] | None:

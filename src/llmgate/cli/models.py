@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,9 +18,11 @@ from .surroundings import find_dotenv
 from .table import format_table
 
 if TYPE_CHECKING:
+    from llmgate.pipeline.listed_prices import PriceChange
     from llmgate.pipeline.listing import ModelList
     from llmgate.pipeline.models import ModelEntry
     from llmgate.pipeline.pipeline import Pipeline
+    from llmgate.spec import Provider
 
 __all__ = ["add_parser", "run"]
 
@@ -52,7 +55,22 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="FILE",
         help=f"where to write the lists (default: model-lists.file of the configuration, else {DEFAULT_FILE})",
     )
-    for action in (listing, sync):
+    mapping = actions.add_parser(
+        "map",
+        help="find prices for models that have none, and reckon what requests to them have cost",
+        description="Ask every configured provider whose key is there for its list, as `sync` does, take the prices "
+        "that it tells, and say which models have no price yet. Costs of recorded requests that were unknown for want "
+        "of a price (`llmgate.mapping: pending`) are reckoned, and written where the logger sql keeps its records; "
+        "with --records those of a file as well.",
+    )
+    mapping.add_argument(
+        "--now", action="store_true", help="ask the providers now; without it the lists in the file are used"
+    )
+    mapping.add_argument("--records", type=Path, metavar="FILE", help="a file of records, one JSON object a line")
+    mapping.add_argument(
+        "--output", type=Path, metavar="FILE", help="where to write the records anew (default: only count them)"
+    )
+    for action in (listing, sync, mapping):
         action.add_argument(
             "--config",
             type=Path,
@@ -70,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
     pipeline = Pipeline.from_config(args.config or find_file(Path()), dotenv=find_dotenv())
     if args.action == "list":
         return asyncio.run(_list(pipeline, as_json=args.json))
+    if args.action == "map":
+        return asyncio.run(_map(pipeline, now=args.now, records=args.records, output=args.output))
     return asyncio.run(_sync(pipeline, args.output))
 
 
@@ -79,8 +99,8 @@ async def _list(pipeline: Pipeline, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps([_described(entry) for entry in entries], indent=2))
         return 0
-    rows = [(entry.id, *_sizes(entry)) for entry in entries]
-    print(format_table(("MODEL", "CONTEXT", "OUTPUT"), rows))
+    rows = [(entry.id, *_sizes(entry), entry.mapping or "-") for entry in entries]
+    print(format_table(("MODEL", "CONTEXT", "OUTPUT", "PRICE"), rows))
     return 0
 
 
@@ -100,15 +120,78 @@ async def _sync(pipeline: Pipeline, output: Path | None) -> int:
     save_lists(path, lists)
     rows = [(name, str(len(one.models)), *_changes(before.get(name), one)) for name, one in lists.items()]
     print(format_table(("PROVIDER", "MODELS", "NEW", "GONE"), rows))
+    _print_changes(pipeline.price_changes)
     print(f"written to {path}")
     return 1 if failed else 0
+
+
+async def _map(pipeline: Pipeline, *, now: bool, records: Path | None, output: Path | None) -> int:
+    # Late: see ``run``.
+    from llmgate.pipeline.listing import lists_path, save_lists
+    from llmgate.pipeline.mapping import fill_costs
+
+    status = 0
+    async with pipeline:
+        if now:
+            lists, failed = await pipeline.sync_models()
+            for name, reason in failed.items():
+                print(f"{name}: {reason}", file=sys.stderr)
+            path = lists_path(pipeline.config)
+            if path is not None and lists:
+                save_lists(path, lists)
+            _print_changes(pipeline.price_changes)
+            status = 1 if failed else 0
+        pending = [entry.id for entry in await pipeline.models() if entry.mapping == "pending"]
+        print(f"{len(pending)} models have no price")
+        for name in pending:
+            print(f"  {name}: pending")
+        for logger, count in (await fill_costs(pipeline)).items():
+            print(f"{logger}: {count} records have a cost now")
+        if records is not None:
+            _back_fill(records, output, pipeline.snapshot.providers)
+    return status
+
+
+def _back_fill(records: Path, output: Path | None, providers: Mapping[str, Provider]) -> None:
+    """Reckon the costs of records that wait for a price; the file itself is never changed."""
+    # Late: see ``run``.
+    from llmgate.pipeline.repricing import repriced
+    from llmgate.spec import Record
+
+    filled = nano = 0
+    with records.open(encoding="utf-8") as source, contextlib.ExitStack() as exits:
+        target = None if output is None else exits.enter_context(output.open("x", encoding="utf-8"))
+        for number, line in enumerate(source, 1):
+            try:
+                record = Record.from_json(json.loads(line))
+            except ValueError as wrong:
+                print(f"{records}:{number}: no record: {wrong}", file=sys.stderr)
+                record = None
+            new = None if record is None else repriced(record, providers)
+            if new is not None:
+                filled, nano = filled + 1, nano + (new.cost_nano or 0)
+            if target is not None:
+                target.write(line if new is None else json.dumps(new.as_json()) + "\n")
+    print(f"{filled} records have a cost now, {nano / 10**9:.9f} USD together")
+
+
+def _print_changes(changes: Sequence[PriceChange]) -> None:
+    rows = [
+        (f"{one.provider_name}/{one.model}", name, *("-" if pico is None else f"{pico / 10**6:g}" for pico in pair))
+        for one in changes
+        for name, pair in one.differences().items()
+    ]
+    if rows:
+        print("prices, in USD for a million:")
+        print(format_table(("MODEL", "OF", "BEFORE", "NOW"), rows))
 
 
 def _described(entry: ModelEntry) -> Mapping[str, object]:
     said = {} if entry.listed is None else attrs.asdict(entry.listed)
     said.pop("id", None)
+    said["rates"] = None  # `llmgate prices show` shows them, with those of others
     return {"id": entry.id, "owned_by": entry.owned_by} | {
-        name: value for name, value in said.items() if value is not None
+        name: value for name, value in {**said, "mapping": entry.mapping}.items() if value is not None
     }
 
 

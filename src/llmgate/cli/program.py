@@ -20,14 +20,19 @@ from . import (
     health,
     init,
     keys,
+    logs,
     models,
     plugins,
     prices,
     providers,
     reload,
+    restart,
     schema,
     secrets,
     serve,
+    show,
+    top,
+    usage,
 )
 
 __all__ = ["COMMANDS", "build_parser", "main"]
@@ -35,6 +40,7 @@ __all__ = ["COMMANDS", "build_parser", "main"]
 COMMANDS: Final = {
     "serve": serve,
     "reload": reload,
+    "restart": restart,
     "init": init,
     "check": check,
     "schema": schema,
@@ -46,13 +52,20 @@ COMMANDS: Final = {
     "keys": keys,
     "domains": domains,
     "secrets": secrets,
+    "logs": logs,
+    "show": show,
+    "usage": usage,
+    "top": top,
 }
 """The commands by name, in the order in which ``--help`` lists them."""
 
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
-_SERVER_PACKAGES: Final = frozenset({"h11", "h2", "hypercorn", "starlette"})
-"""What the ``server`` extra installs; any of them missing means that the extra is."""
+_EXTRAS: Final = {
+    **dict.fromkeys(("h11", "h2", "hypercorn", "starlette"), "server"),
+    **dict.fromkeys(("httptools", "uvicorn", "uvloop"), "fast"),
+}
+"""Which extra installs what the server needs; any of them missing means that the extra is."""
 
 
 def build_parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
@@ -111,10 +124,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"llmgate: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _SERVER_PACKAGES:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
             raise
         print(
-            f"llmgate: the server needs {error.name}, which is not installed: pip install 'llmgate[server]'",
+            f"llmgate: the server needs {error.name}, which is not installed: pip install 'llmgate[{extra}]'",
             file=sys.stderr,
         )
         return 1

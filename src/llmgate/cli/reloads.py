@@ -1,4 +1,7 @@
-"""Every way to have a running gateway read its configuration again: SIGHUP, ``llmgate reload``, a changed file."""
+"""Every way to have a running gateway read its configuration again: SIGHUP, ``llmgate reload``, a changed file.
+
+And the ways to have it start new workers: SIGUSR2, ``llmgate restart``. Only one of all these is done at a time.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from .control import controlled
+from .control import Health, controlled
 
 __all__ = ["Reloads"]
 
 log = logging.getLogger("llmgate.serve")
+
+NO_WORKERS = (
+    "one process cannot take its own place: serve with --workers 2 or more, or start another gateway and stop this one"
+)
 
 _Look: TypeAlias = "tuple[tuple[int, int, int] | None, ...]"
 
@@ -28,6 +35,8 @@ class Reloads:
         config: The configuration's file; None where the environment says everything.
         watch: Seconds between two looks at whether it has changed; 0 for never.
         beside: Files whose change counts as well.
+        health: Says how the deployments of each worker do, to whoever asks on the same socket.
+        restart: Puts new workers in the place of the old ones and returns why it could not; None where there are none.
     """
 
     def __init__(
@@ -37,8 +46,12 @@ class Reloads:
         config: Path | None,
         watch: float,
         beside: Sequence[Path] = (),
+        health: Health | None = None,
+        restart: Callable[[], Coroutine[Any, Any, Sequence[str]]] | None = None,
     ) -> None:
         self._work = work
+        self._health = health
+        self._restart = restart
         self._config = config
         self._watch = watch
         self._files = [*([] if config is None else [config]), *beside]
@@ -46,9 +59,11 @@ class Reloads:
         self._exits = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self._exits.enter_async_context(controlled(self._config, self.run))
+        held = controlled(self._config, self.run, self._health, self.run_restart)
+        await self._exits.enter_async_context(held)
         if self._watch > 0 and self._files:
-            looking = asyncio.get_running_loop().create_task(self._look())
+            # Before anybody is told that the gateway is there: what is written from then on is a change.
+            looking = asyncio.get_running_loop().create_task(self._look(await self._seen()))
             self._exits.push_async_callback(_cancelled, looking)
         return self
 
@@ -63,19 +78,35 @@ class Reloads:
         Returns:
             What is wrong with the configuration; nothing when it is in force.
         """
-        async with self._turn:
-            try:
-                return await self._work()
-            except Exception as failure:
-                log.exception("the configuration could not be read again")
-                return [f"{type(failure).__name__}: see the log"]
+        return await self._in_turn(self._work, "the configuration could not be read again")
+
+    async def run_restart(self) -> Sequence[str]:
+        """Put new workers in the place of the old ones, after what runs already.
+
+        Returns:
+            Why not; nothing when all places are filled anew.
+        """
+        if self._restart is None:
+            return [NO_WORKERS]
+        return await self._in_turn(self._restart, "the workers could not be replaced")
 
     async def on_signal(self) -> None:
         """Reload; the log says what came of it."""
         await self.run()
 
-    async def _look(self) -> None:
-        known = await self._seen()
+    async def on_restart_signal(self) -> None:
+        """Restart; the log says what came of it."""
+        await self.run_restart()
+
+    async def _in_turn(self, work: Callable[[], Coroutine[Any, Any, Sequence[str]]], failed: str) -> Sequence[str]:
+        async with self._turn:
+            try:
+                return await work()
+            except Exception as failure:
+                log.exception("%s", failed)
+                return [f"{type(failure).__name__}: see the log"]
+
+    async def _look(self, known: _Look) -> None:
         while True:
             await asyncio.sleep(self._watch)
             seen = await self._seen()

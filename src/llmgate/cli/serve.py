@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmgate.spec import ConfigError, GatewayError
 
@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from .job import Job
     from .serving import Serving
 
-__all__ = ["add_parser", "run"]
+__all__ = ["LOOPS", "SERVERS", "add_parser", "run"]
+
+SERVERS: Final = ("hypercorn", "uvicorn")
+LOOPS: Final = ("auto", "asyncio", "uvloop")
+"""As ``ServerConfig`` has them, which is not imported for a command line that serves nothing."""
+
+GRANIAN: Final = (
+    "granian cannot keep what llmgate promises, and what it would refuse it would refuse in words of its own: "
+    "choose hypercorn or uvicorn (docs/explanation/servers.md)"
+)
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -61,6 +70,20 @@ def add_parser(subparsers: Subparsers) -> None:
         help="look so often whether the configuration has changed, every 2 s if no number is given, and read it again "
         "then (server.watch)",
     )
+    parser.add_argument(
+        "--server",
+        type=_server,
+        metavar="NAME",
+        help="whose HTTP/1.1 reads requests: hypercorn, or uvicorn, which is faster and wants llmgate[fast] "
+        "(server.use)",
+    )
+    parser.add_argument(
+        "--loop",
+        choices=LOOPS,
+        metavar="NAME",
+        help="the event loop: asyncio, uvloop, or auto, which takes uvloop with uvicorn where it is installed "
+        "(server.loop)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
         the command is wrong.
     """
     # Late: reading YAML, aiohttp and the server extra are needed by this command only.
+    from llmgate.host.loops import loop_factory, loop_name, require_installed
     from llmgate.host.server import bind
 
     from .job import Job
@@ -82,6 +106,7 @@ def run(args: argparse.Namespace) -> int:
         serving = Serving(job, source)
         serving.start_logging()
         server = serving.server
+        require_installed(server)
         try:
             serving.refuse_unsafe()
         except ConfigError as refusal:
@@ -94,7 +119,8 @@ def run(args: argparse.Namespace) -> int:
             return 1
         try:
             if server.workers == 1:
-                return asyncio.run(_serve(job, source, serving, sockets))
+                with asyncio.Runner(loop_factory=loop_factory(loop_name(server))) as runner:
+                    return runner.run(_serve(job, source, serving, sockets))
             return asyncio.run(_supervise(job, source, serving, sockets))
         finally:
             for bound in sockets:
@@ -157,6 +183,12 @@ def _port(text: str) -> int:
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
     return number
+
+
+def _server(text: str) -> str:
+    if text not in SERVERS:
+        raise argparse.ArgumentTypeError(GRANIAN if text == "granian" else f"servers are {' and '.join(SERVERS)}")
+    return text
 
 
 def _workers(text: str) -> int:

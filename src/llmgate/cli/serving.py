@@ -7,8 +7,8 @@ import gc
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final
 
 import attrs
 
@@ -23,15 +23,20 @@ from llmgate.pipeline.snapshot import PlacedStage, Snapshot
 from llmgate.spec import ConfigError, GatewayError, Principal
 
 from .check import summary
+from .control import Health
+from .fleet import seen_by
 from .greeting import greeting
 from .job import Job
-from .logs import start_logging
+from .log_shapes import start_logging
 from .reloads import Reloads
 from .surroundings import expect_dotenv
 
 __all__ = ["Serving", "log_problems", "problems_of"]
 
 log = logging.getLogger("llmgate.serve")
+
+_YOUNG: Final = 10_000
+"""Objects more between two collections: a burst of events makes hundreds, and nearly all die without one."""
 
 
 class Serving:
@@ -64,16 +69,31 @@ class Serving:
         config: GatewayConfig = self.pipeline.config
         return config
 
-    def reloads(self, source: ConfigText | None, work: Callable[[], Coroutine[Any, Any, Sequence[str]]]) -> Reloads:
+    def reloads(
+        self,
+        source: ConfigText | None,
+        work: Callable[[], Coroutine[Any, Any, Sequence[str]]],
+        health: Health | None = None,
+        restart: Callable[[], Coroutine[Any, Any, Sequence[str]]] | None = None,
+    ) -> Reloads:
         """The ways to have this gateway read its configuration again.
 
         Args:
             source: What was read at the start.
             work: Reads it again and returns what is wrong with it.
+            health: Says how the deployments of each worker do; None for what this process knows.
+            restart: Puts new processes in the place of the old ones and returns why it could not.
         """
+
+        async def own() -> Sequence[Mapping[str, Any]]:
+            return [{"worker": 1, "data": seen_by(self.pipeline)}]
+
         dotenv = expect_dotenv()
         config = None if source is None else source.path
-        return Reloads(work, config=config, watch=self.server.watch, beside=[] if dotenv is None else [dotenv])
+        beside = [] if dotenv is None else [dotenv]
+        return Reloads(
+            work, config=config, watch=self.server.watch, beside=beside, health=health or own, restart=restart
+        )
 
     def refuse_unsafe(self, snapshot: Snapshot | None = None) -> None:
         """Refuse what cannot be served safely with the settings that this process was started with.
@@ -112,6 +132,7 @@ class Serving:
         stop: asyncio.Event | None = None,
         reload: Callable[[], Coroutine[Any, Any, None]] | None = None,
         shared: bool = False,
+        relieved: asyncio.Event | None = None,
     ) -> None:
         """Serve until told to stop.
 
@@ -121,6 +142,7 @@ class Serving:
             stop: Set to stop; None listens to signals.
             reload: What SIGHUP does.
             shared: Whether other processes take connections from the same sockets.
+            relieved: Set when another process has taken this one's place.
 
         Raises:
             GatewayError: a stage cannot be opened.
@@ -135,9 +157,12 @@ class Serving:
                 # What has been built lives as long as the process: no collection need look at it again.
                 gc.collect()
                 gc.freeze()
+                gc.set_threshold(_YOUNG)
 
             grace = self.server.shutdown_grace
-            await serve(app, sockets, grace=grace, stop=stop, started=greet, reload=reload, shared=shared)
+            await serve(
+                app, sockets, grace=grace, stop=stop, started=greet, reload=reload, shared=shared, relieved=relieved
+            )
 
     async def follow(self, source: ConfigText | None, *, approve: Callable[[], Awaitable[None]] | None = None) -> None:
         """Serve by another text of the configuration from now on.

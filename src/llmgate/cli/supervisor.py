@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import functools
 import logging
 import os
 import signal
@@ -16,17 +16,19 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import attrs
 
 from llmgate.config import ConfigText
+from llmgate.host.loops import loop_name
 from llmgate.host.signals import Signals
 from llmgate.spec import GatewayError
 
 from .channel import Channel
-from .job import Job, pack
+from .hired_worker import HiredWorker, StartFailedError, worker_command
+from .job import Job, as_bound, pack
 from .reloads import Reloads
 from .serving import Serving, log_problems, problems_of
 
@@ -34,91 +36,19 @@ __all__ = ["StartFailedError", "Supervisor", "worker_command"]
 
 log = logging.getLogger("llmgate.workers")
 
-STABLE_SECONDS: Final = 1.0
-"""A worker that dies sooner than this after it was ready died at once."""
 QUICK_DEATHS: Final = 5
 """How often in a row a worker may die at once, while no other one serves, before the supervisor gives up."""
 LONGEST_PAUSE: Final = 30.0
 """Seconds between two tries to start a worker, at most."""
 PREPARE_SECONDS: Final = 60.0
 """How long workers may take to open what a new configuration wants."""
+HEALTH_SECONDS: Final = 5.0
+"""How long workers may take to say how their deployments do."""
 FLUSH_SECONDS: Final = 15.0
 """Beyond the limit for running requests: how long a worker may take to write its records and close its stages."""
 
 COUNTS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Names the directory in which workers count for ``/metrics``, so that any of them can tell what all have counted."""
-
-BOOT: Final = """\
-import json, sys
-start = json.loads(sys.argv[1])
-sys.path[:] = start["path"]
-from llmgate.cli.worker import main
-sys.exit(main(start["control"], start["listening"]))
-"""
-
-
-class StartFailedError(Exception):
-    """The workers cannot be started.
-
-    Args:
-        lines: Why, for the operator.
-        status: The exit status that it means.
-    """
-
-    def __init__(self, lines: Sequence[str], status: int) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = lines
-        self.status = status
-
-
-def worker_command(control: int, listening: Sequence[int]) -> Sequence[str]:
-    """The command that starts a worker with this interpreter, its flags and its module path.
-
-    Args:
-        control: The descriptor of the worker's end of the channel.
-        listening: The descriptors of the sockets to listen on.
-    """
-    flags = [
-        *(["-I"] if sys.flags.isolated else []),
-        *(["-X", "dev"] if sys.flags.dev_mode else []),
-        *(f"-W{option}" for option in sys.warnoptions),
-    ]
-    start = {"path": sys.path, "control": control, "listening": list(listening)}
-    # -P: a file that lies in the working directory is not to be taken for a module before the path is set.
-    return [sys.executable, "-P", *flags, "-c", BOOT, json.dumps(start)]
-
-
-@attrs.define(eq=False)
-class _Worker:
-    """A worker as the supervisor sees it.
-
-    Args:
-        number: Its place, from 1.
-        process: The process.
-        channel: To it.
-        edition: Which of the configurations it serves by.
-        ready_at: Since when it serves, in the loop's time; None before.
-        failure: Why it could not start, and the exit status that this means.
-        answers: What it says to the reloads under way, by number.
-    """
-
-    number: int
-    process: asyncio.subprocess.Process
-    channel: Channel
-    edition: int
-    ready_at: float | None = None
-    failure: StartFailedError | None = None
-    answers: dict[int, asyncio.Future[Sequence[str]]] = attrs.field(factory=dict)
-
-    def lasted(self, now: float) -> bool:
-        """Whether it has served for a while."""
-        return self.ready_at is not None and now - self.ready_at >= STABLE_SECONDS
-
-    def answer(self, number: int, problems: Sequence[str]) -> None:
-        """Take what it says to a reload."""
-        waiting = self.answers.get(number)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(problems)
 
 
 class Supervisor:
@@ -129,7 +59,7 @@ class Supervisor:
         source: The configuration's text, which every worker gets, whatever becomes of the file.
         serving: The same, read and checked; it opens nothing.
         sockets: Bound sockets; they are the supervisor's from now on.
-        command: Makes the command that starts a worker.
+        command: Makes the command that starts a worker; None for the one that is meant.
     """
 
     def __init__(
@@ -138,17 +68,21 @@ class Supervisor:
         source: ConfigText | None,
         serving: Serving,
         sockets: Sequence[socket.socket],
-        command: Callable[[int, Sequence[int]], Sequence[str]] = worker_command,
+        command: Callable[[int, Sequence[int]], Sequence[str]] | None = None,
     ) -> None:
         self._job = job
         self._source = source
         self._serving = serving
         self._count = serving.server.workers
         self._sockets = sockets
-        self._command = command
-        self._workers: dict[int, _Worker] = {}
+        self._command = command or functools.partial(worker_command, loop=loop_name(serving.server))
+        self._workers: dict[int, HiredWorker] = {}
+        self._leaving: set[HiredWorker] = set()
+        """Workers whose place another one has taken, until they are gone."""
+        self._server = serving.server
         self._edition = 0
         self._attempt = 0
+        self._asked = 0
         self._spawning = asyncio.Lock()
         self._greeted = False
         self._ready_once: set[int] = set()
@@ -163,13 +97,13 @@ class Supervisor:
             0 after an end in order, 1 when workers had to be killed or keep dying, 2 when the configuration is wrong.
         """
         self._serving.announce_shares(self._serving.pipeline.snapshot)
-        reloads = self._serving.reloads(self._source, self.reload)
+        reloads = self._serving.reloads(self._source, self.reload, self.health, self.restart)
         with tempfile.TemporaryDirectory(prefix="llmgate-counts-") as self._counts:
             async with reloads:
                 return await self._run(reloads)
 
     async def _run(self, reloads: Reloads) -> int:
-        with Signals(reloads.on_signal, at_once=self._kill) as signals:
+        with Signals(reloads.on_signal, at_once=self._kill, restart=reloads.on_restart_signal) as signals:
             self._stopping = signals.stopping
             keepers = [asyncio.create_task(self._keep(number)) for number in range(1, self._count + 1)]
             stopped = asyncio.create_task(self._stopping.wait())
@@ -220,7 +154,89 @@ class Supervisor:
         self._serving.announce(candidate.pipeline.snapshot)
         return ()
 
-    async def _gather(self, asked: Sequence[_Worker], number: int) -> Sequence[str]:
+    async def health(self) -> Sequence[Mapping[str, Any]]:
+        """What each worker knows of its deployments, by its number; ``data`` is None of one that does not say."""
+        self._asked += 1
+        number = self._asked
+        asked = [worker for worker in self._workers.values() if worker.ready_at is not None]
+        waiting = {worker.number: worker.ask_health(number) for worker in asked}
+        if waiting:
+            await asyncio.wait(waiting.values(), timeout=HEALTH_SECONDS)
+        for worker in asked:
+            worker.checkups.pop(number, None)
+        return [
+            {"worker": place, "data": one.result() if one.done() and not one.cancelled() else None}
+            for place, one in sorted(waiting.items())
+        ]
+
+    async def restart(self) -> Sequence[str]:
+        """Put new workers in the place of the old ones, one after the other, by the configuration as it is now.
+
+        A new one serves before the old one takes no more connections, and the old one stays for those that it has.
+
+        Returns:
+            Why it could not be done; nothing when every place has a new worker.
+        """
+        if any(worker.ready_at is not None for worker in self._leaving):
+            return ["workers of the last restart are still finishing what they were busy with: try again later"]
+        try:
+            source = self._job.read(self._source)
+            candidate = Serving(self._job, source)
+            self._serving.refuse_unsafe(candidate.pipeline.snapshot)
+        except GatewayError as error:
+            log_problems(problems_of(error))
+            return problems_of(error)
+        before = self._source, self._server
+        self._source, self._server = source, as_bound(candidate.server, self._server)
+        for number in range(1, self._count + 1):
+            problems = await self._replace(number)
+            if problems and number == 1:
+                self._source, self._server = before
+            elif number == 1:  # from here on it is what all are to serve by
+                self._attempt += 1
+                self._edition = self._workers[1].edition = self._attempt
+            if problems:
+                log.error("the workers are not replaced: %s", "; ".join(problems))
+                break
+        for worker in self._workers.values():
+            self._catch_up(worker)
+        if not problems:
+            candidate.start_logging()
+            log.info("%d workers have been replaced", self._count)
+        return problems
+
+    async def _replace(self, number: int) -> Sequence[str]:
+        """Have a new worker take a place; returns why it could not."""
+        while not self._stopping.is_set() and (old := self._workers.get(number)) is None:  # noqa: ASYNC110 - it is rare
+            await asyncio.sleep(0.05)  # it has died, and the next one is being started
+        worker = await self._hire(number)
+        if worker is None:
+            return [f"worker {number} cannot be started"]
+        ready = asyncio.ensure_future(worker.ready.wait())
+        await asyncio.wait([ready, worker.attending], timeout=PREPARE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if worker.ready_at is not None and old is not None and self._workers.get(number) is old:
+            self._workers[number] = old.successor = worker
+            self._let_go(old)
+            old.succeeded.set()
+            old.channel.send(relieved=True)
+            return ()
+        self._let_go(worker)
+        worker.channel.send(stop=True)
+        if worker.ready_at is not None:
+            return (
+                () if not self._stopping.is_set() else ["the gateway is being stopped"]
+            )  # the old one has died anyway
+        said = worker.failure.lines if worker.failure is not None else ["it did not become ready"]
+        return [f"worker {number} cannot be replaced: {line}" for line in said]
+
+    def _let_go(self, worker: HiredWorker) -> None:
+        """Attend to a worker that fills no place any more until it is gone."""
+        worker.leaves = True
+        self._leaving.add(worker)
+        worker.attending.add_done_callback(lambda _: self._leaving.discard(worker))
+
+    async def _gather(self, asked: Sequence[HiredWorker], number: int) -> Sequence[str]:
         """Wait until every worker has said whether it can take a configuration; returns why not, each reason once."""
         waiting = [worker.answers[number] for worker in asked]
         if waiting:
@@ -232,7 +248,7 @@ class Supervisor:
             problems.update(dict.fromkeys(answer.result() if answer.done() else silent))
         return list(problems)
 
-    def _catch_up(self, worker: _Worker) -> None:
+    def _catch_up(self, worker: HiredWorker) -> None:
         """Have a worker that was started meanwhile follow the configuration that the others serve by."""
         if worker.ready_at is not None and worker.edition != self._edition:
             worker.edition = self._edition
@@ -267,30 +283,47 @@ class Supervisor:
         now = asyncio.get_running_loop().time()
         return any(worker.lasted(now) for worker in self._workers.values())
 
-    async def _employ(self, number: int) -> _Worker | None:
-        """Start a worker and stay until it is gone; None when it could not even be started."""
-        worker = await self._start(number)
+    async def _employ(self, number: int) -> HiredWorker | None:
+        """Start a worker and stay until it, or who has taken its place, is gone; None if it could not be started."""
+        worker = await self._hire(number)
         if worker is None:
             return None
         self._workers[number] = worker
+        while True:
+            succeeded = asyncio.ensure_future(worker.succeeded.wait())
+            await asyncio.wait([worker.attending, succeeded], return_when=asyncio.FIRST_COMPLETED)
+            succeeded.cancel()
+            if worker.successor is None:
+                del self._workers[number]
+                return worker
+            worker = worker.successor
+
+    async def _hire(self, number: int) -> HiredWorker | None:
+        """Start a worker and tell it what to do; None when it could not even be started."""
+        worker = await self._start(number)
+        if worker is None:
+            return None
+        worker.attending = asyncio.create_task(self._attend(worker))
         worker.channel.send(
             job=attrs.asdict(self._job),
-            server=attrs.asdict(self._serving.server),
+            server=attrs.asdict(self._server),
             number=number,
             source=pack(self._source),
         )
         if self._stopping.is_set():
             worker.channel.send(stop=True)
+        return worker
+
+    async def _attend(self, worker: HiredWorker) -> None:
+        """Listen to a worker until it is gone."""
         listener = asyncio.create_task(self._listen(worker))
         status = await worker.process.wait()
         await asyncio.wait([listener], timeout=1)  # what it said last may still be on its way
         listener.cancel()
         await worker.channel.aclose()
-        del self._workers[number]
         self._note_end(worker, status)
-        return worker
 
-    async def _start(self, number: int) -> _Worker | None:
+    async def _start(self, number: int) -> HiredWorker | None:
         async with self._spawning:  # the sockets are not closed while they are being handed on
             if self._stopping.is_set():
                 return None
@@ -310,19 +343,24 @@ class Supervisor:
                 return None
             finally:
                 theirs.close()
-        return _Worker(number, process, await Channel.over(ours), self._edition)
+        return HiredWorker(number, process, await Channel.over(ours), self._edition)
 
-    async def _listen(self, worker: _Worker) -> None:
+    async def _listen(self, worker: HiredWorker) -> None:
         while (message := await worker.channel.receive()) is not None:
             if "ready" in message:
                 self._note_ready(worker, message["ready"])
             elif "failed" in message:
                 worker.failure = StartFailedError(message["failed"], message["status"])
+            elif "health" in message:
+                asked = worker.checkups.get(message["health"])
+                if asked is not None and not asked.done():
+                    asked.set_result(message["data"])
             elif "prepared" in message:
                 self._note_prepared(worker, message["prepared"], message["problems"])
 
-    def _note_ready(self, worker: _Worker, lines: Sequence[str]) -> None:
+    def _note_ready(self, worker: HiredWorker, lines: Sequence[str]) -> None:
         worker.ready_at = asyncio.get_running_loop().time()
+        worker.ready.set()
         log.info("worker %d is ready (process %d)", worker.number, worker.process.pid)
         self._ready_once.add(worker.number)
         self._catch_up(worker)
@@ -330,7 +368,7 @@ class Supervisor:
             self._greeted = True
             print("\n".join(lines), flush=True)
 
-    def _note_prepared(self, worker: _Worker, number: int, problems: Sequence[str]) -> None:
+    def _note_prepared(self, worker: HiredWorker, number: int, problems: Sequence[str]) -> None:
         if number in worker.answers:
             worker.answer(number, problems)
         elif problems and worker.edition == number and not self._stopping.is_set():
@@ -338,7 +376,9 @@ class Supervisor:
             log.error("worker %d cannot follow the others and is replaced: %s", worker.number, "; ".join(problems))
             worker.channel.send(stop=True)
 
-    def _note_end(self, worker: _Worker, status: int) -> None:
+    def _note_end(self, worker: HiredWorker, status: int) -> None:
+        for asked in worker.checkups.values():
+            asked.cancel()
         for number in worker.answers:
             worker.answer(number, [f"worker {worker.number} died meanwhile"])
         stopping = self._stopping.is_set()
@@ -346,6 +386,9 @@ class Supervisor:
         unclean = stopping and status not in (0, -signal.SIGTERM)
         self._unclean = self._unclean or unclean
         if worker.failure is not None or (stopping and not unclean):
+            return
+        if worker.leaves and status == 0:
+            log.info("worker %d (process %d) has finished and is gone", worker.number, worker.process.pid)
             return
         how = f"was killed by {_signal_name(-status)}" if status < 0 else f"ended with status {status}"
         then = "" if stopping else ": it is replaced"
@@ -356,15 +399,15 @@ class Supervisor:
         async with self._spawning:
             for bound in self._sockets:
                 bound.close()
-        for worker in self._workers.values():
+        for worker in (*self._workers.values(), *self._leaving):
             worker.channel.send(stop=True)
-        server = self._serving.server
-        limit = server.shutdown_grace + server.shutdown_timeout + FLUSH_SECONDS
-        _, late = await asyncio.wait(keepers, timeout=limit)
+        limit = self._server.shutdown_grace + self._server.shutdown_timeout + FLUSH_SECONDS
+        everybody = [*keepers, *(worker.attending for worker in self._leaving)]
+        _, late = await asyncio.wait(everybody, timeout=limit)
         if late:
             log.error("%d workers did not end within %g s and are killed", len(late), limit)
             self._kill()
-            await asyncio.wait(keepers)
+            await asyncio.wait(everybody)
         failures = []
         for keeper in keepers:
             error = keeper.exception()
@@ -375,7 +418,7 @@ class Supervisor:
         return failures
 
     def _kill(self) -> None:
-        for worker in tuple(self._workers.values()):
+        for worker in (*self._workers.values(), *self._leaving):
             with contextlib.suppress(ProcessLookupError):
                 worker.process.kill()
 

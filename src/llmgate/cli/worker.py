@@ -14,9 +14,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmgate.config.model import ServerConfig
+from llmgate.host.loops import loop_factory
 from llmgate.spec import ConfigError, GatewayError
 
 from .channel import Channel
+from .fleet import seen_by
 from .job import Job, unpack
 from .serving import Serving, problems_of
 
@@ -25,12 +27,13 @@ __all__ = ["main"]
 log = logging.getLogger("llmgate.workers")
 
 
-def main(control: int, listening: Sequence[int]) -> int:
+def main(control: int, listening: Sequence[int], loop: str = "asyncio") -> int:
     """Work until told to stop.
 
     Args:
         control: The descriptor of the channel to the supervisor.
         listening: The descriptors of the sockets to listen on.
+        loop: The name of the event loop.
 
     Returns:
         The exit status; 0 after an end in order.
@@ -42,7 +45,8 @@ def main(control: int, listening: Sequence[int]) -> int:
         os.set_inheritable(descriptor, False)
     sockets = [socket.socket(fileno=descriptor) for descriptor in listening]
     try:
-        return asyncio.run(_work(socket.socket(fileno=control), sockets))
+        with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
+            return runner.run(_work(socket.socket(fileno=control), sockets))
     finally:
         for bound in sockets:
             bound.close()
@@ -72,6 +76,7 @@ class _Worker:
         self._order = order
         self._number: int = order["number"]
         self._stopping = asyncio.Event()
+        self._relieved = asyncio.Event()
         self._verdicts: dict[int, asyncio.Future[bool]] = {}
         self._reloads: set[asyncio.Task[None]] = set()
         self._serving: Serving
@@ -83,11 +88,15 @@ class _Worker:
         obeying = None
         try:
             self._serving = Serving(
-                Job(**self._order["job"]), unpack(self._order["source"]), server=ServerConfig(**self._order["server"])
+                Job(**self._order["job"]),
+                unpack(self._order["source"]),
+                server=ServerConfig.restored(self._order["server"]),
             )
             self._serving.start_logging(self._number)
             obeying = loop.create_task(self._obey())
-            await self._serving.run(sockets, started=self._started, stop=self._stopping, shared=True)
+            await self._serving.run(
+                sockets, started=self._started, stop=self._stopping, shared=True, relieved=self._relieved
+            )
         except GatewayError as error:
             self._channel.send(failed=list(problems_of(error)), status=2 if isinstance(error, ConfigError) else 1)
             return 1
@@ -115,12 +124,16 @@ class _Worker:
         while (message := await self._channel.receive()) is not None:
             if "stop" in message:
                 self._stop()
+            elif "relieved" in message:
+                self._relieved.set()
             elif "reload" in message:
                 number: int = message["reload"]
                 self._verdicts[number] = asyncio.get_running_loop().create_future()
                 task = asyncio.get_running_loop().create_task(self._reload(number, message["source"]))
                 self._reloads.add(task)
                 task.add_done_callback(self._reloads.discard)
+            elif "health" in message:
+                self._channel.send(health=message["health"], data=seen_by(self._serving.pipeline))
             elif "verdict" in message:
                 verdict = self._verdicts.get(message["verdict"])
                 if verdict is not None and not verdict.done():

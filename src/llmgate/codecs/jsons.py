@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import operator
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
@@ -21,7 +22,18 @@ try:
 except ImportError:  # the speed extra is not installed
     orjson = None
 
-__all__ = ["MAX_DEPTH", "MAX_VALUES", "REMOVE", "JSONError", "TopLevel", "canonical", "dumps", "loads", "top"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_VALUES",
+    "REMOVE",
+    "JSONError",
+    "TopLevel",
+    "canonical",
+    "dumps",
+    "dumps_plain",
+    "loads",
+    "top",
+]
 
 MAX_DEPTH: Final = 200
 """How deeply arrays and objects may be nested."""
@@ -47,6 +59,8 @@ _VALUE_FOLLOWS: Final = re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
 _ESCAPE: Final = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F])|.)", re.DOTALL
 )
+_VALUE: Final = operator.itemgetter(0)
+"""The value of a member, of what is known of it."""
 _ENDS: Final = frozenset({",", "}"})
 _NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
 _NOT_LISTING: Final = bytes(set(range(256)) - set(b',"'))
@@ -70,25 +84,25 @@ class TopLevel:
         members: For each name in written order: its value, where the name starts, where the value starts and ends.
     """
 
-    __slots__ = ("_members", "_text", "body")
+    __slots__ = ("_text", "body", "members")
 
     def __init__(self, body: bytes, text: str, members: Mapping[str, tuple[Any, int, int, int]]) -> None:
         self.body = body
         self._text = text
-        self._members = members
+        self.members = members
 
     def has(self, name: str) -> bool:
         """Whether there is a member of that name."""
-        return name in self._members
+        return name in self.members
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of a member. It is shared: do not change it, use ``patched``."""
-        member = self._members.get(name)
+        member = self.members.get(name)
         return default if member is None else member[0]
 
     def values(self) -> dict[str, Any]:
         """Every member, in written order."""
-        return {name: member[0] for name, member in self._members.items()}
+        return dict(zip(self.members, map(_VALUE, self.members.values()), strict=True))
 
     def patched(self, edits: Mapping[str, Any]) -> bytes:
         """The bytes with members replaced, appended or taken out; everything else stays as it was written.
@@ -102,7 +116,7 @@ class TopLevel:
         Raises:
             JSONError: a value cannot be written as JSON.
         """
-        edits = {name: value for name, value in edits.items() if value is not REMOVE or name in self._members}
+        edits = {name: value for name, value in edits.items() if value is not REMOVE or name in self.members}
         if not edits:
             return self.body
         if any(value is REMOVE for value in edits.values()):
@@ -111,15 +125,15 @@ class TopLevel:
         pieces: list[str] = []
         end = 0
         behind = text.index("{") + 1
-        for name, (_, _, value_start, value_end) in self._members.items():
+        for name, (_, _, value_start, value_end) in self.members.items():
             behind = value_end
             if name in edits:
                 pieces += (text[end:value_start], _written(edits[name]))
                 end = value_end
         pieces.append(text[end:behind])
-        comma = "," if self._members else ""
+        comma = "," if self.members else ""
         for name, edit in edits.items():
-            if name not in self._members:
+            if name not in self.members:
                 pieces.append(f"{comma}{_written(name)}:{_written(edit)}")
                 comma = ","
         pieces.append(text[behind:])
@@ -132,7 +146,7 @@ class TopLevel:
         pieces: list[str] = [text[:opening]]
         first_lead, end = "", opening
         kept = 0
-        for index, (name, (_, name_start, value_start, value_end)) in enumerate(self._members.items()):
+        for index, (name, (_, name_start, value_start, value_end)) in enumerate(self.members.items()):
             lead = text[end:name_start]
             end = value_end
             if index == 0:
@@ -144,7 +158,7 @@ class TopLevel:
             kept += 1
             pieces.append(text[name_start:value_end] if edit is text else text[name_start:value_start] + _written(edit))
         for name, edit in edits.items():
-            if name not in self._members:
+            if name not in self.members:
                 pieces.append(f"{',' if kept else ''}{_written(name)}:{_written(edit)}")
                 kept += 1
         pieces.append(text[end:])
@@ -213,12 +227,34 @@ def dumps(value: Any) -> bytes:
         except TypeError:
             pass  # the standard library says what is wrong, or takes what orjson does not (integers beyond 64 bits)
         else:
-            if b"null" not in data:  # orjson writes NaN as null; the standard library decides which it was
+            if _says(data, value):
                 return data
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise JSONError(f"cannot be written as JSON: {_reason(error)}") from None
+
+
+def dumps_plain(value: Any) -> bytes:
+    """As ``dumps``, for what must be written whatever it holds: NaN and infinities as null, lone surrogates as ``?``.
+
+    Raises:
+        JSONError: it holds an object of another kind, or a circle.
+    """
+    if _USE_ORJSON:
+        try:
+            data: bytes = orjson.dumps(value, option=_ORJSON_OPTIONS)
+        except TypeError:
+            pass
+        else:
+            return data
+    try:
+        return dumps(value)
+    except JSONError:
+        try:
+            return dumps(_plain(value))
+        except RecursionError:
+            raise JSONError(f"cannot be written as JSON: nested deeper than {MAX_DEPTH} levels") from None
 
 
 def canonical(value: Any) -> bytes:
@@ -233,11 +269,35 @@ def canonical(value: Any) -> bytes:
         except TypeError:
             pass
         else:
-            return data
+            if _says(data, value):
+                return data
     try:
-        return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise JSONError(f"cannot be written as JSON: {_reason(error)}") from None
+
+
+def _says(data: bytes, value: Any) -> bool:
+    """Whether what orjson wrote is the value: it writes NaN and infinities as null, which no value equals but None.
+
+    Where it is not, or where a tuple became a list, the standard library decides.
+    """
+    return b"null" not in data or orjson.loads(data) == value
+
+
+def _plain(value: Any) -> Any:
+    """The value with what no JSON can say taken out of texts and numbers."""
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case dict():
+            return {_plain(key): _plain(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_plain(one) for one in value]
+        case float() if not math.isfinite(value):
+            return None
+        case _:
+            return value
 
 
 def _written(value: Any) -> str:

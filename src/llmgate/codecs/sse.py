@@ -174,6 +174,9 @@ def event_data(raw: bytes) -> bytes | None:
     """
     if raw.startswith(b"data: ") and _is_one_line(raw):
         return raw[6:-2]
+    name_end = _named(raw)
+    if name_end:
+        return raw[name_end + 7 : -2]
     values = _values(raw, b"data")
     return b"\n".join(values) if values else None
 
@@ -186,6 +189,9 @@ def event_name(raw: bytes) -> bytes | None:
     """
     if raw.startswith(b"data:") and _is_one_line(raw):
         return None
+    name_end = _named(raw)
+    if name_end:
+        return raw[7:name_end] or None
     values = _values(raw, b"event")
     return values[-1] or None if values else None
 
@@ -193,6 +199,15 @@ def event_name(raw: bytes) -> bytes | None:
 def _is_one_line(raw: bytes) -> bool:
     """Whether an event is one line and LF-terminated, as nearly every event is: then it need not be taken apart."""
     return raw.find(b"\n") == len(raw) - 2 and raw.endswith(b"\n\n") and b"\r" not in raw
+
+
+def _named(raw: bytes) -> int:
+    """Where the name of an event ends that is one ``event`` line and one ``data`` line, as named ones are; else 0."""
+    if not raw.startswith(b"event: ") or b"\r" in raw:
+        return 0
+    end = raw.find(b"\n")
+    whole = raw.endswith(b"\n\n") and raw.startswith(b"data: ", end + 1) and raw.find(b"\n", end + 1) == len(raw) - 2
+    return end if whole else 0
 
 
 def _values(raw: bytes, field: bytes) -> list[bytes]:

@@ -106,6 +106,7 @@ _TABLE: Final[Mapping[type[Any], Mapping[str, Bounds]]] = {
         "max_concurrent_requests": _COUNT,
         "max_queued_requests": Bounds(minimum=0, maximum=1_000_000),
         "queue_timeout": _WAIT,
+        "refusal_records": Bounds(minimum=0, maximum=100_000),
         "send_timeout": _WAIT,
         "backlog": Bounds(minimum=1, maximum=2**31 - 1),
         "max_requests_per_connection": _COUNT,

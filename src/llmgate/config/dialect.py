@@ -13,12 +13,12 @@ from typing import Final
 
 from .decoder import UnreadableError
 from .model import StageConfig
-from .problems import Problems, Where
+from .problems import Problems
 from .quoting import quoted
-from .sections import Section, is_null, read_section
+from .sections import Section, read_section
 from .stages import StageReader
 from .stores import read_store, with_key
-from .tree import ListNode, MapNode, Node, ValueNode, canonical
+from .tree import MapNode, Node, ValueNode, canonical
 
 __all__ = [
     "CACHE_STORE",
@@ -27,8 +27,6 @@ __all__ = [
     "log_level",
     "read_policies",
     "refuse_deployment",
-    "refuse_helicone",
-    "refuse_tls",
     "refuse_unsupported",
 ]
 
@@ -38,7 +36,6 @@ RATE_STORE: Final = "rate-limit-store"
 """The sections, and the state stores that they stand for."""
 
 _UNSUPPORTED: Final[Mapping[str, str]] = {
-    "control-plane": "is not there yet, nothing connects to Helicone's control plane: take it out",
     "database": "will never be there, llmgate reads no Helicone database: take it out and write routers in this file",
     "minio": "will never be there, llmgate keeps no bodies in MinIO: take it out and use loggers",
 }
@@ -126,56 +123,6 @@ def refuse_deployment(stages: StageReader, top: Section) -> None:
     if target != "sidecar":
         sentence = "'deployment-target' can only be sidecar, cloud will never be there: take it out"
         stages.decoder.problems.add(top.place("deployment-target"), sentence)
-
-
-def refuse_helicone(problems: Problems, top: Section) -> None:
-    """Note every feature of Helicone's platform that is asked for and not there.
-
-    That clients need a key is there, as far as ``auth`` says where keys come from: there is no control plane to ask.
-    """
-    helicone = top.section("helicone")
-    features = helicone.get("features", "none")
-    if features == "auth":
-        _expect_keys(problems, top, helicone.place("features"), "'helicone.features: auth'")
-    elif features != "none":
-        sentence = f"helicone feature {features!r} is not there yet: write auth, or none, and use loggers for records"
-        problems.add(helicone.place("features"), sentence)
-    if "features" in helicone.values:
-        return
-    if helicone.get("authentication"):
-        _expect_keys(problems, top, helicone.place("authentication"), "'helicone.authentication'")
-    for name in ("observability", "__prompts"):
-        if helicone.get(name):
-            problems.add(helicone.place(name), f"'helicone.{name}' is not there yet: write false, and use loggers")
-
-
-def _expect_keys(problems: Problems, top: Section, where: Where, what: str) -> None:
-    """See that ``auth`` asks clients for something, and lets nobody in who has nothing."""
-    auth = top.nodes.get("auth")
-    uses = [_use_of(one) for one in auth.items] if isinstance(auth, ListNode) else []
-    if not uses:
-        sentence = "write under auth whose keys are good, for example auth: [{use: static-keys, …}]"
-        problems.add(
-            where, f"{what} asks clients for a key, and there is no control plane yet to ask about it: {sentence}"
-        )
-    elif "anonymous" in uses:
-        problems.add(
-            where, f"{what} asks clients for a key, and auth lets anybody in: take anonymous out, or write false"
-        )
-
-
-def _use_of(node: Node) -> str:
-    entry = node.find("use") if isinstance(node, MapNode) else None
-    return entry.node.text if entry is not None and isinstance(entry.node, ValueNode) else ""
-
-
-def refuse_tls(problems: Problems, node: Node | None) -> None:
-    """Note certificates, which the host cannot use yet."""
-    if node is None or is_null(node):
-        return
-    if isinstance(node, ValueNode) and (node.value is False or node.text.lower() == "disabled"):
-        return
-    problems.add(node.where, "'server.tls' is not there yet: write Disabled and end TLS in a proxy before the gateway")
 
 
 def log_level(problems: Problems, top: Section) -> str:

@@ -109,9 +109,13 @@ class _Writer:
 
     def _value(self, key: Key) -> dict[str, Any]:
         if key.path == "server.tls":
-            return {"type": ["string", "boolean", "object", "null"]}
+            own = self.section(key.path)
+            enabled = {"type": "object", "properties": {"Enabled": own}, "required": ["Enabled"]}
+            return {"anyOf": [{"enum": ["Disabled", "disabled", False, None]}, own, enabled]}
         if key.path == "target-urls":
             return {"anyOf": [{"type": "boolean"}, self.section(key.path)]}
+        if key.path == "target-urls.book":
+            return {"anyOf": [{"type": "string"}, _reference(key.type)]}
         if key.path == "deployment-target":
             return {"anyOf": [{"type": "string"}, self.section(key.path)]}
         if key.path.endswith("unsupported-parameters"):

@@ -36,8 +36,8 @@ def meanings(cls: type[Any]) -> dict[str, str]:
 
 
 def settable(cls: type[Any]) -> list[attrs.Attribute[Any]]:
-    """The fields of an attrs class that a configuration can set."""
-    return [field for field in attrs.fields(cls) if field.init]
+    """The fields of an attrs class that a configuration can set; those that are sections are read apart."""
+    return [field for field in attrs.fields(cls) if field.init and not field.metadata.get("section")]
 
 
 def key_of(field: attrs.Attribute[Any]) -> str:

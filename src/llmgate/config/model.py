@@ -14,7 +14,8 @@ from llmgate.catalogue.price_files import PriceFile
 from llmgate.spec import Audience, DescribedModel, Price, ProviderKey, ProviderRow, SecretRef, Timeouts
 
 from .egress import EgressConfig
-from .server import ServerConfig
+from .records import RecordsConfig
+from .server import ServerConfig, TlsConfig
 
 __all__ = [
     "BalanceConfig",
@@ -33,6 +34,7 @@ __all__ = [
     "StageConfig",
     "StreamConfig",
     "TelemetryConfig",
+    "TlsConfig",
     "UnsupportedConfig",
     "UnsupportedPolicy",
     "row_of",
@@ -159,6 +161,7 @@ class ProviderConfig:
         keys: Its keys where it has several, of which ``secret`` is the first.
         models: Models that the operator lists; empty for any.
         headers: Headers that the operator wants sent to it.
+        chat_fields: Its names for fields of ``openai-chat``, over its row's; ``""`` for what it does not take.
         timeouts: How long to wait for it; None for the gateway's.
         retries: How often an attempt at it is repeated; None for what its route says.
         version_path: The version path of its address, for the rare server whose path is not ``/v1``; None to deduce it.
@@ -184,6 +187,7 @@ class ProviderConfig:
     keys: Sequence[ProviderKey] = ()
     tags: frozenset[str] = frozenset()
     described: Mapping[str, DescribedModel] = attrs.field(factory=dict)
+    chat_fields: Mapping[str, str] = attrs.field(factory=dict)
 
 
 def row_of(provider: ProviderConfig) -> ProviderRow | None:
@@ -304,7 +308,8 @@ class StreamConfig:
         drain_timeout: Seconds for which an answer is read on after its caller has left, where ``on-disconnect`` is
             ``drain``.
         drain_bytes: Upper bound of what is read on of one answer.
-        max_drains: Upper bound of the answers that are read on at once; beyond it they are cancelled.
+        max_drains: Upper bound of the answers that are read on at once, beyond which they are cancelled; as many kept
+            answers are renewed at once in the background.
     """
 
     commit_after: float = 15.0
@@ -324,12 +329,14 @@ class SessionConfig:
         idle: After how long without a message of either side it is closed.
         heartbeat: Seconds between two pings to either side; a side that does not react is taken to be gone.
         max_message_bytes: Upper bound of one message, its fragments put together.
+        recheck: Seconds between two looks at whether the caller's key is still good; 0 for none once it is open.
     """
 
     total: float = 3600.0
     idle: float = 900.0
     heartbeat: float = 20.0
     max_message_bytes: int = 16 * 1024 * 1024
+    recheck: float = 1.0
 
 
 @attrs.frozen
@@ -339,10 +346,13 @@ class ModelListsConfig:
     Args:
         refresh: Seconds between two looks at them; 0 for never.
         file: A file that keeps them from one start to the next, as ``llmgate models sync`` writes it; empty for none.
+        map_every: Seconds between two looks for prices that are missing, at which providers are asked too and costs of
+            records are filled in; 0 for never. Nobody looks where no logger keeps records so that it can.
     """
 
     refresh: float = 0.0
     file: str = ""
+    map_every: float = 86400.0
 
 
 @attrs.frozen
@@ -372,6 +382,8 @@ class TelemetryConfig:
         propagate: Whether callers' traces go on here and at providers.
         prometheus: Whether ``/metrics`` answers.
         max_models: How many names of models become labels of metrics.
+        content: Whether traces tell what was asked and answered, as far as records keep it.
+        otlp_headers: What the collector is sent beside: texts, and references to secrets.
     """
 
     exporter: str = "stdout"
@@ -381,6 +393,8 @@ class TelemetryConfig:
     propagate: bool = False
     prometheus: bool = False
     max_models: int = 50
+    content: bool = False
+    otlp_headers: Mapping[str, str | SecretRef] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -399,6 +413,7 @@ class GatewayConfig:
         interceptors: The gateway's interceptors in order.
         unified_interceptors: Interceptors of the unified API, after the gateway's.
         loggers: Loggers.
+        pages: Pages of the host.
         retries: Retries where a router has none of its own; None for no repeats.
         unified_retries: Retries of the unified API; None for ``retries``.
         resilience: Extra attempts and callers who leave, where a router says nothing.
@@ -414,10 +429,12 @@ class GatewayConfig:
         stream: How streamed answers behave.
         sessions: How sessions over a WebSocket behave.
         telemetry: What the gateway tells of itself.
+        records: What is kept of every exchange.
         model_lists: The lists that providers keep of their models.
         prices: What models cost.
         server: The host.
         targets: What rules requests that name their own target; None where no request may.
+        domains: Where it is kept what was decided of domains; None where no request may name its target.
         egress: Where requests may go beside the addresses of providers.
         provider_header: Whether answers name the provider.
         provider_request_id_header: Whether answers carry the provider's own request id.
@@ -440,6 +457,7 @@ class GatewayConfig:
     interceptors: Sequence[StageConfig] = ()
     unified_interceptors: Sequence[StageConfig] = ()
     loggers: Sequence[StageConfig] = ()
+    pages: Sequence[StageConfig] = ()
     retries: RetryConfig | None = None
     unified_retries: RetryConfig | None = None
     resilience: ResilienceConfig = ResilienceConfig()
@@ -454,10 +472,12 @@ class GatewayConfig:
     stream: StreamConfig = StreamConfig()
     sessions: SessionConfig = SessionConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
+    records: RecordsConfig = RecordsConfig()
     model_lists: ModelListsConfig = ModelListsConfig()
     prices: PricesConfig = PricesConfig()
     server: ServerConfig = ServerConfig()
     targets: StageConfig | None = None
+    domains: StageConfig | None = None
     egress: EgressConfig = EgressConfig()
     provider_header: bool = True
     provider_request_id_header: bool = True

@@ -33,6 +33,8 @@ __all__ = ["ProviderReader"]
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _REGION: Final = re.compile(r"[a-z0-9-]{1,32}")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+_FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+_NEVER_RENAMED: Final = frozenset({"messages", "model", "stream", "tools"})
 _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e\t]*")
 _OWN_HEADERS: Final = frozenset({"accept-encoding", "connection", "content-encoding", "content-length", "content-type",
                                  "expect", "host", "keep-alive", "proxy-authorization", "te", "trailer",
@@ -145,9 +147,8 @@ class ProviderReader:
         row = brought or row or (provider_row(own_row) if isinstance(own_row, str) else None)
         own = children(_PATH)
         extra = [key_of(field) for field in settable(adapter.config_class) if key_of(field) not in own]
-        section = read_section(
-            self.decoder, node, _PATH, label, raw=("timeouts", "secrets", "tags", "model-facts"), extra=extra
-        )
+        raw = ("chat-fields", "timeouts", "secrets", "tags", "model-facts")
+        section = read_section(self.decoder, node, _PATH, label, raw=raw, extra=extra)
         rest = MapNode({entry.key: entry for entry in node if entry.key.replace("_", "-") in extra}, node.where)
         config = self.decoder.read_class(rest, adapter.config_class, within=label)
         base_url = self._address(name, row, section, adapter_name, where)
@@ -165,6 +166,7 @@ class ProviderReader:
             tags=read_tags(self.decoder, section.nodes.get("tags"), "tags"),
             models=section.get("models", ()),
             headers=self._headers(row, section),
+            chat_fields=self._chat_fields(section),
             timeouts=self.read_timeouts(section),
             retries=read_retries(self.stages, section),
             version_path=section.get("version-path"),
@@ -307,6 +309,27 @@ class ProviderReader:
         for entry in node:
             with contextlib.suppress(UnreadableError):
                 found[entry.key.lower()] = self._header(entry, row)
+        return found
+
+    def _chat_fields(self, section: Section) -> Mapping[str, str]:
+        """What the provider calls fields of ``openai-chat``."""
+        node = section.nodes.get("chat-fields")
+        if node is None:
+            return {}
+        if not isinstance(node, MapNode):
+            self.decoder.problems.add(node.where, "'chat-fields' must be a mapping of fields and their names")
+            return {}
+        found: dict[str, str] = {}
+        for entry in node:
+            text = entry.node.text if isinstance(entry.node, ValueNode) and not is_null(entry.node) else None
+            if text is None or not _FIELD.fullmatch(entry.key) or not (text == "" or _FIELD.fullmatch(text)):
+                sentence = f"{quoted(entry.key)} must be the name of a field, and its value a name or ''"
+                self.decoder.problems.add(entry.where, sentence)
+            elif entry.key in _NEVER_RENAMED:
+                sentence = f"{quoted(entry.key)} is called so by every server of openai-chat: take it out"
+                self.decoder.problems.add(entry.where, sentence)
+            else:
+                found[entry.key] = text
         return found
 
     def _header(self, entry: Entry, row: ProviderRow | None) -> str:

@@ -33,6 +33,8 @@ _WORDS: Final = {
     "interceptors": "interceptor",
     "state": "state store",
     "loggers": "logger",
+    "pages": "set of pages",
+    "domains": "book of domains",
 }
 
 

@@ -12,6 +12,7 @@ import attrs
 
 from llmgate.spec import Timeouts
 
+from .control_plane import helicone_warnings, read_auth, read_helicone_logger
 from .decoder import Decoder, UnreadableError
 from .dialect import (
     CACHE_STORE,
@@ -19,8 +20,6 @@ from .dialect import (
     log_level,
     read_policies,
     refuse_deployment,
-    refuse_helicone,
-    refuse_tls,
     refuse_unsupported,
 )
 from .egress import EgressConfig
@@ -31,14 +30,16 @@ from .prices import read_prices_section
 from .problems import Problems
 from .providers import ProviderReader
 from .quoting import quoted
+from .recording import read_records
 from .retries import read_cool_down, read_resilience, read_retries
 from .routers import RouterReader, read_mapping_of_models, read_model_audiences
 from .sections import Section, is_null, read_section
 from .stages import Find, Names, StageReader
 from .stores import read_store
 from .tags import read_tags
-from .targets import read_egress, read_targets
+from .targets import Targeting, read_egress, read_targets
 from .telemetry import read_telemetry, telemetry_warnings
+from .tls import read_tls
 from .tree import Entry, MapNode, Node
 from .unsupported import UNSUPPORTED, read_unsupported
 
@@ -92,19 +93,18 @@ def structured(
     if not providers and not provider_reader.written:
         providers.update(provider_reader.embedded())
     shared = _interceptors(stages, scope["global"], "global", top, "interceptors")
-    targets = read_targets(stages, top)
+    targeting = read_targets(stages, top)
     api = scope["unified-api"]
     unified = _interceptors(stages, api, "unified-api", api, "unified-api.interceptors")
     return GatewayConfig(
         providers=providers,
         routers=routers,
         **_own_names(stages, top, providers),
-        auth=stages.listed("auth", top.nodes.get("auth"), "auth"),
+        auth=read_auth(stages, top),
         secrets=secrets,
         state=(stores := {**stages.stores, **stages.named("state", top.nodes.get("state"), "state", _STATE_STORES)}),
         interceptors=shared,
-        unified_interceptors=unified if targets is None else (targets, *unified),
-        loggers=stages.listed("loggers", top.nodes.get("loggers"), "loggers"),
+        unified_interceptors=(*targeting.chain, *unified),
         health=read_health(stages, top, stores),
         **_extra_attempts(stages, scope, router_reader),
         unsupported=read_unsupported(decoder, top),
@@ -115,7 +115,7 @@ def structured(
         **_own_account(stages, top),
         model_lists=_class(decoder, top, "model-lists", ModelListsConfig) or ModelListsConfig(),
         prices=read_prices_section(stages, top, directory),
-        **_edges(decoder, top, targets),
+        **_edges(decoder, top, targeting),
         **_told(top.section("response-headers")),
         blocked_plugins=top.section("plugins").get("block", ()),
         warnings=(*warnings, *_refusals(stages, top), *provider_reader.warnings.values()),
@@ -126,8 +126,12 @@ def structured(
 
 def _own_account(stages: StageReader, top: Section) -> Mapping[str, Any]:
     """The fields of the configuration that say what the gateway tells of itself."""
+    loggers = stages.listed("loggers", top.nodes.get("loggers"), "loggers")
     return {
+        "loggers": (*loggers, *read_helicone_logger(stages, top, loggers)),
+        "pages": stages.listed("pages", top.nodes.get("pages"), "pages"),
         "telemetry": read_telemetry(stages, top),
+        "records": read_records(stages, top),
         "log_level": log_level(stages.decoder.problems, top),
         "log_format": top.section("telemetry").get("format", "pretty"),
     }
@@ -235,17 +239,18 @@ def _timeouts(decoder: Decoder, top: Section) -> Timeouts:
     return attrs.evolve(given or Timeouts(), **written)
 
 
-def _edges(decoder: Decoder, top: Section, targets: StageConfig | None) -> dict[str, Any]:
+def _edges(decoder: Decoder, top: Section, targeting: Targeting) -> dict[str, Any]:
     """The fields of the way in and of the way out."""
     egress = read_egress(decoder, _class(decoder, top, "egress", EgressConfig), top)
-    return {"server": _server(decoder, top), "egress": egress, "targets": targets}
+    return {"server": _server(decoder, top), "egress": egress, "targets": targeting.rules, "domains": targeting.book}
 
 
 def _server(decoder: Decoder, top: Section) -> ServerConfig:
     node = top.nodes.get("server")
-    tls = node.find("tls") if isinstance(node, MapNode) else None
-    refuse_tls(decoder.problems, tls.node if tls is not None else None)
+    given = node.find("tls") if isinstance(node, MapNode) else None
+    tls = None if given is None else read_tls(decoder, given.node)
     server = _class(decoder, top, "server", ServerConfig, skipped=("tls",)) or ServerConfig()
+    server = attrs.evolve(server, tls=tls)
     if not _ADDRESS.fullmatch(server.address):
         entry = node.find("address") if isinstance(node, MapNode) else None
         where = entry.where if entry is not None else top.place("server")
@@ -258,5 +263,4 @@ def _refusals(stages: StageReader, top: Section) -> Sequence[str]:
     problems = stages.decoder.problems
     refuse_unsupported(problems, top)
     refuse_deployment(stages, top)
-    refuse_helicone(problems, top)
-    return telemetry_warnings(top)
+    return (*helicone_warnings(stages, top), *telemetry_warnings(top))

@@ -98,7 +98,8 @@ def read_request(
         metadata=metadata or {},
         deadline=deadline,
         max_retries=max_retries,
-        patches=[(body, head.patch, head.output_bound)] if head.patch is not None else [],
+        user=head.user,
+        patches=[(body, head.patch, head.output_bound, head.values)] if head.patch is not None else [],
     )
 
 

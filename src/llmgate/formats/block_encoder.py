@@ -7,6 +7,7 @@ Only the end of a stream tells that a call is whole, so that what comes beside a
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import attrs
 
@@ -30,6 +31,7 @@ class OpenCall:
 
     id: str = ""
     name: str = ""
+    extra: dict[str, Any] = attrs.field(factory=dict)
     waiting: list[str] = attrs.field(factory=list)
 
 
@@ -49,6 +51,7 @@ class BlockEncoder(StreamEncoder):
         self._called = False
         self._refused = False
         self._finish: FinishReason | None = None
+        self._stop_sequence: str | None = None
         self._usage: Usage | None = None
 
     @abstractmethod
@@ -85,6 +88,7 @@ class BlockEncoder(StreamEncoder):
         for call in choice.tool_calls:
             self._call(call, pieces)
         self._finish = choice.finish_reason or self._finish
+        self._stop_sequence = choice.stop_sequence or self._stop_sequence
 
     def _call(self, delta: ToolCallDelta, pieces: list[bytes]) -> None:
         call = self._calls.get(delta.index)
@@ -94,6 +98,8 @@ class BlockEncoder(StreamEncoder):
                 self._later.append(call)
         call.id = call.id or self._id_of(delta)
         call.name = call.name or delta.name or ""
+        if delta.extra:
+            call.extra |= delta.extra
         if delta.arguments:
             call.waiting.append(delta.arguments)
         if self._writing is None and call.name:
@@ -117,7 +123,7 @@ class BlockEncoder(StreamEncoder):
         """Note the calls whose blocks begin with an event that goes down as it came."""
         for choice in chunk.choices:
             for call in choice.tool_calls:
-                self._writing = self._calls[call.index] = OpenCall(call.id or "", call.name or "")
+                self._writing = self._calls[call.index] = OpenCall(call.id or "", call.name or "", dict(call.extra))
                 self._called = True
 
     def _say_rest(self, pieces: list[bytes]) -> None:

@@ -22,11 +22,14 @@ def output_bound(read: TopLevel, names: Sequence[str], answers: str = "") -> Out
         names: Fields that hold an upper bound of tokens.
         answers: The field that holds a number of answers, ``""`` where there is none.
     """
-    bounds = [value for name in names if (value := read.get(name)) is not None]
-    count = (read.get(answers) if answers else None) or 1
-    if len(bounds) > 1 or any(type(one) is not int for one in (*bounds, count)):
-        return None
-    return OutputBound(bounds[0] if bounds else None, count)
+    bound, members = None, read.members
+    for name in names:
+        if name in members and (value := members[name][0]) is not None:
+            if bound is not None or type(value) is not int:
+                return None
+            bound = value
+    count = (answers in members and members[answers][0]) or 1
+    return OutputBound(bound, count) if type(count) is int else None
 
 
 def read_top(body: bytes) -> TopLevel:

@@ -12,13 +12,16 @@ from llmgate.spec import (
     ErrorDetail,
     Format,
     GatewayError,
+    Message,
     ModelFacts,
     Outcome,
+    Reasoning,
     RequestHead,
     Unsupported,
 )
 
-from .losses import Losses
+from .losses import Losses, with_parts
+from .sealing import is_tagged
 
 __all__ = ["ChatFormat"]
 
@@ -90,6 +93,19 @@ class ChatFormat(Format):
     def patch_request(self, body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
         """The body with canonical fields changed and every other byte left as it was."""
         return self.requests.patch_request(body, edits, facts)
+
+    def without_foreign_proofs(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """A conversation of this format without the reasoning that a model of another one has proved."""
+        kept = []
+        for message in messages:
+            parts = tuple(part for part in message.parts if not (isinstance(part, Reasoning) and self.is_foreign(part)))
+            if parts or not message.parts:
+                kept.append(with_parts(message, parts))
+        return tuple(kept)
+
+    def is_foreign(self, part: Reasoning) -> bool:
+        """Whether reasoning in a conversation of this format carries the proof of a model of another one."""
+        return is_tagged(part.signature)
 
     def decode_response(self, body: bytes) -> ChatResponse:
         """The canonical response."""

@@ -13,26 +13,24 @@ from typing import Any, Final
 import attrs
 
 from llmgate.spec import (
-    Blob,
     ChatRequest,
-    FileRef,
     InvalidRequestError,
     Message,
     Part,
-    ToolCallResponse,
     ToolDefinition,
     Unsupported,
-    Uri,
 )
 
+from .inner_losses import audio_kept_elsewhere, inner_losses
+from .part_proofs import put_back
+from .plain_blocks import with_plain_blocks
 from .repeated_calls import told_apart
 
 __all__ = [
     "BESIDE",
-    "DOCUMENT_MARKS",
     "INCLUDED_LOGPROBS",
+    "SINGLE_CALLS",
     "Losses",
-    "document_marks",
     "fit_messages",
     "leave_out",
     "with_parts",
@@ -40,6 +38,9 @@ __all__ = [
 
 INCLUDED_LOGPROBS: Final = "message.output_text.logprobs"
 """How Responses ask for the probabilities of tokens, among what is to be included."""
+
+SINGLE_CALLS: Final = "legacy_function"
+"""In the ``extra`` of tools, calls and results that came as functions: their caller takes one call an answer."""
 
 _REFUSED: Final = frozenset(
     {
@@ -83,14 +84,10 @@ _HARMLESS: Final[Mapping[str, Collection[Any]]] = {
 }
 """Values that ask for no more than leaving the field out."""
 
-DOCUMENT_MARKS: Final = ("context", "citations")
-"""What may stand beside a document, in Anthropic's format and in Bedrock's alike."""
+_ASKED_EMPTY: Final = frozenset({"web_search_options"})
+"""Fields that ask for something by being there, empty or not."""
 
-_BESIDE_TOOLS: Final[Mapping[str, frozenset[str]]] = {
-    "anthropic-messages": frozenset({"allowed_callers", "defer_loading", "eager_input_streaming", "input_examples"}),
-    "bedrock-converse": frozenset(),
-}
-"""What may stand beside a tool; of other formats nothing that has a meaning."""
+_GENERATION: Final = "generationConfig"
 
 _INCLUDED: Final = frozenset({INCLUDED_LOGPROBS, "reasoning.encrypted_content"})
 """What formats with probabilities make of an ``include``, and what asks for nothing of theirs."""
@@ -142,7 +139,13 @@ class Losses:
                 raise InvalidRequestError(one.reason, param=one.param, code="unsupported_parameter")
 
 
-def leave_out(request: ChatRequest, carried: Collection[str], handled: Collection[str], losses: Losses) -> ChatRequest:
+def leave_out(
+    request: ChatRequest,
+    carried: Collection[str],
+    handled: Collection[str],
+    losses: Losses,
+    inside: Collection[str] = (),
+) -> ChatRequest:
     """The request without the fields that a format does not carry, and with calls that can be told apart.
 
     Args:
@@ -150,49 +153,30 @@ def leave_out(request: ChatRequest, carried: Collection[str], handled: Collectio
         carried: The canonical fields that the format carries.
         handled: Names in ``extra`` that the format finds a counterpart for.
         losses: Where the others are noted.
+        inside: What the format has a place for inside messages and tools.
     """
-    _report_marks(request, handled, losses)
+    for name in inner_losses(request, inside):
+        losses.report(name)
+    for index, message in enumerate(request.messages):
+        if message.extra and audio_kept_elsewhere(message):
+            path = f"messages[{index}]"
+            losses.refuse(path, f"{path} names sound that another vendor keeps: send its transcript as content")
     changes = _without_fields(request, carried, losses)
+    if request.max_output_tokens == 0:  # Anthropic fills its cache so; elsewhere an answer has a token at least
+        losses.adjust("max_output_tokens")
+        changes["max_output_tokens"] = 1
     kept = _kept_extra(request, handled, losses)
     if len(kept) < len(request.extra):
         changes["extra"] = kept
     tools = tuple(_indispensable(request, losses))
     if len(tools) < len(request.tools):
         changes["tools"] = tools
-    messages = told_apart(request.messages)
+    if "parallel_tool_calls" in carried and any(SINGLE_CALLS in tool.extra for tool in request.tools):
+        changes["parallel_tool_calls"] = False
+    messages = with_plain_blocks(told_apart(put_back(request.messages)), inside, losses.report)
     if messages is not request.messages:
         changes["messages"] = messages
     return attrs.evolve(request, **changes) if changes else request
-
-
-def _report_marks(request: ChatRequest, handled: Collection[str], losses: Losses) -> None:
-    """Note what the makers of the request's format have written beside its documents and its tools."""
-    beside_tools = _BESIDE_TOOLS.get(request.extra_format)
-    if beside_tools is None:
-        return
-    for tool in request.tools:
-        for name in tool.extra.keys() & beside_tools:
-            if tool.extra[name]:
-                losses.report(f"tools.{name}")
-    if all(name in handled for name in DOCUMENT_MARKS):
-        return
-    for message in request.messages:
-        for part in message.parts:
-            inside = part.content if isinstance(part, ToolCallResponse) else (part,)
-            for one in inside:
-                for name in document_marks(one):
-                    losses.report(f"messages.{name}")
-
-
-def document_marks(part: Part) -> dict[str, Any]:
-    """What is asked of a document, as Anthropic and Bedrock say it: that it be cited, and what it is about."""
-    if not isinstance(part, Blob | Uri | FileRef) or part.modality != "document":
-        return {}
-    context, citations = (part.extra.get(name) for name in DOCUMENT_MARKS)
-    marks: dict[str, Any] = {"context": context} if isinstance(context, str) and context else {}
-    if isinstance(citations, Mapping) and citations.get("enabled") is True:
-        marks["citations"] = {"enabled": True}
-    return marks
 
 
 def _without_fields(request: ChatRequest, carried: Collection[str], losses: Losses) -> dict[str, Any]:
@@ -218,19 +202,28 @@ def _kept_extra(request: ChatRequest, handled: Collection[str], losses: Losses) 
     repeated = None if request.reasoning_effort is None else _REPEATED.get(request.extra_format)
     kept = dict(request.extra)
     for name, value in request.extra.items():
-        if name != repeated and (name in handled or name in BESIDE or not value or value in _HARMLESS.get(name, ())):
+        nothing = (not value and name not in _ASKED_EMPTY) or value in _HARMLESS.get(name, ())
+        if name != repeated and (name in handled or name in BESIDE or nothing):
             if name == "include" and any(one not in _INCLUDED for one in value):
                 losses.report(name)
             continue
         del kept[name]
         if name == repeated:
             continue
-        if name in _REFUSED or (name == "include" and INCLUDED_LOGPROBS in value):
+        if name == _GENERATION and not _only_text(value):
+            losses.refuse(name, "the model answers in text alone: leave responseModalities out or choose another model")
+        elif name in _REFUSED or (name == "include" and INCLUDED_LOGPROBS in value):
             otherwise = f"{name} has no counterpart at the provider: leave it out or choose another model"
             losses.refuse(name, _REMEDIES.get(name, otherwise))
         else:
             losses.report(name)
     return kept
+
+
+def _only_text(config: Any) -> bool:
+    """Whether a ``generationConfig`` wants no answer of another kind than text."""
+    kinds = config.get("responseModalities") if isinstance(config, Mapping) else None
+    return not isinstance(kinds, list) or all(str(kind).upper() in ("TEXT", "MODALITY_UNSPECIFIED") for kind in kinds)
 
 
 def _indispensable(request: ChatRequest, losses: Losses) -> Iterable[ToolDefinition]:

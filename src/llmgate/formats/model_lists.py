@@ -16,6 +16,8 @@ import attrs
 from llmgate.codecs.jsons import JSONError, loads
 from llmgate.spec import ListedModel, ProviderProtocolError
 
+from .listed_prices import listed_rates
+
 __all__ = ["ModelPage", "read_model_page"]
 
 _LISTS: Final = ("data", "models")
@@ -70,7 +72,9 @@ def _model(entry: Mapping[str, Any]) -> ListedModel | None:
     name = next((entry[key] for key in _NAMES if isinstance(entry.get(key), str)), "").removeprefix("models/")
     if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
         return None
-    return ListedModel(name, _number(entry, _WINDOWS), _max_output(entry), _modalities(entry), _tools(entry))
+    return ListedModel(
+        name, _number(entry, _WINDOWS), _max_output(entry), _modalities(entry), _tools(entry), listed_rates(entry)
+    )
 
 
 def _max_output(entry: Mapping[str, Any]) -> int | None:

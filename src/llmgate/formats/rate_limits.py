@@ -14,7 +14,15 @@ from typing import Final
 
 import attrs
 
-__all__ = ["Allowance", "read_rate_limits", "time_to_refill", "translated_limits", "write_rate_limits"]
+__all__ = [
+    "Allowance",
+    "limit_header_names",
+    "read_rate_limits",
+    "reset_text",
+    "time_to_refill",
+    "translated_limits",
+    "write_rate_limits",
+]
 
 _ANTHROPIC: Final = "anthropic-ratelimit-"
 _OPENAI: Final = "x-ratelimit-"
@@ -88,19 +96,32 @@ def write_rate_limits(allowances: Mapping[str, Allowance], family: str | None, n
     """
     headers: dict[str, str] = {}
     for subject, one in allowances.items():
-        if family == "anthropic":
-            reset = None if one.reset is None else _moment(now + one.reset)
-            headers |= _said(f"{_ANTHROPIC}{subject}-{{}}", one, reset)
-        elif family == "openai" and subject in ("requests", "tokens"):
-            reset = None if one.reset is None else _duration(one.reset)
-            headers |= _said(f"{_OPENAI}{{}}-{subject}", one, reset)
+        names = limit_header_names(family, subject)
+        if names is not None:
+            reset = None if one.reset is None else reset_text(family, one.reset, now)
+            values = zip(names, (one.limit, one.remaining, reset), strict=True)
+            headers |= {name: str(value) for name, value in values if value is not None}
     return headers
 
 
-def _said(name: str, allowance: Allowance, reset: str | None) -> dict[str, str]:
-    """The headers of one allowance, ``{}`` in their name standing for what each tells."""
-    values = {"limit": allowance.limit, "remaining": allowance.remaining, "reset": reset}
-    return {name.format(what): str(value) for what, value in values.items() if value is not None}
+def limit_header_names(family: str | None, subject: str) -> tuple[str, str, str] | None:
+    """What a family calls the headers of a subject's limit, what is left, and its reset; None where it has none."""
+    if family == "anthropic":
+        return (f"{_ANTHROPIC}{subject}-limit", f"{_ANTHROPIC}{subject}-remaining", f"{_ANTHROPIC}{subject}-reset")
+    if family == "openai" and subject in ("requests", "tokens"):
+        return (f"{_OPENAI}limit-{subject}", f"{_OPENAI}remaining-{subject}", f"{_OPENAI}reset-{subject}")
+    return None
+
+
+def reset_text(family: str | None, seconds: float, now: float) -> str:
+    """When all is there again, as a family writes it.
+
+    Args:
+        family: ``openai`` or ``anthropic``.
+        seconds: Seconds from now.
+        now: Seconds since the epoch.
+    """
+    return _moment(now + seconds) if family == "anthropic" else _duration(seconds)
 
 
 def translated_limits(headers: Mapping[str, str], family: str | None, now: float) -> dict[str, str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from llmgate.spec import GatewayChunk, Outcome, ProviderProtocolError, StreamReader
 
-__all__ = ["FrameReader", "Splitter"]
+__all__ = ["FAILED", "FrameReader", "Splitter"]
 
 
 class Splitter(Protocol):
@@ -26,6 +26,10 @@ class Splitter(Protocol):
             ValueError: the bytes are no such stream, or a frame is too long.
         """
         ...
+
+
+FAILED: Final = "the provider ended its answer with an error"
+"""What is said of an answer whose end is a failure, where the provider says nothing more."""
 
 
 class FrameReader(StreamReader):

@@ -15,12 +15,13 @@ import binascii
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["EXTRA", "marked_id", "signature_in", "signed", "unmarked_id"]
+__all__ = ["EXTRA", "MARK", "marked_id", "signature_in", "signed", "unmarked_id"]
 
 EXTRA: Final = "extra_content"
 """The member of ``extra`` that carries a signature, and the field of OpenAI's compatible dialect."""
 
-_MARK: Final = "__thought__"
+MARK: Final = "__thought__"
+"""What stands between an id and the signature in it."""
 
 
 def signature_in(extra: Mapping[str, Any]) -> str | None:
@@ -42,12 +43,12 @@ def marked_id(call_id: str, extra: Mapping[str, Any]) -> str:
     signature = signature_in(extra)
     if signature is None:
         return call_id
-    return f"{call_id}{_MARK}{base64.urlsafe_b64encode(signature.encode()).decode('ascii').rstrip('=')}"
+    return f"{call_id}{MARK}{base64.urlsafe_b64encode(signature.encode()).decode('ascii').rstrip('=')}"
 
 
 def unmarked_id(call_id: str) -> tuple[str, str | None]:
     """The id as it was, and the signature that was put into it; None for none."""
-    plain, mark, text = call_id.partition(_MARK)
+    plain, mark, text = call_id.partition(MARK)
     if not mark:
         return call_id, None
     try:

@@ -28,12 +28,15 @@ from .surfaces import (
     deployments,
     files,
     gemini,
+    intake,
     media,
     ollama,
     openai,
     operations,
+    pages,
     passthrough,
     realtime,
+    records,
     responses,
 )
 from .surfaces.targets import TARGET, TARGET_HEADER
@@ -74,6 +77,8 @@ def create_app(pipeline: Pipeline, *, owns_pipeline: bool = True, server: Server
         *bedrock.routes(),
         *realtime.routes(),
         *operations.routes(),
+        *records.routes(),
+        *intake.routes(),
     ]
     exact = {route.path: route.endpoint for route in routes if "{" not in route.path}
     guard = Guard(
@@ -192,6 +197,7 @@ class Front:
                 await self._desk.wait_turn(call)
             await endpoint(scope, receive, send)
         except GatewayError as error:
+            call.note_refusal(error)
             await call.fail(error)
         except ClientLeftError:
             raise
@@ -219,6 +225,10 @@ class Front:
             return endpoint
         if path.startswith(ROUTER):
             router, _, rest = path[len(ROUTER) :].partition("/")
+            if rest.startswith(OPENAI[1:]) and not rest.startswith(DEPLOYMENTS[1:]):  # and so within a router
+                rest = rest[len(OPENAI) - 1 :]
+                path = f"{ROUTER}{router}/{rest}"
+                scope["path"] = root + path
             wanted = self._sockets.get(f"{ROUTER}{{router}}/{rest}") if upgrading else None
             endpoint = wanted or self._in_router.get(rest)
             if endpoint is not None and router:
@@ -233,7 +243,7 @@ def _is_rare(route: Route) -> bool:
 
 
 class _Rest:
-    """Answers for every path that no route matches: a provider's direct relay, else the route perhaps meant.
+    """Answers for every path that no route matches: plugins' pages, a provider's relay, else the route perhaps meant.
 
     It is no route of its own, so that routes which an embedding application adds go before it.
     """
@@ -242,6 +252,10 @@ class _Rest:
         self._paths = [route.path.replace("{model:path}", "{model}") for route in routes if not _is_rare(route)]
 
     async def __call__(self, call: Call) -> None:
+        own = pages.find_pages(call)
+        if own is not None:
+            await pages.show(call, *own)
+            return
         found = passthrough.find_provider(call)
         if found is not None:
             await passthrough.relay(call, *found)

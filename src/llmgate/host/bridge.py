@@ -7,6 +7,7 @@ no more than one message a direction is held here.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from llmgate.config.model import SessionConfig
@@ -54,7 +55,8 @@ class Bridge:
             ClientLeftError: the client has left without a word, or does not read.
             ProviderError: the provider's end broke.
         """
-        pumps = (asyncio.create_task(self._down()), asyncio.create_task(self._up(first)))
+        lapsed = asyncio.create_task(self._session.lapsed())
+        pumps = (asyncio.create_task(self._down()), asyncio.create_task(self._up(first)), lapsed)
         try:
             done = await self._until_one_ends(pumps)
             ended = next((pump for pump in pumps if pump in done), None)
@@ -63,13 +65,13 @@ class Bridge:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-        who = "gateway" if ended is None else "provider" if ended is pumps[0] else "client"
+        who = "gateway" if ended in (None, lapsed) else "provider" if ended is pumps[0] else "client"
         self._session.note_end(who, end)
         await self._session.close(end)
         return None if who == "client" else end
 
-    async def _until_one_ends(self, pumps: tuple[asyncio.Task[SocketClose], ...]) -> set[asyncio.Task[SocketClose]]:
-        """The direction that has ended; empty when the session's time is over."""
+    async def _until_one_ends(self, pumps: Sequence[asyncio.Task[SocketClose]]) -> set[asyncio.Task[SocketClose]]:
+        """The direction that has ended, or the caller's right to it; empty when the session's time is over."""
         limits = self._limits
         while (left := min(self._started + limits.total, self._last + limits.idle) - self._loop.time()) > 0:
             done, _ = await asyncio.wait(pumps, timeout=left, return_when=asyncio.FIRST_COMPLETED)

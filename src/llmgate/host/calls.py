@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import attrs
 from starlette.types import Receive, Scope, Send
 
 from llmgate.config.model import GatewayConfig, ServerConfig
 from llmgate.formats import get_format
 from llmgate.spec import (
+    ClientCertificate,
     Exchange,
     Format,
     GatewayChunk,
@@ -28,13 +30,14 @@ from llmgate.spec import (
 )
 
 from .admission import Admission
-from .credentials import gather
+from .credentials import CERTIFICATE, gather
 from .dialects import dialect_of
 from .errors import INTERNAL_ERROR, ClientLeftError, error_body, error_headers
 from .guard import Guard
-from .headers import JSON_HEADERS, Headers, cost_headers, header_value, valid_request_id
+from .headers import JSON_HEADERS, Headers, cost_headers, header_pairs, header_value, valid_request_id
 from .mailbox import Mailbox
 from .reading import read_body
+from .refusals import Refusals, RefusedRequest
 from .rewriting import RewrittenFormat
 from .sending import Reply
 from .upgrades import Upgrade, close_of
@@ -81,6 +84,7 @@ class Desk:
         self.guard = guard
         self.calls: set[Call] = set()
         self.admission = Admission(settings, self.calls)
+        self.refusals = Refusals(pipeline, settings.refusal_records)
         self.draining = False
         self._all_left: asyncio.Event | None = None
 
@@ -127,6 +131,10 @@ class Desk:
         if self._all_left is not None and not self.calls:
             self._all_left.set()
 
+    async def quiet(self, timeout: float) -> None:
+        """Wait until no request runs, or so many seconds have passed."""
+        await self._ended(timeout)
+
     async def drain(self, timeout: float) -> int:
         """Let running requests end; cut those that have not after ``timeout`` seconds.
 
@@ -140,6 +148,8 @@ class Desk:
         if cut:
             await self._ended(SETTLE_SECONDS)
         await self.pipeline.drains.finish(end - asyncio.get_running_loop().time())
+        await self.pipeline.repeats.finish(end - asyncio.get_running_loop().time())
+        self.refusals.tell_the_rest()
         return len(cut)
 
     async def _ended(self, timeout: float) -> None:
@@ -164,6 +174,7 @@ class Call:
     """
 
     __slots__ = (
+        "_certificate",
         "_exchange_id",
         "_frame",
         "_from_google",
@@ -188,6 +199,8 @@ class Call:
         "query",
         "raw_path",
         "reply",
+        "root",
+        "secure",
         "stopped",
         "upgrade",
         "wire_format",
@@ -202,12 +215,15 @@ class Call:
         self.raw_path = _raw_path(scope)
         """The path as it was sent, escapes and all, below the place where the application is mounted."""
         self.query: str = scope.get("query_string", b"").decode("latin-1")
+        self.root: str = scope.get("root_path", "")
+        self.secure: bool = scope.get("scheme") in ("https", "wss")
         client = scope.get("client")
         self.client_address: str = client[0] if client else ""
         self.headers: Mapping[str, str] = {}
         self.params: Mapping[str, Any] = {}
         self.reply = Reply(send, patience=desk.settings.send_timeout, overrun=self._overrun)
         self._principal: Principal | None = scope.get(PRINCIPAL_KEY)
+        self._certificate: ClientCertificate | None = scope.get(CERTIFICATE)
         self.wire_format: Format = get_format("openai-chat")
         self.opaque = False
         """Whether the answer is in no wire format known here, so that nothing can be said inside it."""
@@ -258,11 +274,15 @@ class Call:
             return CLIENT_LEFT
         return self.reply.status
 
-    def exchange(self, operation: Operation, surface: str) -> ExchangeFrame:
-        """The frame of this request's exchange; entering it authenticates the caller."""
+    def exchange(self, operation: Operation, surface: str, key: str | None = None) -> ExchangeFrame:
+        """The frame of this request's exchange; entering it authenticates the caller, by ``key`` where there is one."""
+        query = self.query if self._from_google else ""
+        presented = gather(self.headers, self.client_address, query=query, certificate=self._certificate)
+        if key is not None:
+            presented = attrs.evolve(presented, tokens={"authorization": key}, provider_key="")
         frame = self.desk.pipeline.exchange(
             operation=operation,
-            credentials=gather(self.headers, self.client_address, query=self.query if self._from_google else ""),
+            credentials=presented,
             principal=self._principal,
             surface=surface,
             client_address=self.client_address,
@@ -274,9 +294,15 @@ class Call:
         self._exchange_id = frame.id
         return frame
 
-    async def read(self) -> bytes:
-        """The whole request body, within the limits."""
-        body = await read_body(self._receive, self.headers, self.desk.settings)
+    def rename(self, record_id: str) -> None:
+        """Call the exchange what its record is called."""
+        self._exchange_id = record_id
+
+    async def read(self, most: int | None = None) -> bytes:
+        """The whole request body, within the limits, or ``most`` bytes."""
+        settings = self.desk.settings
+        limits = settings if most is None else attrs.evolve(settings, max_body_bytes=min(most, settings.max_body_bytes))
+        body = await read_body(self._receive, self.headers, limits)
         self.body_pending = False
         return body
 
@@ -369,8 +395,8 @@ class Call:
 
     def noted(self, exchange: Exchange) -> Headers:
         """What stages tell the caller; a provider's own word under the same name is left out of the answer."""
-        headers = [(name.encode("ascii"), header_value(text)) for name, text in exchange.noted_headers().items()]
-        self.reply.said = frozenset(name for name, _ in headers)
+        headers = header_pairs(exchange.noted_headers())
+        self.reply.said = frozenset(dict(headers))
         return headers
 
     def provenance(self, exchange: Exchange) -> Headers:
@@ -393,6 +419,14 @@ class Call:
         if len(exchange.attempts) > 1:
             headers.append((b"llmgate-attempts", b"%d" % len(exchange.attempts)))
         return headers
+
+    def note_refusal(self, error: GatewayError) -> None:
+        """Note that the request is refused, where no exchange does that."""
+        if self._frame is None:
+            refused = RefusedRequest(
+                error, self.method, self.path, self.client_address, self.headers, self.client_request_id, self.age
+            )
+            self._exchange_id = self.desk.refusals.note(refused)
 
     async def fail(self, error: GatewayError) -> None:
         """Answer with an error: as a status while nothing has been sent, as the format's own event in a stream."""

@@ -10,18 +10,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, cast
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.typing import ConnectionState
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import ASGIApp
+
+from llmgate.spec import ClientCertificate, OverloadedError
 
 from .admission import Admission
-from .mailbox import READ_AHEAD, Mailbox
+from .mailbox import READ_AHEAD
 from .protocol import Http
+from .refusals import Refusals
+from .spawner import Spawner
+from .tls import client_certificate
+
+if TYPE_CHECKING:
+    from .uvicorn_http import UvicornHttp, UvicornServer
 
 __all__ = ["Connection", "Listener"]
 
@@ -41,6 +49,8 @@ LINGER_SECONDS: Final = 2.0
 LAST_BYTES_SECONDS: Final = 1.0
 """How long a shutdown waits for the last bytes of answers to leave."""
 
+Address: TypeAlias = "tuple[str, int] | None"
+
 
 class Listener:
     """What the connections of one server share.
@@ -50,15 +60,26 @@ class Listener:
         config: hypercorn's settings.
         stall_timeout: Seconds that a closing connection waits for a client that does not read.
         admission: Says when requests are refused unread; None for never.
+        refusals: Is told of requests that are refused before they come to the application; None for nobody.
+        uvicorn: What reads plain requests; None to have hypercorn's protocol read all.
     """
 
     def __init__(
-        self, app: ASGIApp, config: Config, *, stall_timeout: float, admission: Admission | None = None
+        self,
+        app: ASGIApp,
+        config: Config,
+        *,
+        stall_timeout: float,
+        admission: Admission | None = None,
+        refusals: Refusals | None = None,
+        uvicorn: UvicornServer | None = None,
     ) -> None:
         self.app = app
+        self.uvicorn = uvicorn
         self.config = config
         self.stall_timeout = stall_timeout
         self.admission = admission
+        self.refusals = refusals
         self.context = WorkerContext(None)
         self.connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -74,9 +95,13 @@ class Listener:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def serve_last(self) -> None:
+        """Close each connection after one more answer."""
+        self.config.keep_alive_max_requests = -1
+
     def stop(self) -> None:
         """Close connections that are idle now, and every other one after the answer that it is busy with."""
-        self.config.keep_alive_max_requests = -1
+        self.serve_last()
         for connection in tuple(self.connections):
             connection.stop()
 
@@ -97,7 +122,9 @@ class Connection(asyncio.Protocol):
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self._http: Http
+        self._http: Http | None = None
+        self._plain: UvicornHttp | None = None
+        """What the connection's requests are read by as long as they are plain; None where they are hypercorn's."""
         self._reader: asyncio.Task[Any] | None = None
         self._inbox: list[bytes] = []
         self._inbox_size = 0
@@ -110,6 +137,9 @@ class Connection(asyncio.Protocol):
         self._in_head = False
         self._peer_done = False
         self._lost = False
+        self._is_tls = False
+        self.certificate: ClientCertificate | None = None
+        """The client's, which the application finds in the scope of each request."""
         self._closing = False
         self._stopping = False
         self._deadline = 0.0
@@ -122,21 +152,13 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=WRITE_AHEAD)
         _bound_kernel(transport)
-        peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        self._http = Http(
-            cast("Any", self._listener.app),
-            self._listener.config,
-            cast("Any", self._listener.context),
-            cast("Any", _Spawner(self._listener, self.app_done)),
-            ConnectionState({}),
-            transport.get_extra_info("ssl_object") is not None,
-            tuple(peer[:2]) if peer else None,
-            tuple(here[:2]) if here else None,
-            self._send,
-        )
-        self._http.outer = self
+        tls = transport.get_extra_info("ssl_object")
+        self._is_tls, self.certificate = tls is not None, client_certificate(tls)
         self._listener.connections.add(self)
-        self._reader = self._listener.spawn(self._read())
+        if self._listener.uvicorn is not None:
+            self._plain = self._listener.uvicorn.begin(self)
+        else:
+            self._read_strictly()
         self._set_deadline(HEAD_SECONDS)
 
     def data_received(self, data: bytes) -> None:
@@ -149,6 +171,20 @@ class Connection(asyncio.Protocol):
                 return
             self._in_head = True
             self._set_deadline(HEAD_SECONDS)
+        if self._plain is not None:
+            self._feed(self._plain, data)
+        else:
+            self._keep(data)
+
+    def _feed(self, plain: UvicornHttp, data: bytes) -> None:
+        rest = plain.feed(data)
+        if rest is not None:  # no plain request: from here on the strict protocol reads them
+            self._plain = None
+            self._read_strictly(plain.taken)
+            self._keep(rest)
+
+    def _keep(self, data: bytes) -> None:
+        """Keep bytes for the reader."""
         self._inbox.append(data)
         self._inbox_size += len(data)
         if self._inbox_size > READ_AHEAD:
@@ -163,6 +199,7 @@ class Connection(asyncio.Protocol):
             return False
         self._set_deadline(self._listener.config.keep_alive_timeout)
         self._write(answer)
+        self.refused(OverloadedError.status_code, data)
         return True
 
     def eof_received(self) -> bool:
@@ -174,8 +211,8 @@ class Connection(asyncio.Protocol):
         if not self._busy or self._closing:
             self._close()
             return False
-        self._listener.spawn(self._http.handle(Closed()))
-        return True
+        self._tell_departure()
+        return not self._is_tls  # TLS knows no half of a connection
 
     def connection_lost(self, failure: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The connection is gone."""
@@ -187,7 +224,7 @@ class Connection(asyncio.Protocol):
             self._reader.cancel()
         self.resume_writing()
         if self._busy:
-            self._listener.spawn(self._http.handle(Closed()))
+            self._tell_departure()
 
     def pause_writing(self) -> None:
         """The client does not keep up."""
@@ -212,6 +249,17 @@ class Connection(asyncio.Protocol):
         """Run something for this connection."""
         return self._listener.spawn(work)
 
+    def refused(self, status: int, head: bytes) -> None:
+        """Tell of a request that was refused before it came to the application.
+
+        Args:
+            status: What it was answered, or would have been.
+            head: What has come of it.
+        """
+        if self._listener.refusals is not None and head:
+            client, _, _ = self.addresses()
+            self._listener.refusals.on_the_wire(status, head, client[0] if client else "")
+
     def abort(self) -> None:
         """Cut the connection now."""
         if not self._lost:
@@ -222,9 +270,97 @@ class Connection(asyncio.Protocol):
         if self._peer_done and not self._lost:
             self._close()
 
+    # Called by uvicorn's protocol and its exchanges.
+
+    def addresses(self) -> tuple[Address, Address, bool]:
+        """The peer's address, our own, and whether the connection is encrypted."""
+        peer, here = (self._transport.get_extra_info(name) for name in ("peername", "sockname"))
+        return tuple(peer[:2]) if peer else None, tuple(here[:2]) if here else None, self._is_tls
+
+    def closing_headers(self, requests: int) -> list[tuple[bytes, bytes]]:
+        """The headers that every answer gets, after so many requests."""
+        headers = self._listener.config.response_headers("h11")
+        if requests >= self._listener.config.keep_alive_max_requests:
+            return [*headers, (b"connection", b"close")]
+        return headers
+
+    def busy(self) -> None:
+        """A request has come in."""
+        self._busy, self._in_head = True, False
+        self._deadline = float("inf")
+
+    def idle(self) -> None:
+        """The answer is out, and the connection may be used for another request."""
+        self._busy = self._in_head = False
+        if self._peer_done or self._stopping:
+            self._close()
+            return
+        self._set_deadline(self._listener.config.keep_alive_timeout)
+        if self._plain is not None and self._plain.unread:
+            self._in_head = True
+            self._set_deadline(HEAD_SECONDS)
+            self._feed(self._plain, b"")
+
+    def hold(self) -> None:
+        """Take nothing from the client for the time being."""
+        if not self._lost:
+            self._transport.pause_reading()
+
+    def unhold(self) -> None:
+        """Take from the client again."""
+        if not self._lost:
+            self._transport.resume_reading()
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, together with what else is sent in this turn of the event loop."""
+        self._write(data)
+
+    def flush(self) -> None:
+        """Send what has been gathered."""
+        self._flush()
+
+    @property
+    def room(self) -> asyncio.Future[None] | None:
+        """What a writer waits for, shielded, while the client does not keep up; None when it does."""
+        return self._room
+
+    @property
+    def longest_head(self) -> int:
+        """Bytes of an unfinished head that are waited for."""
+        return self._listener.config.h11_max_incomplete_size
+
+    def close(self) -> None:
+        """Close once what has been written is out."""
+        self._close()
+
     # The rest is between this class and hypercorn's protocol.
 
-    async def _read(self) -> None:
+    def _read_strictly(self, requests: int = 0) -> None:
+        """Have hypercorn's protocol, on the strict parser, read what comes; so many requests have come before."""
+        client, server, tls = self.addresses()
+        self._http = Http(
+            cast("Any", self._listener.app),
+            self._listener.config,
+            cast("Any", self._listener.context),
+            cast("Any", Spawner(self._listener.spawn, self.app_done, self.certificate)),
+            ConnectionState({}),
+            tls,
+            client,
+            server,
+            self._send,
+        )
+        self._http.outer = self
+        self._http.keep_alive_requests = requests
+        self._reader = self._listener.spawn(self._read(self._http))
+
+    def _tell_departure(self) -> None:
+        """Have whoever answers know that the client has left, or is about to be left."""
+        if self._plain is not None:
+            self._plain.leave()
+        elif self._http is not None and self._http.stream is not None:
+            self._listener.spawn(self._http.handle(Closed()))
+
+    async def _read(self, http: Http) -> None:
         try:
             while not self._closing:
                 if not self._inbox:
@@ -236,7 +372,7 @@ class Connection(asyncio.Protocol):
                 if self._inbox_size > READ_AHEAD:
                     self._transport.resume_reading()
                 self._inbox_size = 0
-                await self._http.handle(RawData(data))
+                await http.handle(RawData(data))
         except Exception:
             log.exception("a connection was cut")
             self.abort()
@@ -250,15 +386,10 @@ class Connection(asyncio.Protocol):
         elif isinstance(event, Closed):
             self._close()
         elif isinstance(event, Updated):
-            self._busy = not event.idle
-            self._in_head = False
             if event.idle:
-                if self._peer_done or self._stopping:
-                    self._close()
-                else:
-                    self._set_deadline(self._listener.config.keep_alive_timeout)
+                self.idle()
             else:
-                self._deadline = float("inf")
+                self.busy()
 
     def _write(self, data: bytes) -> None:
         if self._lost or not data:
@@ -289,9 +420,9 @@ class Connection(asyncio.Protocol):
         self._inbox.clear()
         if self._reader is not None and self._reader is not asyncio.current_task():
             self._reader.cancel()
-        if self._http.stream is not None:
-            self._listener.spawn(self._http.handle(Closed()))
-        if self._http.unread and not self._peer_done and self._transport.can_write_eof():
+        self._tell_departure()
+        reading = self._plain or self._http
+        if reading is not None and reading.unread and not self._peer_done and self._transport.can_write_eof():
             # Closing on unread bytes makes the kernel reset the connection, and the client would lose its answer.
             self._transport.resume_reading()
             self._transport.write_eof()
@@ -322,6 +453,10 @@ class Connection(asyncio.Protocol):
             if self._deadline != float("inf"):
                 self._timer = self._loop.call_at(self._deadline, self._expire)
             return
+        if self._in_head and not self._busy:
+            http = self._http
+            head = self._plain.begun if self._plain is not None else http and http.connection.trailing_data[0]
+            self.refused(408, head or b"")
         self._close()
 
 
@@ -331,44 +466,3 @@ def _bound_kernel(transport: asyncio.BaseTransport) -> None:
     connection = transport.get_extra_info("socket")
     if option is not None and connection is not None and connection.family != getattr(socket, "AF_UNIX", None):
         connection.setsockopt(socket.IPPROTO_TCP, option, KERNEL_AHEAD)
-
-
-class _Spawner:
-    """What hypercorn's protocol starts an application with, in place of its task group.
-
-    Args:
-        listener: Runs the task.
-        done: Called when the application has returned.
-    """
-
-    def __init__(self, listener: Listener, done: Callable[[], None]) -> None:
-        self._listener = listener
-        self._done = done
-
-    async def spawn_app(
-        self,
-        app: ASGIApp,
-        config: Config,  # noqa: ARG002 - hypercorn's signature
-        scope: Scope,
-        send: Callable[[Message | None], Awaitable[None]],
-    ) -> Callable[[Message], Awaitable[None]]:
-        """Start the application for one request.
-
-        Returns:
-            How the protocol hands it the request's messages.
-        """
-        mailbox = Mailbox()
-        self._listener.spawn(self._run(app, scope, mailbox, send))
-        return mailbox.put
-
-    async def _run(
-        self, app: ASGIApp, scope: Scope, mailbox: Mailbox, send: Callable[[Message | None], Awaitable[None]]
-    ) -> None:
-        try:
-            await app(scope, mailbox.get, send)
-        except Exception:
-            log.exception("the application failed")
-        finally:
-            mailbox.shut()
-            await send(None)
-            self._done()

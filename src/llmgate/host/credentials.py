@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
-from llmgate.spec import Credentials
+from llmgate.spec import ClientCertificate, Credentials
 
-__all__ = ["ALONE", "PLACES", "gather", "is_private"]
+__all__ = ["ALONE", "CERTIFICATE", "PLACES", "gather", "is_private"]
 
 ALONE: Final = "helicone-auth"
 """Where this header is, it alone says who asks; what is in the other places is the caller's own key at a provider."""
 
 PLACES: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "helicone-auth")
 """The headers in which a caller may present a credential, lower case."""
+
+CERTIFICATE: Final = "llmgate.client_certificate"
+"""Where the scope of a request has the certificate of its client; servers write scopes, clients do not."""
 
 SUBPROTOCOLS: Final = "sec-websocket-protocol"
 IN_SUBPROTOCOL: Final = "openai-insecure-api-key."
@@ -28,7 +31,9 @@ def is_private(subprotocol: str) -> bool:
     return subprotocol.startswith(PRIVATE)
 
 
-def gather(headers: Mapping[str, str], client_address: str, *, query: str = "") -> Credentials:
+def gather(
+    headers: Mapping[str, str], client_address: str, *, query: str = "", certificate: ClientCertificate | None = None
+) -> Credentials:
     """The credentials of a request.
 
     Where ``helicone-auth`` is present its token is the only one, be it readable or not, and the first in the other
@@ -40,6 +45,7 @@ def gather(headers: Mapping[str, str], client_address: str, *, query: str = "") 
         client_address: The peer's address.
         query: The request's query where its clients may put a key there (``?key=``, as Google's may); it counts where
             the header ``x-goog-api-key`` is absent.
+        certificate: The one that TLS has verified; None for none.
     """
     tokens: dict[str, str] = {}
     for place in PLACES:
@@ -62,7 +68,7 @@ def gather(headers: Mapping[str, str], client_address: str, *, query: str = "") 
         alone = tokens.pop(ALONE, "")
         own = next(iter(tokens.values()), "")
         tokens = {ALONE: alone} if alone else {}
-    return Credentials(tokens=tokens, client_address=client_address, headers=headers, provider_key=own)
+    return Credentials(tokens, client_address, headers, own, certificate)
 
 
 def _token(value: str) -> str:

@@ -75,7 +75,8 @@ def error_headers(error: GatewayError) -> Headers:
 
     A client library repeats 408, 409, 429 and 5xx by itself; where the gateway has spent its own repeats already it
     says ``x-should-retry: false`` (read by the openai and anthropic SDKs), or ``retry-after`` where a time is known;
-    both where the time is longer than they wait, since some releases of theirs take no notice of it then.
+    both where the time is longer than they wait, since some releases of theirs take no notice of it then, and where the
+    gateway has repeated it itself: then it says so whatever the provider says, which knows nothing of these repeats.
     """
     headers: Headers = []
     if isinstance(error, ProviderError):
@@ -90,7 +91,10 @@ def error_headers(error: GatewayError) -> Headers:
     if error.retry_after is not None and math.isfinite(error.retry_after):
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
         repeat_later = error.retry_after <= LONGEST_HEEDED
-    if not repeat_later and _spent(error) and not any(name == b"x-should-retry" for name, _ in headers):
+    if isinstance(error, ProviderError) and error.repeated:
+        headers = [one for one in headers if one[0] != b"x-should-retry"]
+        headers.append((b"x-should-retry", b"false"))
+    elif not repeat_later and _spent(error) and not any(name == b"x-should-retry" for name, _ in headers):
         headers.append((b"x-should-retry", b"false"))
     return headers
 

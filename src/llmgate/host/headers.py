@@ -12,7 +12,9 @@ __all__ = [
     "JSON_HEADERS",
     "RELAYED",
     "Headers",
+    "are_lines",
     "cost_headers",
+    "header_pairs",
     "header_value",
     "own_headers",
     "relayed_request_headers",
@@ -48,6 +50,7 @@ OURS: Final = frozenset(
         "helicone-provider-req-id",
         "keep-alive",
         "llmgate-attempts",
+        "llmgate-cost-estimated",
         "llmgate-cost-nano",
         "llmgate-cost-usd",
         "llmgate-dropped-params",
@@ -104,6 +107,8 @@ the gateway and to the proxies before it, and what opens a metadata service. Key
 
 LONGEST_VALUE: Final = 4096
 UNSAFE: Final = re.compile(r"[^\t\x20-\x7e\xa0-\xff]")
+PRINTABLE: Final = bytes(range(0x20, 0x7F)) + b"\n"
+EDGES: Final = frozenset({b"", b" ", b"\n"})
 NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^`|~-]+")
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -119,7 +124,8 @@ def cost_headers(exchange: Exchange) -> Headers:
     nano = exchange.cost_nano
     if nano is None:
         return list(UNKNOWN_COST)
-    return [(b"llmgate-cost-usd", usd(nano).encode("ascii")), (b"llmgate-cost-nano", b"%d" % nano)]
+    headers = [(b"llmgate-cost-usd", usd(nano).encode("ascii")), (b"llmgate-cost-nano", b"%d" % nano)]
+    return [*headers, (b"llmgate-cost-estimated", b"true")] if exchange.cost_estimated else headers
 
 
 def header_value(text: str) -> bytes:
@@ -129,6 +135,28 @@ def header_value(text: str) -> bytes:
     if not (text.isascii() and text.isprintable()):
         text = UNSAFE.sub("?", text)
     return text.strip().encode("latin-1")
+
+
+def are_lines(values: bytes) -> bool:
+    """Whether bytes are lines of printable ASCII, none of them empty and none with space at its ends."""
+    return not (
+        values.translate(None, PRINTABLE)
+        or b"\n\n" in values
+        or b" \n" in values
+        or b"\n " in values
+        or values[:1] in EDGES
+        or values[-1:] in EDGES
+    )
+
+
+def header_pairs(texts: Mapping[str, str]) -> Headers:
+    """Headers by name as ASGI wants them, each value as ``header_value`` makes it; lower-case names in ASCII."""
+    lines = "\n".join(texts.values())
+    if len(lines) <= LONGEST_VALUE and lines.isascii():  # one look at all of them, which nearly always does
+        values, names = lines.encode("ascii"), "\n".join(texts).encode("ascii")
+        if are_lines(values) and values.count(b"\n") == names.count(b"\n") == len(texts) - 1:
+            return list(zip(names.split(b"\n"), values.split(b"\n"), strict=True))
+    return [(name.encode("ascii"), header_value(text)) for name, text in texts.items()]
 
 
 def own_headers(content_type: str | None) -> Headers:

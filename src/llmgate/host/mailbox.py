@@ -49,24 +49,35 @@ class Mailbox:
     async def put(self, message: Message) -> None:
         """Hand over a message; waits while too much of a body lies unread."""
         if message["type"] == "http.disconnect":
-            self._leave()
+            self.leave()
         elif message["type"] == "websocket.disconnect":
             self._messages.append(message)  # behind what came before it, and never waiting for room
-            if self._awake is not None and not self._awake.done():
-                self._awake.set_result(None)
+            self._wake()
             if message["code"] == LOST:
                 self._notify()
-            return
-        elif self._shut or self._left:
-            return
-        else:
+        elif not (self._shut or self._left):
+            self.post(message)
+            if self.full:
+                await self.room()
+
+    def post(self, message: Message) -> None:
+        """Hand over a piece of a request without waiting; whoever does looks whether the box is ``full``."""
+        if not (self._shut or self._left):
             self._messages.append(message)
             self._size += _weight(message)
-        if self._awake is not None and not self._awake.done():
-            self._awake.set_result(None)
-        while self._size > READ_AHEAD and not (self._shut or self._left):
-            self._room = asyncio.get_running_loop().create_future()
-            await self._room
+            self._wake()
+
+    @property
+    def full(self) -> bool:
+        """Whether more lies unread than an application should have to hold."""
+        return self._size > READ_AHEAD and not (self._shut or self._left)
+
+    async def room(self) -> None:
+        """Wait until there is room for more."""
+        while self.full:
+            if self._room is None:
+                self._room = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._room)
 
     async def get(self) -> Message:
         """The next message; a departure as soon as it is known."""
@@ -102,10 +113,16 @@ class Mailbox:
         self._messages.clear()
         self._make_room()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """The client has left, or is about to be left: whoever asks hears of it at once."""
         self._left = True
+        self._wake()
         self._make_room()
         self._notify()
+
+    def _wake(self) -> None:
+        if self._awake is not None and not self._awake.done():
+            self._awake.set_result(None)
 
     def _notify(self) -> None:
         notice, self._on_departure = self._on_departure, None

@@ -20,6 +20,8 @@ class StrictParser(h11.Connection):
     """Whether the request that was read last asks for a WebSocket."""
     plain: PlainExchange | None = None
     """The request under way where h11 knows nothing of it."""
+    head = b""
+    """What has come of a request that h11 is reading the head of, or has refused."""
     _fresh = b""
     """What has come of the next request, which h11 is not given before it is clear that it must read it."""
 
@@ -94,6 +96,7 @@ class StrictParser(h11.Connection):
         if self.their_state is not h11.IDLE:
             return super().next_event()
         data, _ = self.trailing_data
+        self.head = data
         end = data.find(b"\r\n\r\n")
         # A carriage return at the very end may be half of a line end whose other half has not come.
         head = data[: end + 2] if end >= 0 else data.removesuffix(b"\r")
@@ -106,7 +109,7 @@ class StrictParser(h11.Connection):
             raise h11.RemoteProtocolError("only HTTP/1.1 is spoken here", error_status_hint=505)
         if event.method != event.method.upper():
             raise h11.RemoteProtocolError("methods are written in capitals", error_status_hint=400)
-        lower = head.lower()
+        lower, self.head = head.lower(), b""
         if not any(name in lower for name in UPGRADES):
             self.asks_for_socket = False
             return event

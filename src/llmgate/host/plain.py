@@ -23,6 +23,16 @@ LONGEST_HEAD: Final = 32 * 1024
 HEAD: Final = re.compile(
     rb"(GET|POST|PUT|PATCH|DELETE) ([!-~]+) HTTP/1\.1\r\n((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~]*\r\n)+)\r\n"
 )
+HEAD_BEGUN: Final = re.compile(
+    rb"""
+      [A-Z]{1,7}(?:\ [!-~]*(?:\ [HTP/1.]{0,8})?)?\r?
+    | (?:GET|POST|PUT|PATCH|DELETE)\ [!-~]+\ HTTP/1\.1\r\n
+      (?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\ -~]*\r\n)*
+      (?:\r|[!#$%&'*+\-.^_`|~0-9A-Za-z]*|[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\ -~]*\r?)
+    """,
+    re.VERBOSE,
+)
+"""What may become such a head when more of it has come."""
 LENGTH: Final = re.compile(rb"[0-9]{1,15}")
 ELSEWHERE: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"http2-settings", b"trailer"})
 """Fields that change how a request is read, or what it becomes."""

@@ -14,6 +14,7 @@ from hypercorn.protocol.events import Body, EndBody, Event as StreamEvent, Reque
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 
+from .headers import are_lines
 from .parser import FramesOnly, StrictParser
 from .plain import PlainRequest
 from .socket_stream import SocketStream, Surroundings
@@ -131,6 +132,7 @@ class Http(H11Protocol):
         await self.can_read.set()
 
     async def _send_error_response(self, status_code: int) -> None:
+        self.outer.refused(status_code, self.connection.head)
         message = _STATUS_MESSAGES.get(status_code, "the request is not valid HTTP/1.1")
         error = {"message": message, "type": "invalid_request_error", "param": None, "code": "invalid_http"}
         body = json.dumps({"error": error}).encode()
@@ -169,16 +171,17 @@ class _Stream(HTTPStream):
 
 def are_plain(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     """Whether h11 would find nothing to say against headers; it looks at each by itself, and that takes its time."""
-    names, values = b"\n".join([name for name, _ in headers]), b"\n".join([value for _, value in headers])
+    if not headers:
+        return False
+    names, values = map(b"\n".join, zip(*headers, strict=True))
     return (
         names.count(b"\n") == values.count(b"\n") == len(headers) - 1
         and _NAMES.fullmatch(names) is not None
-        and _VALUES.fullmatch(values) is not None
+        and are_lines(values)
     )
 
 
 _NAMES: Final = re.compile(rb"[a-z0-9-]+(?:\n[a-z0-9-]+)*")
-_VALUES: Final = re.compile(rb"[!-~](?:[ -~]*[!-~])?(?:\n[!-~](?:[ -~]*[!-~])?)*")
 
 _STATUS_MESSAGES: Final = {
     431: "the head of the request is too large",

@@ -153,7 +153,7 @@ class Reply:
 
     def _once(self, headers: Headers) -> Headers:
         """The headers, those that a stage says as they come first."""
-        if not self.said:
+        if not self.said or len(dict(headers)) == len(headers):
             return headers
         left = set(self.said)
         kept: Headers = []

@@ -14,20 +14,30 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from email.utils import formatdate
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hypercorn.config import Config
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from llmgate.config.model import ServerConfig
 
 from .calls import Desk
 from .connection import Listener
 from .signals import Signals
+from .tls import HANDSHAKE_SECONDS, Certificates
 
-__all__ = ["bind", "serve", "settings_of"]
+if TYPE_CHECKING:
+    from .uvicorn_http import UvicornServer
+
+__all__ = ["bind", "serve", "settings_of", "uvicorn_for"]
 
 log = logging.getLogger("llmgate.host")
+
+IDLE_SECONDS: Final = 5.0
+"""How long a server that is relieved waits for another request on a connection that is idle.
+
+A client that is about to send one would find it closed, and not every client sends a request anew."""
 
 REQUEST_LINE_BYTES: Final = 8 * 1024
 """Room for the request line beside the headers."""
@@ -62,6 +72,19 @@ def settings_of(server: ServerConfig) -> Config:
     config.keep_alive_max_requests = server.max_requests_per_connection
     config.keep_alive_timeout = server.keep_alive_timeout
     return config
+
+
+def uvicorn_for(app: ASGIApp, server: ServerConfig) -> UvicornServer | None:
+    """What reads plain requests in hypercorn's place; None where it is hypercorn's to read them all.
+
+    Raises:
+        ModuleNotFoundError: uvicorn or httptools is not installed.
+    """
+    if server.use != "uvicorn":
+        return None
+    from .uvicorn_http import UvicornServer  # late: it comes with llmgate[fast] only
+
+    return UvicornServer(app)
 
 
 def bind(address: str, port: int) -> list[socket.socket]:
@@ -102,8 +125,9 @@ async def serve(
     started: Callable[[], None] | None = None,
     reload: Callable[[], Coroutine[Any, Any, None]] | None = None,
     shared: bool = False,
+    relieved: asyncio.Event | None = None,
 ) -> None:
-    """Serve until told to stop, then end in order.
+    """Serve until told to stop, then end in order; or until another process serves, and then end when nobody is left.
 
     Args:
         app: From ``create_app``; its lifespan is run, so a Pipeline that it owns is opened and closed here.
@@ -113,20 +137,34 @@ async def serve(
         started: Called once connections are taken.
         reload: What SIGHUP does; None for the same as SIGTERM. It is not run twice at once.
         shared: Whether other processes take connections from the same sockets.
+        relieved: Set by the caller when another process takes the connections: this one takes no more, and ends when
+            its clients have had their answers.
     """
     desk: Desk = app.state.desk
     settings = settings_of(desk.settings)
     settings.websocket_max_message_size = desk.config.sessions.max_message_bytes
     settings.websocket_ping_interval = desk.config.sessions.heartbeat
-    listener = Listener(app, settings, stall_timeout=desk.settings.send_timeout, admission=desk.admission)
+    listener = Listener(
+        app,
+        settings,
+        stall_timeout=desk.settings.send_timeout,
+        admission=desk.admission,
+        refusals=desk.refusals,
+        uvicorn=uvicorn_for(app, desk.settings),
+    )
+    tls = desk.settings.tls
+    certificates = None if tls is None else Certificates(tls, desk.config.directory)
     async with app.router.lifespan_context(app), _signalled(stop, reload) as stopping:
-        async with _listening(listener, sockets, desk.settings.backlog, shared=shared):
+        async with _listening(listener, sockets, desk.settings.backlog, certificates, shared=shared):
             if started is not None:
                 started()
-            await stopping.wait()
-            desk.draining = True
-            log.info("stopping: %d requests are running", len(desk.calls))
-            await asyncio.sleep(grace)
+            await _first(stopping, relieved)
+            if stopping.is_set():
+                desk.draining = True
+                log.info("stopping: %d requests are running", len(desk.calls))
+                await asyncio.sleep(grace)
+        if not stopping.is_set():
+            await _leave_gently(listener, desk, stopping)
         listener.stop()
         cut = await desk.drain(desk.settings.shutdown_timeout)
         if cut:
@@ -134,22 +172,62 @@ async def serve(
         await listener.finish()
 
 
+async def _first(*events: asyncio.Event | None) -> None:
+    """Wait until one of some events is set."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events if event is not None]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
+
+
+async def _leave_gently(listener: Listener, desk: Desk, stopping: asyncio.Event) -> None:
+    """Answer what is asked on the connections that there are, each for the last time, until none is left or wanted."""
+    log.info("relieved: %d requests are running", len(desk.calls))
+    listener.serve_last()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stopping.wait(), IDLE_SECONDS)
+    if stopping.is_set():
+        return
+    listener.stop()
+    running = asyncio.ensure_future(desk.quiet(desk.settings.restart_timeout))
+    halted = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait([running, halted], return_when=asyncio.FIRST_COMPLETED)
+    running.cancel()
+    halted.cancel()
+
+
 @contextlib.asynccontextmanager
 async def _listening(
-    listener: Listener, sockets: Sequence[socket.socket], backlog: int, *, shared: bool
+    listener: Listener,
+    sockets: Sequence[socket.socket],
+    backlog: int,
+    certificates: Certificates | None,
+    *,
+    shared: bool,
 ) -> AsyncIterator[None]:
     """Take connections; on leaving, take no more (and wait for none: that hangs from Python 3.12.1 on)."""
     loop = asyncio.get_running_loop()
     servers: list[asyncio.Server] = []
+    following = None if certificates is None else loop.create_task(certificates.follow())
     try:
         for bound in sockets:
             # asyncio accepts as many connections at a time as the queue may hold. A process that shares the queue takes
             # them one by one, or the first to wake would take them all.
-            server = await loop.create_server(listener.connect, sock=bound, backlog=1 if shared else backlog)
+            server = await loop.create_server(
+                listener.connect,
+                sock=bound,
+                backlog=1 if shared else backlog,
+                ssl=None if certificates is None else certificates.context,
+                ssl_handshake_timeout=None if certificates is None else HANDSHAKE_SECONDS,
+            )
             servers.append(server)
             bound.listen(backlog)
         yield
     finally:
+        if following is not None:
+            following.cancel()
         for server in servers:
             server.close()
 

@@ -1,5 +1,7 @@
 """What a serving process does on signals: SIGTERM and SIGINT stop it in order, SIGHUP makes it read its configuration.
 
+SIGUSR2 has a supervisor put new workers in the place of the old ones.
+
 SIGHUP means two things. From ``kill -HUP`` it asks for a reload; from the kernel it says that the terminal is gone, and
 a gateway that was started in that terminal ends with it, unless ``nohup`` had the signal ignored.
 """
@@ -26,16 +28,20 @@ class Signals:
         reload: What SIGHUP does; None for the same as SIGTERM. One reload runs at a time, and signals that come
             meanwhile make one more.
         at_once: Called on the second signal to stop, before the process ends without waiting for anything.
+        restart: What SIGUSR2 does; None to leave it alone.
     """
 
     def __init__(
         self,
         reload: Callable[[], Coroutine[Any, Any, None]] | None = None,
         at_once: Callable[[], None] | None = None,
+        restart: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.stopping = asyncio.Event()
         self._reload = reload
         self._at_once = at_once
+        self._restart = restart
+        self._restarting: asyncio.Task[None] | None = None
         self._before: dict[signal.Signals, Any] = {}
         self._had_terminal = False
         self._on_terminal: list[int] = []
@@ -50,6 +56,8 @@ class Signals:
         self._on_terminal = [descriptor for descriptor in range(3) if os.isatty(descriptor)]
         if self._reload is not None or not ignored:
             numbers.append(signal.SIGHUP)
+        if self._restart is not None:
+            numbers.append(signal.SIGUSR2)
         for number in numbers:
             self._before[number] = signal.getsignal(number)
             loop.add_signal_handler(number, self._on_signal, number)
@@ -63,12 +71,16 @@ class Signals:
             loop.remove_signal_handler(number)
             if handler is not None:
                 signal.signal(number, handler)
-        if self._reloading is not None:
-            self._reloading.cancel()
+        for task in (self._reloading, self._restarting):
+            if task is not None:
+                task.cancel()
 
     def _on_signal(self, number: int) -> None:
         if number == signal.SIGHUP:
             self._on_hangup()
+        elif number == signal.SIGUSR2:
+            if self._restart is not None and (self._restarting is None or self._restarting.done()):
+                self._restarting = asyncio.get_running_loop().create_task(self._restart())
         elif self.stopping.is_set():
             # Whoever sends a second signal does not want to wait for anything, a flush included.
             if self._at_once is not None:

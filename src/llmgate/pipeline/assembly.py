@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from urllib.parse import urlsplit
 
 import attrs
 
-from llmgate.catalogue import OPENAI_RELAY_PATHS, OPENAI_SOCKETS, default_model_mapping, resolve_base_url
+from llmgate.catalogue import (
+    OPENAI_RELAY_PATHS,
+    OPENAI_SOCKETS,
+    RESERVED_NAMES,
+    default_model_mapping,
+    provider_row,
+    resolve_base_url,
+)
 from llmgate.catalogue.prices import VendorPrices
 from llmgate.catalogue.relaying import mount_of
 from llmgate.config.model import (
@@ -22,13 +30,16 @@ from llmgate.config.model import (
     StageConfig,
     row_of,
 )
+from llmgate.journal import Journal
 from llmgate.spec import (
     AT_HOST,
     ConfigError,
     CredentialHeader,
     Interceptor,
     ListedModel,
+    Logger,
     Operation,
+    Pages,
     PluginError,
     Provider,
     ProviderAdapter,
@@ -41,6 +52,7 @@ from llmgate.spec import (
     Timeouts,
 )
 
+from .capturing import capturing_of
 from .chain import Chain
 from .credentials import SecretSource
 from .inheritance import Inheritance
@@ -52,7 +64,12 @@ from .snapshot import Balance, Member, PlacedStage, ProviderRuntime, Route, Snap
 from .targets import TargetDoor
 from .wrapping import Wrapping
 
+if TYPE_CHECKING:
+    from .listing import ModelList
+
 __all__ = ["Assembly", "StageFinder", "origin_of"]
+
+_SEGMENT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 
 class StageFinder(Protocol):
@@ -71,7 +88,7 @@ class Assembly:
         registry: Where stage classes are found.
         context: What stages are opened with; each gets it with an id and links of its own.
         inheritance: What is taken over from the snapshot in force.
-        listed: The models that providers have listed, by the provider's name.
+        lists: The models that providers have listed, by the provider's name.
     """
 
     def __init__(
@@ -80,13 +97,13 @@ class Assembly:
         registry: StageFinder,
         context: StageContext,
         inheritance: Inheritance,
-        listed: Mapping[str, Sequence[ListedModel]] | None = None,
+        lists: Mapping[str, ModelList] | None = None,
     ) -> None:
         self._config = config
         self._registry = registry
         self._context = context
         self._inheritance = inheritance
-        self._listed = listed or {}
+        self._lists = lists or {}
         self._placed: list[PlacedStage] = []
         self._runtimes: dict[Provider, ProviderRuntime] = {}
         self._budgets: dict[str, RetryBudget] = {}
@@ -102,12 +119,14 @@ class Assembly:
         config = self._config
         secrets = {name: self._secrets(one) for name, one in config.secrets.items()}
         state = {name: self._stage("state", one) for name, one in config.state.items()}
+        domains = None if config.domains is None else self._stage("domains", config.domains)
         auth = [self._stage("auth", one) for one in config.auth]
         providers = {name: self._provider(one) for name, one in config.providers.items()}
         shared = [self._stage("interceptors", one) for one in config.interceptors]
         unified = self._unified(providers, shared)
         routers = {name: self._router(one, providers, shared) for name, one in config.routers.items()}
         loggers = [(one.id, self._stage("loggers", one)) for one in config.loggers]
+        pages = self._pages()
         targets = self._targets()
         return Snapshot(
             config=config,
@@ -125,8 +144,50 @@ class Assembly:
             health=self._inheritance.health,
             pools=self._pools,
             targets=targets,
+            domains=domains,
             telemetry=self._inheritance.telemetry,
+            journal=self._journal([one for _, one in loggers]),
+            capturing=capturing_of(config.records),
+            pages=pages,
         )
+
+    def _pages(self) -> Mapping[str, Pages[Any]]:
+        """The pages by their paths.
+
+        Raises:
+            ConfigError: a path is none, or it is taken.
+        """
+        found: dict[str, Pages[Any]] = {}
+        for entry in self._config.pages:
+            pages = cast("Pages[Any]", self._stage("pages", entry))
+            name = pages.path.removeprefix("/")
+            if pages.path == name or not _SEGMENT.fullmatch(name):
+                raise ConfigError(
+                    f"{entry.id}: {pages.path!r} is no place for pages: write a slash and lower-case letters, digits "
+                    "and hyphens, such as /dashboard"
+                )
+            if name in RESERVED_NAMES or name in self._config.providers or provider_row(name) is not None:
+                raise ConfigError(f"{entry.id}: {pages.path} is an address of the gateway's own: choose another path")
+            if pages.path in found:
+                raise ConfigError(f"{entry.id}: there are other pages at {pages.path}: choose another path")
+            found[pages.path] = pages
+        return found
+
+    def _journal(self, loggers: Sequence[Logger[Any]]) -> Journal | None:
+        """What keeps records until loggers have them; as before, where it is kept alike.
+
+        Raises:
+            ConfigError: there is nobody to keep them for.
+        """
+        said = self._config.records.journal
+        if said is None:
+            return None
+        if not any(one.durable for one in loggers):
+            raise ConfigError(
+                "records.journal: none of the loggers takes records from a journal: add one that does, "
+                "such as json-lines with a path"
+            )
+        return self._inheritance.journal(self._config.directory / said.path, said, self._context.clock)
 
     def _stage(self, kind_id: str, entry: StageConfig) -> Any:
         return self._place(kind_id, entry).stage
@@ -148,7 +209,9 @@ class Assembly:
                 raise PluginError(f"{entry.id}: {entry.use!r} cannot be made: {failure}") from failure
             link = StageLink()
             fetch = link.fetch_for_store if kind_id == "secrets" else link.fetch_secret
-            context = attrs.evolve(self._context, id=entry.id, fetch_secret=fetch, state=link.state)
+            context = attrs.evolve(
+                self._context, id=entry.id, fetch_secret=fetch, state=link.state, domains=link.domains
+            )
             placed = PlacedStage(kind_id, entry, stage, context, link, _cache(stage, context))
         self._placed.append(placed)
         return placed
@@ -171,9 +234,10 @@ class Assembly:
             base_url = _address(entry, row)
         except ValueError as failure:
             raise ConfigError(f"providers.{entry.name}: {failure}") from None
+        said = self._lists.get(entry.name)
         provider = Provider(
             name=entry.name,
-            row=_with_list(_row_as_configured(entry, row, base_url), self._listed.get(entry.name, ())),
+            row=_with_list(_with_fields(entry, row, base_url), () if said is None else said.models),
             base_url=base_url,
             secret=entry.secret,
             keys=entry.keys,
@@ -210,7 +274,15 @@ class Assembly:
         prices = self._config.prices
         if not prices.enabled:
             return None
-        return VendorPrices(entry.name, None if row is None else row.name, base_url, prices.models, prices.imported)
+        said = self._lists.get(entry.name)
+        return VendorPrices(
+            entry.name,
+            None if row is None else row.name,
+            base_url,
+            prices.models,
+            prices.imported,
+            {} if said is None else said.prices,
+        )
 
     def _unified(self, providers: Mapping[str, Provider], shared: Sequence[Interceptor[Any]]) -> Route:
         config = self._config
@@ -395,6 +467,12 @@ def _row_as_configured(entry: ProviderConfig, row: ProviderRow | None, base_url:
     if entry.format is not None:  # what the operator names is what requests are translated into
         formats = {entry.format: formats.get(entry.format, row.formats[entry.format]), **formats}
     return row if formats is row.formats else attrs.evolve(row, formats=formats)
+
+
+def _with_fields(entry: ProviderConfig, row: ProviderRow | None, base_url: str) -> ProviderRow:
+    made = _row_as_configured(entry, row, base_url)
+    fields = {**made.chat_fields, **entry.chat_fields}
+    return attrs.evolve(made, chat_fields=fields) if entry.chat_fields else made
 
 
 def _with_list(row: ProviderRow, listed: Sequence[ListedModel]) -> ProviderRow:

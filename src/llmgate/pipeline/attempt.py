@@ -10,6 +10,7 @@ import attrs
 from llmgate.config.model import UnsupportedConfig
 from llmgate.formats import get_format
 from llmgate.formats.carried import CarriedFormat
+from llmgate.formats.chat_dialects import spoken
 from llmgate.formats.rate_limits import time_to_refill, translated_limits
 from llmgate.formats.tool_names import restored_response, shortened
 from llmgate.spec import (
@@ -17,6 +18,7 @@ from llmgate.spec import (
     AttemptCall,
     ChatRequest,
     Deployment,
+    FinishReason,
     Format,
     GatewayRequest,
     GatewayResponse,
@@ -30,6 +32,7 @@ from llmgate.spec import (
     Role,
     Secret,
     TraceContext,
+    Unsupported,
 )
 
 from .snapshot import ProviderRuntime
@@ -63,6 +66,7 @@ class Try:
         relay: Whether both sides speak the same wire format.
         tool_names: Names of tools as the caller gave them, by those sent where they differ.
         rate_limits: Whose headers the caller reads to know what is left of a limit.
+        exchange_id: The exchange, whose id an answer without one gets.
     """
 
     attempt: Attempt
@@ -72,6 +76,7 @@ class Try:
     relay: bool
     tool_names: Mapping[str, str] = attrs.field(factory=dict)
     rate_limits: str | None = None
+    exchange_id: str = ""
 
     def limits_in(self, headers: Mapping[str, str]) -> dict[str, str]:
         """What a provider's headers tell of its limits, as the caller reads it."""
@@ -114,6 +119,8 @@ def build_try(
     secret: Secret | None,
     now: float,
     said: Said | None = None,
+    *,
+    exchange_id: str = "",
 ) -> Try:
     """Have the adapter build the request of an attempt.
 
@@ -124,6 +131,7 @@ def build_try(
         secret: The credential.
         now: Seconds since the epoch.
         said: The request as ``say`` made it; None to have it made.
+        exchange_id: The exchange.
 
     Raises:
         InvalidRequestError: the provider has no counterpart for something that changes the meaning.
@@ -152,7 +160,7 @@ def build_try(
         attempt.dropped_params = (*attempt.dropped_params, *built.lost)
     relay = isinstance(call.body, RelayBody)
     family = None if relay else get_format(request.format).rate_limits
-    return Try(attempt, runtime, call, built, relay=relay, tool_names=names, rate_limits=family)
+    return Try(attempt, runtime, call, built, relay, names, family, exchange_id)
 
 
 async def answer(tried: Try, inbound: Format) -> GatewayResponse:
@@ -177,10 +185,12 @@ async def answer(tried: Try, inbound: Format) -> GatewayResponse:
 
 def _translated(response: GatewayResponse, client_format: Format, tried: Try) -> GatewayResponse:
     chat = restored_response(response.chat, tried.tool_names) if tried.tool_names else response.chat
+    if chat.finish_reason is FinishReason.ERROR:  # formats that have no word for it would tell of a normal end
+        raise ProviderError("the provider ended its answer with an error", retryable=True)
     if chat.created is None:  # formats that tell no time are read where no clock is
         chat = attrs.evolve(chat, created=int(tried.call.now))
     if not (chat.id and chat.model):  # and one that tells neither id nor model has both beside the answer
-        found = tried.attempt.provider_request_id or ""
+        found = tried.attempt.provider_request_id or tried.exchange_id
         chat = attrs.evolve(chat, id=chat.id or found, model=chat.model or tried.call.deployment.model)
     return attrs.evolve(
         response,
@@ -231,10 +241,13 @@ def say(
     edits = _edits(request, deployment.model, asks_usage=asks_usage)
     if wire_format.name != request.format:
         chat = attrs.evolve(request.chat, **edits)
-        chat, lost = _fitted(wire_format, chat, deployment.facts, get_format(request.format), policy)
+        lacking: Sequence[Unsupported] = ()
+        if wire_format.name == "openai-chat":
+            chat, lacking = spoken(chat, runtime.provider.row)
+        chat, lost = _fitted(wire_format, chat, deployment.facts, get_format(request.format), policy, lacking)
         return Said(wire_format, chat, asks_usage, lost)
-    if wire_format.foreign_proof and wire_format.foreign_proof in request.body:
-        edits.setdefault("messages", request.chat.messages)
+    if any(proof in request.body for proof in wire_format.foreign_proofs):
+        edits["messages"] = wire_format.without_foreign_proofs(edits.get("messages", request.chat.messages))
     patch = request.take_patch()
     if request.upload is not None and isinstance(wire_format, CarriedFormat):
         return Said(wire_format, RelayBody(b"", wire_format.edit_upload(request.upload, edits)), asks_usage)
@@ -262,14 +275,19 @@ def _call(said: Said, request: GatewayRequest, attempt: Attempt, secret: Secret 
 
 
 def _fitted(
-    wire_format: Format, chat: ChatRequest, facts: ModelFacts, inbound: Format, policy: UnsupportedConfig
+    wire_format: Format,
+    chat: ChatRequest,
+    facts: ModelFacts,
+    inbound: Format,
+    policy: UnsupportedConfig,
+    lacking: Sequence[Unsupported],
 ) -> tuple[ChatRequest, Sequence[str]]:
     """The request as the policy lets it be translated, and what is lost by it, as the caller writes it.
 
     Raises:
         InvalidRequestError: something may not be left out, or nothing would be left.
     """
-    found = wire_format.unsupported(chat, facts)
+    found = (*wire_format.unsupported(chat, facts), *lacking)
     lost = tuple(inbound.fields.get(one.param, one.param) for one in found)
     well_known = get_format("openai-chat").fields if policy.parameters else {}
     for one, name in zip(found, lost, strict=True):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from llmgate.spec import Attempt, Clock, Deployment, Exchange, ExchangeView, GatewayError, RoutingStrategy
 
 from .chain import Chain
-from .checkup import Checkup
-from .costs import cost_of
+from .costs import cost_of, estimate
 from .snapshot import Snapshot
 
 __all__ = ["Attempts"]
@@ -31,6 +30,7 @@ class Attempts:
     clock: Clock
     chain: Chain
     snapshot: Snapshot
+    _entered: list[int]
 
     def __init__(self, own: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
         self._own = own
@@ -42,12 +42,6 @@ class Attempts:
     def id(self) -> str:
         """Our id of the exchange, known before it is entered."""
         return self.exchange.id
-
-    async def health(self) -> Sequence[Checkup]:
-        """The health of every deployment that has been asked and that the caller may ask."""
-        self.exchange.status = 200
-        principal, known = self.view.principal, self.snapshot.health.checkups(self.clock)
-        return [one for one in known if principal.may_call(one.id, one.model)]
 
     @property
     def under_way(self) -> bool:
@@ -96,6 +90,8 @@ class Attempts:
         attempt.error = error
         if attempt.deployment.provider.prices is not None:
             attempt.cost_nano = cost_of(attempt, self.exchange)
+            if attempt.cost_nano is None:
+                estimate(attempt, self.exchange)
         if error is not None:
             self.snapshot.failing.failed(attempt.deployment, error, attempt.finished)
         self.snapshot.health.finished(attempt, attempt.finished)
@@ -113,6 +109,11 @@ class Attempts:
         releasing = self._own(run())
         self._releases.append(releasing)
         await asyncio.shield(releasing)
+
+    async def _tell_settled(self) -> None:
+        """Let the interceptors settle; one that fails to cannot fail the request."""
+        for failure in await self.chain.on_settle(self.view, self._entered[0]):
+            log.error("%s: an interceptor failed to settle", self.id, exc_info=failure)
 
     def _tell(self, attempt: Attempt, what: str) -> None:
         """Let the strategy learn; one that fails to learn cannot fail the request."""

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import attrs
 
 from llmgate.config.model import StageConfig
-from llmgate.spec import ConfigError, Secret, SecretNotFoundError, SecretRef, SecretStore, StageContext, StateStore
+from llmgate.spec import (
+    AuthProvider,
+    ConfigError,
+    DomainBook,
+    RecordReader,
+    Secret,
+    SecretNotFoundError,
+    SecretRef,
+    SecretStore,
+    StageContext,
+    StateStore,
+)
 
 from .pipeline import Pipeline
 from .snapshot import PlacedStage
@@ -62,6 +73,48 @@ class Backstage:
         store: StateStore[Any] = await self._open("state", entry)
         return store
 
+    async def open_records(self) -> RecordReader:
+        """The first logger that can be asked for records, opened for that alone.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        for placed in self._snapshot.placed:
+            reader = placed.stage
+            if placed.kind == "loggers" and isinstance(reader, RecordReader) and reader.readable:
+                self._stack.push_async_callback(placed.stage.aclose)
+                await reader.open_to_read(self._context(placed))
+                return reader
+        raise ConfigError(
+            "no logger of the configuration can be asked for records: write `- use: sql`, or json-lines with a path, "
+            "under loggers"
+        )
+
+    async def open_auth(self) -> Sequence[AuthProvider[Any]]:
+        """The configured auth providers, opened in their order, each with the state store that its config names."""
+        opened = []
+        for entry in self._snapshot.config.auth:
+            state = getattr(entry.config, "state", None)
+            if isinstance(state, str):
+                await self.open_state(state)
+            opened.append(await self._open("auth", entry))
+        return opened
+
+    async def open_domains(self) -> DomainBook[Any]:
+        """The book of domains, opened, with the state store that its config names.
+
+        Raises:
+            ConfigError: there is none, as no request may name its target.
+        """
+        entry = self._snapshot.config.domains
+        if entry is None:
+            raise ConfigError("the configuration keeps no book of domains: write `target-urls: true`")
+        state = getattr(entry.config, "state", None)
+        if isinstance(state, str):
+            await self.open_state(state)
+        book: DomainBook[Any] = await self._open("domains", entry)
+        return book
+
     async def fetch_secret(self, ref: SecretRef) -> Secret:
         """The secret behind a reference, from its store alone.
 
@@ -86,8 +139,16 @@ class Backstage:
         return placed.stage
 
     def _context(self, placed: PlacedStage) -> StageContext:
-        return attrs.evolve(placed.context, fetch_secret=self.fetch_secret, state=_no_state)
+        return attrs.evolve(placed.context, fetch_secret=self.fetch_secret, state=self._state)
 
+    def _state(self, name: str) -> StateStore[Any]:
+        """A state store that has been opened.
 
-def _no_state(name: str) -> NoReturn:
-    raise ConfigError(f"state store {name!r} is not open: a command opens it with open_state")
+        Raises:
+            ConfigError: it has not.
+        """
+        for placed in self._snapshot.placed:
+            if placed.kind == "state" and id(placed) in self._opened and self._snapshot.state.get(name) is placed.stage:
+                store: StateStore[Any] = placed.stage
+                return store
+        raise ConfigError(f"state store {name!r} is not open: a command opens it with open_state")

@@ -115,7 +115,12 @@ def capable(request: GatewayRequest, deployments: Sequence[Deployment]) -> Seque
         InvalidRequestError: none is left; the message says what each of them lacks.
     """
     first = deployments[0].facts
-    if request.operation is not Operation.CHAT or all(one.facts is first for one in deployments):
+    for one in deployments:
+        if one.facts is not first:
+            break
+    else:
+        return deployments
+    if request.operation is not Operation.CHAT:
         return deployments
     if request.decode is None or request.relay is not None or all(one.facts == first for one in deployments):
         return deployments

@@ -8,9 +8,12 @@ from typing import Any, TypeAlias
 from llmgate.spec import (
     Aspect,
     Attempt,
+    Clock,
     Deployment,
+    Exchange,
     ExchangeView,
     GatewayChunk,
+    GatewayError,
     GatewayRequest,
     GatewayResponse,
     Interceptor,
@@ -35,6 +38,7 @@ class Chain:
         self.size = len(interceptors)
         numbered = list(enumerate(interceptors))
         self._before_request = _taking_part(numbered, "before_request")
+        self._counted = [(index + 1, interceptor) for index, interceptor in self._before_request]
         self._on_route = _taking_part(numbered, "on_route")
         self._attempt = [
             entry
@@ -54,11 +58,15 @@ class Chain:
         self.reads_stream = bool(self._on_chunk)
         self.watches_bytes = bool(self._on_sent)
         self.settles = bool(self._on_settle)
+        self.repeats = any(interceptor.repeats for interceptor in interceptors)
+        self._at_once: bool | None = None
 
     @property
     def settles_at_once(self) -> bool:
-        """Whether no interceptor waits for anything when it settles."""
-        return all(interceptor.settles_at_once for _, interceptor in self._on_settle)
+        """Whether no interceptor waits for anything when it settles; asked once they are open."""
+        if self._at_once is None:
+            self._at_once = all(interceptor.settles_at_once for _, interceptor in self._on_settle)
+        return self._at_once
 
     async def before_request(
         self, view: ExchangeView, request: GatewayRequest, entered: list[int]
@@ -73,13 +81,44 @@ class Chain:
         Returns:
             The request to go on with, or the response that answers it here.
         """
-        for index, interceptor in self._before_request:
-            entered[0] = index + 1
+        for number, interceptor in self._counted:
+            entered[0] = number
             answer = await interceptor.before_request(view, request)
+            if answer is None:
+                continue
             if isinstance(answer, GatewayResponse):
                 return answer
-            if answer is not None:
-                request = answer
+            request = answer
+        entered[0] = self.size
+        return request
+
+    async def measured(
+        self, exchange: Exchange, view: ExchangeView, request: GatewayRequest, entered: list[int], clock: Clock
+    ) -> GatewayRequest | GatewayResponse:
+        """Run ``before_request`` and note how long each interceptor took and what it said; the arguments are its own.
+
+        Args:
+            exchange: Where it is noted.
+            view: See ``before_request``.
+            request: See ``before_request``.
+            entered: See ``before_request``.
+            clock: Time.
+        """
+        for index, interceptor in self._before_request:
+            entered[0] = index + 1
+            started = clock.monotonic()
+            try:
+                answer = await interceptor.before_request(view, request)
+            except BaseException as failure:
+                word = failure.code if isinstance(failure, GatewayError) else "failed"
+                exchange.step(interceptor.name, word, clock.monotonic() - started)
+                raise
+            verdict = "passed" if answer is None or answer is request else "changed"
+            if isinstance(answer, GatewayResponse):
+                exchange.step(interceptor.name, "answered", clock.monotonic() - started)
+                return answer
+            exchange.step(interceptor.name, verdict, clock.monotonic() - started)
+            request = request if answer is None else answer
         entered[0] = self.size
         return request
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import attrs
@@ -36,6 +37,8 @@ class Checkup:
         answers: How many answers the percentiles are made of.
         first_content: Until the first content; of a whole answer that is its end.
         total: Until the end.
+        first_times: What ``first_content`` is made of.
+        total_times: What ``total`` is made of.
     """
 
     id: str
@@ -53,6 +56,8 @@ class Checkup:
     answers: int = 0
     first_content: Percentiles | None = None
     total: Percentiles | None = None
+    first_times: Sequence[float] = attrs.field(default=(), repr=False)
+    total_times: Sequence[float] = attrs.field(default=(), repr=False)
 
     @property
     def error_rate(self) -> float | None:

@@ -27,7 +27,7 @@ from llmgate.spec import (
 )
 
 from .frame import ExchangeFrame
-from .settling import make_record
+from .recording import make_record
 from .streaming import GatewayStream
 
 __all__ = ["AnswerStream", "Completion", "CompletionStream", "Embeddings", "ResponseStream"]

@@ -118,8 +118,7 @@ class ConfigSource:
         if previous is not None and previous.config.directory != gateway_config.directory:
             previous = None  # relative paths mean something else now
         context = attrs.evolve(context, directory=gateway_config.directory)
-        listed = {name: one.models for name, one in lists.items()}
-        assembly = Assembly(gateway_config, self.registry, context, Inheritance(previous, gateway_config), listed)
+        assembly = Assembly(gateway_config, self.registry, context, Inheritance(previous, gateway_config), lists)
         snapshot = assembly.snapshot()
         return Edition(snapshot, SecretBroker(snapshot.secrets, context.clock, gateway_config.credential_cool_down))
 

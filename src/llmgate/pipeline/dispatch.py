@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import attrs
 
 from llmgate.config.model import RetryConfig
-from llmgate.spec import Deployment, GatewayRequest, InvalidRequestError, ProviderError
+from llmgate.spec import Deployment, GatewayError, GatewayRequest, InvalidRequestError, ProviderError
 
 from .attempt import Try
 from .caller_keys import of_one_vendor
@@ -50,6 +50,8 @@ async def dispatch(
     Raises:
         GatewayError: what the last candidate failed with, or why there was none.
     """
+    steps = frame.exchange.steps
+    started = 0.0 if steps is None else frame.clock.monotonic()
     wishes = wishes_of(frame.exchange.client_headers)
     if wishes is not None and wishes.fallbacks:
         return await through_fallbacks(frame, request, run, wishes)
@@ -65,6 +67,8 @@ async def dispatch(
     walk = Walk(frame, request, candidates)
     try:
         ranked = await rank(frame, candidates, request, wishes)
+        if steps is not None:
+            frame.exchange.step("route", f"{len(ranked)} found", frame.clock.monotonic() - started)
         hedge_after = candidates.route.hedge_after
         for round_number in itertools.count():
             if hedge_after is None or round_number > 0:
@@ -93,12 +97,20 @@ def _next_round(walk: Walk, wishes: Wishes | None, round_number: int) -> tuple[S
     now, health = frame.clock.monotonic(), frame.snapshot.health
     ranked = [one for one, plan in plans.items() if round_number < plan.max_retries and not health.refuses(one, now)]
     if not ranked:
-        raise walk.verdict()
+        raise _verdict(walk, round_number)
     soonest = min(walk.waits[one] for one in ranked)
     delay = max(soonest, _backoff(plans[ranked[0]], round_number, frame.chance()))
     if delay > LONGEST_WAIT or frame.remaining() <= delay or not walk.pay():
-        raise walk.verdict()
+        raise _verdict(walk, round_number)
     return [one for one in ranked if walk.waits[one] <= delay], delay
+
+
+def _verdict(walk: Walk, round_number: int) -> GatewayError:
+    """What the caller is told, and whether the gateway has repeated the request as often as it would."""
+    error = walk.verdict()
+    if isinstance(error, ProviderError):
+        error.repeated = round_number > 0
+    return error
 
 
 def _retries(walk: Walk, wishes: Wishes | None, deployment: Deployment) -> RetryConfig:

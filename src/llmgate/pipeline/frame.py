@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -17,47 +17,41 @@ from llmgate.formats import get_format
 from llmgate.spec import (
     Clock,
     Credentials,
-    Deployment,
     Exchange,
     ExchangeView,
     GatewayClosedError,
     GatewayError,
     GatewayRequest,
     GatewayResponse,
-    GatewayTimeoutError,
     Operation,
     Principal,
-    Provider,
-    Record,
     Secret,
     StreamEncoder,
 )
 from llmgate.wire.alarm import Alarm
 
 from .attempt import Try, answer
-from .attempts import Attempts
 from .authentication import authenticate
 from .caller_keys import bring_key, hold_to_principal
-from .candidates import find_route, find_speakers, is_served, relay_candidates
+from .candidates import find_route, is_served, relay_candidates
 from .carrying import Answered, as_taken, carry
 from .chain import Chain
 from .costs import asks_cost
 from .credentials import SecretBroker
 from .dispatch import dispatch
-from .holders import find_keeper
+from .ending import Ending, not_recorded
 from .ids import new_id
 from .kept import KeptStream
+from .lapsing import until_lapsed
 from .live import CannedStream, LiveStream, StreamSource
-from .models import ModelEntry, list_models
-from .patience import patience_of
 from .relaying import RelayAnswer, open_relay
 from .sessions import Session, no_canned_session, opening
-from .settling import CLIENT_CLOSED_REQUEST, judge, make_record
 from .snapshot import Snapshot
 from .streaming import GatewayStream, open_stream
 
 if TYPE_CHECKING:
     from .pipeline import Pipeline
+    from .repeating import Way
 
 __all__ = ["ExchangeFrame"]
 
@@ -66,7 +60,7 @@ T = TypeVar("T")
 log = logging.getLogger("llmgate.exchange")
 
 
-class ExchangeFrame(Attempts):
+class ExchangeFrame(Ending):
     """One exchange, made by ``Pipeline.exchange``; use it with ``async with`` and send one request through it.
 
     Args:
@@ -77,6 +71,7 @@ class ExchangeFrame(Attempts):
         surface: Which door it came through.
         client_address: The peer's address.
         client_request_id: The caller's own request id.
+        controls: What a caller in process says in the place of headers; names as in ``control_headers``.
     """
 
     def __init__(
@@ -89,20 +84,22 @@ class ExchangeFrame(Attempts):
         surface: str,
         client_address: str,
         client_request_id: str | None,
+        controls: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(pipeline.own)
-        self._pipeline = pipeline
-        self._credentials = credentials
+        super().__init__(pipeline)
+        self.credentials = credentials
         self._given = principal
         self.clock: Clock = pipeline.clock
-        self._pin = pipeline.pin()
         self.snapshot: Snapshot = pipeline.snapshot
         self.secrets: SecretBroker = pipeline.secrets
         self.own_key = False
         """Whether the caller's own key at a provider counts whatever the route says of such keys."""
+        self.repeated = False
+        """Whether it sends a request again that another exchange has had answered, so that nobody waits for it."""
         self.caller_key: Secret | None = None
         """The caller's own key at a provider, in the place of the operator's."""
         self.chain: Chain = self.snapshot.unified.chain
+        headers = credentials.headers if credentials is not None else {}
         started_at = self.clock.now()
         self.exchange = Exchange(
             id=new_id(started_at),
@@ -112,43 +109,53 @@ class ExchangeFrame(Attempts):
             started=self.clock.monotonic(),
             client_request_id=client_request_id,
             client_address=client_address,
-            client_headers=credentials.headers if credentials is not None else {},
+            client_headers={**headers, **controls} if controls else headers,
         )
+        if self.snapshot.config.records.stages:
+            self.exchange.steps = []
+        if self.snapshot.capturing is not None:
+            self.capture = self.snapshot.capturing.begin(self.exchange.client_headers)
         if self.snapshot.tracing is not None:
             self.exchange.trace = self.snapshot.tracing.begin(self.exchange.client_headers)
         self.view = ExchangeView(self.exchange)
         self._deadline = self._last_word = self.exchange.started + self.snapshot.config.timeouts.total
-        self._entered = [0]
-        self._stream: GatewayStream | RelayAnswer | Session | None = None
-        self._reads_on = False
-        self._work: asyncio.Task[Any] | None = None
         self.encoder: StreamEncoder | None = None
         """What has written the stream so far, and can end it with an error; None before the first event."""
-        self._sealed = False
-        self._settled = False
-        self._record: Record | None = None
-
-    @property
-    def record(self) -> Record:
-        """The account of the exchange; complete once the frame has been left."""
-        if self._record is None or not self._settled:
-            self._record = make_record(self.exchange)
-        return self._record
 
     async def __aenter__(self) -> Self:
         if not self._pipeline.ready:
             raise GatewayClosedError("the pipeline is not open: use it inside `async with pipeline`")
         try:
-            self.exchange.principal = self._given or await authenticate(self.snapshot.auth, self._credentials)
+            self.exchange.principal = self._given or await authenticate(self.snapshot.auth, self.credentials)
         except BaseException as failure:
+            self._note_authentication(failure)
             await self._leave(failure)
             raise
+        if self.exchange.steps is not None:
+            self._note_authentication(None)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, failure: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._leave(failure)
+
+    async def refuse(
+        self, error: GatewayError, told: Mapping[str, str], *, age: float, headers: Mapping[str, str]
+    ) -> None:
+        """Account for a request that was refused before anybody asked who sends it; in the place of entering.
+
+        Args:
+            error: Why.
+            told: What the record's metadata tell of it.
+            age: Seconds since it began.
+            headers: Its headers, lower-case names.
+        """
+        exchange = self.exchange
+        exchange.started, exchange.started_at = exchange.started - age, exchange.started_at - age
+        exchange.client_headers = headers
+        exchange.notes("llmgate")["metadata"] = told
+        await self._leave(error)
 
     async def send(
         self, request: GatewayRequest, *, otherwise: Callable[[GatewayRequest], GatewayResponse] | None = None
@@ -162,7 +169,7 @@ class ExchangeFrame(Attempts):
         Raises:
             GatewayError: why there is no answer.
         """
-        self._begin(request)
+        self._begin(request, "send")
         return await self._held(self._send(request, otherwise))
 
     async def _send(
@@ -175,7 +182,7 @@ class ExchangeFrame(Attempts):
 
         try:
             with Alarm(self.remaining()):
-                prepared = await self.chain.before_request(self.view, request, self._entered)
+                prepared = await self._admit(request)
                 if isinstance(prepared, GatewayRequest):
                     self.exchange.request = prepared
                     if otherwise is not None and not is_served(self.snapshot, prepared):
@@ -191,6 +198,8 @@ class ExchangeFrame(Attempts):
             raise self.failed(error) from None
         self.exchange.outcome = response.outcome
         self.exchange.status = response.status
+        if self.capture is not None:
+            self.capture.answered(response.body, response.media_type)
         await self.seal()
         return response
 
@@ -204,7 +213,7 @@ class ExchangeFrame(Attempts):
         Raises:
             GatewayError: why there is no stream.
         """
-        self._begin(request)
+        self._begin(request, "stream")
         return await self._held(self._open_stream(request, decode=decode or asks_cost(self.exchange)))
 
     async def _open_stream(self, request: GatewayRequest, *, decode: bool) -> GatewayStream:
@@ -216,7 +225,7 @@ class ExchangeFrame(Attempts):
         source: StreamSource
         try:
             with Alarm(self.remaining()):
-                prepared = await self.chain.before_request(self.view, request, self._entered)
+                prepared = await self._admit(request)
                 if isinstance(prepared, GatewayRequest):
                     request = self.exchange.request = prepared
                     source = await dispatch(self, prepared, run)
@@ -231,6 +240,8 @@ class ExchangeFrame(Attempts):
         stream = self._stream = GatewayStream(self, source, request)
         self.exchange.outcome = source.outcome
         self.exchange.status = 200
+        if self.capture is not None:
+            self.capture.streams(stream.media_type, request.format)
         return stream
 
     async def relay(self, provider_name: str, request: GatewayRequest) -> RelayAnswer:
@@ -246,7 +257,7 @@ class ExchangeFrame(Attempts):
         self._begin(request)
         upstream, response = None, None
         with self._timed():
-            prepared = await self.chain.before_request(self.view, request, self._entered)
+            prepared = await self._admit(request)
             if isinstance(prepared, GatewayRequest):
                 self.exchange.request = prepared
                 candidates = relay_candidates(self.snapshot, provider_name, prepared.model, prepared.router)
@@ -255,6 +266,8 @@ class ExchangeFrame(Attempts):
             else:
                 response = prepared
         answer = self._stream = RelayAnswer(self, upstream, response)
+        if self.capture is not None:
+            self.capture.streams(answer.media_type, answer.stream_format)
         self.exchange.outcome = answer.outcome
         self.exchange.status = answer.status
         return answer
@@ -274,10 +287,10 @@ class ExchangeFrame(Attempts):
             self.note_content(tried.attempt)
             return answered
 
-        self._begin(request)
+        self._begin(request, "carry")
         answered: Answered
         with self._timed():
-            prepared = await self.chain.before_request(self.view, request, self._entered)
+            prepared = await self._admit(request)
             if isinstance(prepared, GatewayRequest):
                 request = self.exchange.request = prepared
                 answered = await dispatch(self, prepared, run)
@@ -287,9 +300,14 @@ class ExchangeFrame(Attempts):
                 answered = await self.chain.after_response(self.view, answered, self._entered[0])
         if isinstance(answered, GatewayResponse):
             self.exchange.outcome, self.exchange.status = answered.outcome, answered.status
+            if self.capture is not None:
+                self.capture.answered(answered.body, answered.media_type)
             await self.seal()
             return answered
         taken = self._stream = as_taken(self, answered, request)
+        if self.capture is not None:
+            known = request.format if isinstance(taken, GatewayStream) else taken.stream_format
+            self.capture.streams(taken.media_type, known)
         self.exchange.outcome, self.exchange.status = taken.outcome, 200
         return taken
 
@@ -308,7 +326,7 @@ class ExchangeFrame(Attempts):
         """
         self._begin(request)
         with self._timed():
-            prepared = await self.chain.before_request(self.view, request, self._entered)
+            prepared = await self._admit(request)
             if not isinstance(prepared, GatewayRequest):
                 raise no_canned_session()
             request = self.exchange.request = prepared
@@ -321,61 +339,45 @@ class ExchangeFrame(Attempts):
         self.exchange.status = 101
         return session
 
-    def keeper(self, router: str | None, named: str | None, wire_format: str) -> Provider:
-        """The provider that has kept an answer; see ``find_keeper``."""
-        self.exchange.router = router
-        return find_keeper(self.snapshot, router, named, wire_format)
+    def _note_authentication(self, failure: BaseException | None) -> None:
+        word = failure.code if isinstance(failure, GatewayError) else "passed" if failure is None else "failed"
+        self.exchange.step("auth", word, self.clock.monotonic() - self.exchange.started)
 
-    async def speaker(self, router: str | None, model: str, wire_format: str) -> Deployment:
-        """Where a request about a model goes that cannot be translated; see ``find_speakers``."""
-        self.exchange.router = router
-        return (await self.secrets.usable(find_speakers(self.snapshot, router, model, wire_format)))[0]
+    def _admit(self, request: GatewayRequest) -> Awaitable[GatewayRequest | GatewayResponse]:
+        """Ask the interceptors; see ``Chain.before_request``."""
+        if self.exchange.steps is None:
+            return self.chain.before_request(self.view, request, self._entered)
+        return self.chain.measured(self.exchange, self.view, request, self._entered, self.clock)
 
-    async def models(self, router: str | None = None) -> Sequence[ModelEntry]:
-        """The models that the caller may ask for.
-
-        Raises:
-            ModelNotFoundError: there is no such router.
-        """
-        self.exchange.router = router
-        entries = list_models(self.snapshot, self.secrets, self.view.principal, router)
-        self.exchange.status = 200
-        return entries
+    async def lapsed(self) -> str:
+        """Wait until the caller would not be let in any more, and say why; for ever where that is not looked at."""
+        every, credentials = self.snapshot.config.sessions.recheck, self.credentials
+        if credentials is None or every <= 0:
+            await asyncio.Event().wait()
+        assert credentials is not None, "nobody sets the event"
+        pipeline = self._pipeline  # its snapshot, which a reload replaces, and not the one that is pinned
+        return await until_lapsed(lambda: pipeline.snapshot.auth, credentials, self.view.principal, self.clock, every)
 
     def abandon(self) -> None:
         """Say that the caller has left, before its task is cancelled."""
         self.exchange.disconnected = True
 
-    async def seal(self) -> None:
-        """Settle everything that is known of the answer, before its last bytes go out. Idempotent."""
-        if self._sealed:
-            return
-        self._sealed = True
-        for attempt in self.exchange.attempts:
-            if attempt.finished is None:
-                await self.end_attempt(attempt, None)
-
-    def remaining(self) -> float:
-        """Seconds until the exchange must be over; while there is no content, until there must be some."""
-        until = self._deadline if self.exchange.first_content is None else self._last_word
-        return until - self.clock.monotonic()
-
     def sent(self, data: bytes) -> None:
-        """Show interceptors that watch them the bytes of a stream that go down now."""
-        self.chain.on_sent(self.view, data, self._entered[0])
+        """Show the bytes of a stream that go down now to whoever watches them."""
+        if self.capture is not None:
+            self.capture.sent(data)
+        if self.chain.watches_bytes:
+            self.chain.on_sent(self.view, data, self._entered[0])
 
     def chance(self) -> float:
         """A number in [0, 1)."""
         return self.clock.random()
 
-    def failed(self, error: GatewayError) -> GatewayError:
-        """Keep what the exchange failed with, and give it back to be raised."""
-        self.exchange.error = error
-        return error
-
-    def _begin(self, request: GatewayRequest) -> None:
+    def _begin(self, request: GatewayRequest, way: Way | None = None) -> None:
         if self.exchange.request is not None:
             raise RuntimeError("an exchange carries one request: open another exchange for the next one")
+        if self._pin.journal is not None and self._pin.journal.refuses:
+            raise self.failed(not_recorded())
         self.exchange.request = request
         self.exchange.operation = request.operation
         if self.view.principal.scopes is not None or self.view.principal.secrets:
@@ -386,34 +388,15 @@ class ExchangeFrame(Attempts):
         if request.deadline is not None:
             self._deadline = min(self._deadline, request.deadline)
         self._last_word = self._deadline
-        if self.exchange.client_headers:
+        if self.exchange.client_headers and not self.repeated:
             self._heed(request)
         self.exchange.router = route.id if route is not None else request.router
         self.chain = route.chain if route is not None else self.snapshot.unified.chain
         self._reads_on = route.drains if route is not None else self.snapshot.unified.drains
         if self.own_key or (route is not None and route.caller_keys):
-            bring_key(self, self._credentials)
-
-    def _heed(self, request: GatewayRequest) -> None:
-        """Be done before the caller gives up; a stream has given a sign of life by ``commit-after`` at the latest."""
-        patience = patience_of(self.exchange.client_headers)
-        if patience is None:
-            return
-        now = self.clock.monotonic()
-        self._last_word = self._deadline = min(self._deadline, now + patience.whole)
-        if not request.stream or patience.silence <= self.snapshot.config.stream.commit_after:
-            self._deadline = min(self._deadline, now + patience.silence)
-
-    @contextmanager
-    def _timed(self) -> Iterator[None]:
-        """Work that must be done by the deadline, and whose error is the exchange's."""
-        try:
-            with Alarm(self.remaining()):
-                yield
-        except TimeoutError:
-            raise self.failed(self._timed_out()) from None
-        except GatewayError as error:
-            raise self.failed(error) from None
+            bring_key(self, self.credentials)
+        if way is not None and self.chain.repeats and not self.repeated and self.exchange.target is None:
+            self.exchange.repeater = partial(self._pipeline.repeats.begin, self, way)
 
     async def _held(self, work: Coroutine[Any, Any, T]) -> T:
         """Do the work; where answers are read to their end, in a task of its own that the caller's leaving spares."""
@@ -425,74 +408,3 @@ class ExchangeFrame(Attempts):
         except asyncio.CancelledError:
             self._work = task
             raise
-
-    def _timed_out(self) -> GatewayTimeoutError:
-        limit = self._deadline - self.exchange.started
-        return GatewayTimeoutError(f"the request was not answered within {limit:g} s")
-
-    async def _leave(self, failure: BaseException | None) -> None:
-        if self._settled:
-            return
-        self._settled = True
-        judge(self.exchange, failure, unfinished=self._stream is not None and not self._stream.finished)
-        if self._is_to_be_read_on() and self._pipeline.drains.admit(self.snapshot.config.stream.max_drains):
-            self._pipeline.own(self._settle_after_reading())  # in the background: nobody waits for this answer
-        elif self._is_held_up() or not self.chain.settles_at_once:
-            await asyncio.shield(self._pipeline.own(self._settle_slowly()))
-        elif self.chain.settles:
-            await self._settle_slowly()  # to its end at once: nobody can cancel what never waits
-        else:
-            self._settle()
-
-    def _is_to_be_read_on(self) -> bool:
-        """Whether the caller has left an answer behind that the route wants to be read to its end."""
-        if not (self._reads_on and self.exchange.disconnected):
-            return False
-        stream = self._stream
-        return self._work is not None or (stream is not None and not (stream.finished or stream.closed))
-
-    async def _read_on(self) -> bool:
-        if self._work is not None:
-            await self._work
-        if isinstance(self._stream, GatewayStream):
-            return await self._stream.read_on(self.snapshot.config.stream.drain_bytes)
-        return True
-
-    async def _settle_after_reading(self) -> None:
-        exchange = self.exchange
-        exchange.drained = await self._pipeline.drains.run(self._read_on, self.snapshot.config.stream.drain_timeout)
-        failure, exchange.error = exchange.error, None  # the attempt's, not the caller's, who got none of it
-        exchange.status = CLIENT_CLOSED_REQUEST
-        await self._settle_slowly(failure)
-
-    def _is_held_up(self) -> bool:
-        return self._work is not None or (self._stream is not None and not self._stream.closed) or self.under_way
-
-    async def _settle_slowly(self, late_error: GatewayError | None = None) -> None:
-        if self._work is not None and not self._work.done():
-            self._work.cancel()
-            await asyncio.wait({self._work})
-        if self._stream is not None:
-            await self._stream.aclose()
-        error = late_error or self.exchange.error
-        for attempt in self.exchange.attempts:
-            if attempt.finished is None:
-                attempt.abandoned = self.exchange.disconnected
-                await self.end_attempt(attempt, error)
-        for releasing in self._releases:
-            await releasing
-        for failure in await self.chain.on_settle(self.view, self._entered[0]):
-            log.error("%s: an interceptor failed to settle", self.id, exc_info=failure)
-        self._settle()
-
-    def _settle(self) -> None:
-        self.exchange.finished = self.clock.monotonic()
-        if self._pin.queues:
-            self._record = make_record(self.exchange)
-            for queue in self._pin.queues:
-                queue.offer(self._record)
-        self._record = self._record if self._pin.queues else None
-        self._stream = self._work = (
-            None  # it knows the frame: a circle would keep the whole exchange in memory for a while
-        )
-        self._pin.release()

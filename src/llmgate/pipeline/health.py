@@ -28,7 +28,7 @@ from llmgate.spec import (
     SecretRef,
 )
 
-from .checkup import Checkup, instance_of
+from .checkup import Checkup, HealthState, instance_of
 from .latencies import Latencies, Percentiles
 from .outage import Outage
 from .rumours import Rumours, as_rumour
@@ -159,6 +159,21 @@ class Health:
         now, epoch = clock.monotonic(), clock.now()
         checkups = [self._checkup(key, seen, now, epoch) for key, seen in self._seen.items()]
         return sorted(checkups, key=lambda one: (one.id, one.instance))
+
+    def states(self, now: float) -> Sequence[tuple[str, HealthState, bool]]:
+        """Of every deployment that has been asked its id, its state, and whether it has answered or is left out.
+
+        Args:
+            now: Monotonic seconds.
+        """
+        found: list[tuple[str, HealthState, bool]] = []
+        for key, seen in self._seen.items():
+            outage = self._out.get(key)
+            if outage is None or (now >= outage.until and not (outage.share > 0 and self._is_firm(outage))):
+                found.append((seen.deployment.id, "closed", len(seen.latencies) > 0))
+            else:
+                found.append((seen.deployment.id, outage.state(now), True))
+        return found
 
     def failing(self) -> Sequence[Deployment]:
         """Who is left out for failing, and has been asked by this process."""
@@ -304,6 +319,8 @@ class Health:
             answers=len(total),
             first_content=Percentiles.of(first),
             total=Percentiles.of(total),
+            first_times=first,
+            total_times=total,
         )
 
     def _rest(self, deployment: Deployment, seconds: float, now: float) -> None:

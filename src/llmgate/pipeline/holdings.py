@@ -27,7 +27,7 @@ from .operations import Carried, FileInput, Operations, as_body, read_file
 
 __all__ = ["Holdings"]
 
-_OPTIONS = ("router", "provider", "family", "timeout", "metadata", "credentials", "api_key", "principal")
+_OPTIONS = ("router", "provider", "family", "timeout", "metadata", "credentials", "api_key", "principal", "controls")
 
 
 class Holdings(Operations):
@@ -143,6 +143,7 @@ class Holdings(Operations):
             operation=operation,
             credentials=Credentials.of(api_key) if api_key is not None else options.get("credentials"),
             principal=options.get("principal"),
+            controls=options.get("controls"),
         )
         async with frame:
             router, family = options.get("router"), options.get("family", "openai")

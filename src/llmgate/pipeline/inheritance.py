@@ -6,12 +6,15 @@ They keep what they know: pools, latencies, breakers, open files, running counts
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from llmgate.config.model import GatewayConfig, RetryBudgetConfig, StageConfig, TelemetryConfig
-from llmgate.spec import Provider, ProviderAdapter, Stage, Transport
+from llmgate.config.records import JournalConfig
+from llmgate.journal import Journal, JournalSettings
+from llmgate.spec import Clock, Provider, ProviderAdapter, Stage, Transport
 
 from .failing import Failing
 from .health import Health
@@ -43,6 +46,7 @@ class Inheritance:
         """Who is left out: as before, where it is judged as before."""
         self.telemetry = _telemetry(previous, config.telemetry)
         """What becomes of records beside the loggers: as before, where as much is wanted as before."""
+        self._journal = None if previous is None else previous.journal
         if previous is None:
             return
         for runtime in previous.runtimes.values():
@@ -51,6 +55,12 @@ class Inheritance:
         for one in previous.placed:
             if not one.link.uses_any(replaced):
                 self._placed.setdefault((one.kind, one.entry.id), []).append(one)
+
+    def journal(self, path: Path, said: JournalConfig, clock: Clock) -> Journal:
+        """What keeps records until loggers have them: as before, where it is kept alike."""
+        settings = JournalSettings(path, said.sync, said.max_size, said.segment_size, said.on_failure == "refuse")
+        known = self._journal
+        return known if known is not None and known.settings == settings else Journal(settings, clock)
 
     def stage(self, kind: str, entry: StageConfig, stage_class: type[Stage[Any]]) -> PlacedStage | None:
         """The stage of the same kind, place, name and config, each given out once; None when it must be made anew."""
@@ -89,7 +99,7 @@ def _telemetry(previous: Snapshot | None, config: TelemetryConfig) -> Telemetry 
         return None
     from llmgate.telemetry import Telemetry
 
-    return Telemetry(**attrs.asdict(config))
+    return Telemetry(**attrs.asdict(config, recurse=False))
 
 
 def _replaced_stores(previous: Snapshot, config: GatewayConfig) -> set[tuple[str, str]]:
@@ -97,6 +107,7 @@ def _replaced_stores(previous: Snapshot, config: GatewayConfig) -> set[tuple[str
     stores: Mapping[str, tuple[Mapping[str, StageConfig], Mapping[str, StageConfig]]] = {
         "secrets": (previous.config.secrets, config.secrets),
         "state": (previous.config.state, config.state),
+        "domains": (_books(previous.config), _books(config)),
     }
     replaced = {
         (kind, name) for kind, (old, new) in stores.items() for name, entry in old.items() if new.get(name) != entry
@@ -112,6 +123,10 @@ def _replaced_stores(previous: Snapshot, config: GatewayConfig) -> set[tuple[str
         if not more:
             return replaced
         replaced |= more
+
+
+def _books(config: GatewayConfig) -> Mapping[str, StageConfig]:
+    return {} if config.domains is None else {"book": config.domains}
 
 
 def _alike(one: ProviderRuntime | Provider, other: ProviderRuntime | Provider) -> bool:

@@ -46,6 +46,10 @@ class Latencies:
         self._total = array("f")
         self._next = 0
 
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._ended)
+
     def add(self, now: float, first: float, total: float) -> None:
         """Remember an answer; the oldest one makes room.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from llmgate.spec import (
     ConfigError,
+    DomainBook,
     GatewayClosedError,
     Secret,
     SecretNotFoundError,
@@ -27,17 +28,24 @@ class StageLink:
     stores it has used decides whether it may: what it took from a store that is replaced, it must take again.
     """
 
-    __slots__ = ("_secrets", "_state", "used")
+    __slots__ = ("_domains", "_secrets", "_state", "used")
 
     def __init__(self) -> None:
         self.used: set[tuple[str, str]] = set()
         self._secrets: SecretBroker | None = None
         self._state: Mapping[str, StateStore[Any]] = {}
+        self._domains: DomainBook[Any] | None = None
 
-    def lead_to(self, secrets: SecretBroker, state: Mapping[str, StateStore[Any]]) -> None:
+    def lead_to(
+        self,
+        secrets: SecretBroker,
+        state: Mapping[str, StateStore[Any]],
+        domains: DomainBook[Any] | None = None,
+    ) -> None:
         """Lead to these stores from now on."""
         self._secrets = secrets
         self._state = state
+        self._domains = domains
 
     async def fetch_secret(self, ref: SecretRef) -> Secret:
         """The secret behind a reference; see ``StageContext``."""
@@ -74,6 +82,11 @@ class StageLink:
                 f"state store {name!r} is not configured: write it under state, or use one of "
                 f"{', '.join(sorted(self._state))}"
             ) from None
+
+    def domains(self) -> DomainBook[Any] | None:
+        """The book of domains; see ``StageContext``."""
+        self.used.add(("domains", "book"))
+        return self._domains
 
     def uses_any(self, stores: set[tuple[str, str]]) -> bool:
         """Whether the stage has used one of these stores, each given as kind and name."""

@@ -24,6 +24,7 @@ from llmgate.spec import (
     GatewayError,
     ListedModel,
     Operation,
+    PriceRow,
     Provider,
     ProviderProtocolError,
     RelayBody,
@@ -32,6 +33,7 @@ from llmgate.spec import (
 )
 
 from .credentials import SecretBroker
+from .listed_prices import read_rates, read_rows, write_rows
 from .snapshot import ProviderRuntime, Snapshot
 
 if TYPE_CHECKING:
@@ -57,11 +59,13 @@ class ModelList:
         source: The address that was asked.
         date: When, as an ISO date and time in UTC.
         models: The models, in the provider's order.
+        prices: What they have cost by this and former lists, where that differs from the catalogue: rows by date.
     """
 
     source: str
     date: str
     models: Sequence[ListedModel]
+    prices: Mapping[str, Sequence[PriceRow]] = attrs.field(factory=dict, repr=False)
 
 
 async def ask_for_models(
@@ -125,7 +129,7 @@ def save_lists(path: Path, lists: Mapping[str, ModelList]) -> None:
     # Late: only who writes the file needs it.
     import tempfile
 
-    value = {"providers": {name: attrs.asdict(one, filter=_is_said) for name, one in lists.items()}}
+    value = {"providers": {name: _saved(one) for name, one in lists.items()}}
     text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -204,12 +208,20 @@ async def _ask(runtime: ProviderRuntime, secrets: SecretBroker, now: float) -> M
     raise ProviderProtocolError(f"its list of models has more than {MOST_PAGES} pages")
 
 
+def _saved(one: ModelList) -> Mapping[str, Any]:
+    models = [attrs.asdict(model, filter=_is_said) for model in one.models]
+    prices = {"prices": write_rows(one.prices)} if one.prices else {}
+    return {"source": one.source, "date": one.date, "models": models, **prices}
+
+
 def _loaded(value: Mapping[str, Any]) -> ModelList:
     models = []
     for one in value["models"]:
         fields: dict[str, Any] = {**one, "modalities": one.get("modalities") and tuple(one["modalities"])}
+        if one.get("rates") is not None:
+            fields["rates"] = read_rates(one["rates"])
         models.append(ListedModel(**fields))
-    return ModelList(str(value["source"]), str(value["date"]), tuple(models))
+    return ModelList(str(value["source"]), str(value["date"]), tuple(models), read_rows(value.get("prices", {})))
 
 
 def _is_said(_: attrs.Attribute[Any], value: Any) -> bool:

@@ -183,6 +183,9 @@ class LiveStream:
             self._exhausted = True
         else:
             self.received += len(piece)
+            attempt = self._tried.attempt
+            attempt.received = self.received
+            attempt.events += piece.count(b"\n\n")
             return piece
         self._understood(lambda _: self._reader.finish(), b"")
         return b""  # only the blank line behind the terminal marker was missing
@@ -234,10 +237,7 @@ class CannedStream:
         self.outcome = response.outcome
         self.held_bytes: list[bytes] = []
         self.held_chunks = [attrs.evolve(head, choices=(_delta(choice),)) for choice in chat.choices]
-        self.held_chunks += [
-            attrs.evolve(head, choices=(ChoiceDelta(choice.index, finish_reason=choice.finish_reason),))
-            for choice in chat.choices
-        ]
+        self.held_chunks += [attrs.evolve(head, choices=(_ending(choice),)) for choice in chat.choices]
         if include_usage:
             self.held_chunks.append(attrs.evolve(head, usage=chat.usage))
         self.held_chunks.append(GatewayChunk(final=True))
@@ -257,6 +257,10 @@ class CannedStream:
         """There is no upstream."""
 
 
+def _ending(choice: ChatChoice) -> ChoiceDelta:
+    return ChoiceDelta(choice.index, finish_reason=choice.finish_reason, stop_sequence=choice.stop_sequence)
+
+
 def _delta(choice: ChatChoice) -> ChoiceDelta:
     parts = choice.message.parts
     calls = [part for part in parts if isinstance(part, ToolCall)]
@@ -267,7 +271,7 @@ def _delta(choice: ChatChoice) -> ChoiceDelta:
         parts=tuple(part for part in parts if isinstance(part, Text | Reasoning)),
         refusal="".join(refusals) or None,
         tool_calls=tuple(
-            ToolCallDelta(index, id=call.id, name=call.name, arguments=call.arguments)
+            ToolCallDelta(index, id=call.id, name=call.name, arguments=call.arguments, extra=call.extra)
             for index, call in enumerate(calls)
         ),
     )

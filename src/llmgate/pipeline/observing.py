@@ -81,6 +81,16 @@ class RelayObserver:
         self._body: bytearray | None = bytearray()
         self._lost = False
 
+    @property
+    def stream_format(self) -> str:
+        """The wire format of a stream, ``""`` for an answer that is whole."""
+        return "" if self._reader is None else self._format.name
+
+    @property
+    def complete(self) -> bool:
+        """Whether the terminal marker of a stream has gone by."""
+        return self._reader is not None and self._reader.outcome.complete
+
     def feed(self, piece: bytes) -> None:
         """Look at the next piece."""
         if self._lost:

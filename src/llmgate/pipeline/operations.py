@@ -21,6 +21,7 @@ from llmgate.formats import get_format, read_request
 from llmgate.formats.carried import FORM_FIELDS, CarriedFormat, read_form_request
 from llmgate.spec import (
     Clock,
+    ControlsLike,
     Credentials,
     GatewayRequest,
     GatewayResponse,
@@ -100,6 +101,7 @@ class Operations(ABC):
         surface: str = "in-process",
         client_address: str = "",
         client_request_id: str | None = None,
+        controls: ControlsLike | None = None,
     ) -> ExchangeFrame:
         """The one door."""
 
@@ -113,6 +115,7 @@ class Operations(ABC):
         credentials: Credentials | None = None,
         api_key: str | None = None,
         principal: Principal | None = None,
+        controls: ControlsLike | None = None,
         **fields: Any,
     ) -> Completion:
         """Ask for a whole answer as OpenAI's Responses have it; arguments as for ``complete``.
@@ -125,6 +128,7 @@ class Operations(ABC):
             credentials: What the caller presents, to be judged by the auth providers.
             api_key: The same, as one bearer token.
             principal: Who asks, where the application knows.
+            controls: What else is wanted, as for ``complete``.
             **fields: ``model=``, ``input=`` and whatever else OpenAI's Responses take.
 
         Returns:
@@ -133,7 +137,7 @@ class Operations(ABC):
         Raises:
             GatewayError: why there is no answer.
         """
-        frame = self.exchange(credentials=presented(credentials, api_key), principal=principal)
+        frame = self.exchange(credentials=presented(credentials, api_key), principal=principal, controls=controls)
         async with frame:
             request = self._response_request(fields, router, timeout, metadata, max_retries, stream=False)
             response = await frame.send(request)
@@ -149,6 +153,7 @@ class Operations(ABC):
         credentials: Credentials | None = None,
         api_key: str | None = None,
         principal: Principal | None = None,
+        controls: ControlsLike | None = None,
         **fields: Any,
     ) -> ResponseStream:
         """Ask for a streamed answer of OpenAI's Responses: ``async with pipeline.stream_response(...) as events``.
@@ -157,7 +162,7 @@ class Operations(ABC):
         the provider speaks; the rest is as for ``stream``.
         """
         return ResponseStream(
-            lambda: self.exchange(credentials=presented(credentials, api_key), principal=principal),
+            lambda: self.exchange(credentials=presented(credentials, api_key), principal=principal, controls=controls),
             lambda: self._response_request(fields, router, timeout, metadata, max_retries, stream=True),
         )
 
@@ -171,6 +176,7 @@ class Operations(ABC):
         credentials: Credentials | None = None,
         api_key: str | None = None,
         principal: Principal | None = None,
+        controls: ControlsLike | None = None,
         **fields: Any,
     ) -> Embeddings:
         """Ask for embeddings; arguments as for ``complete``, with ``model=`` and ``input=`` as OpenAI has them.
@@ -181,7 +187,10 @@ class Operations(ABC):
         if "model" not in fields or "input" not in fields:
             raise TypeError("embeddings need model= and input=")
         frame = self.exchange(
-            operation=Operation.EMBEDDINGS, credentials=presented(credentials, api_key), principal=principal
+            operation=Operation.EMBEDDINGS,
+            credentials=presented(credentials, api_key),
+            principal=principal,
+            controls=controls,
         )
         async with frame:
             request = read_request(
@@ -305,6 +314,7 @@ class Operations(ABC):
             operation=wire_format.operation,
             credentials=Credentials.of(api_key) if api_key is not None else credentials,
             principal=fields.pop("principal", None),
+            controls=fields.pop("controls", None),
         )
         async with frame:
             if files is None:

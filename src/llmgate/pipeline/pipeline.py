@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from llmgate.formats import get_format, read_request
 from llmgate.spec import (
     ChatRequest,
     Clock,
+    ControlsLike,
     Credentials,
     GatewayClosedError,
     GatewayRequest,
@@ -28,6 +30,7 @@ from llmgate.spec import (
     StageContext,
     SystemClock,
     Transport,
+    control_headers,
 )
 
 from .checkup import Checkup
@@ -37,14 +40,19 @@ from .draining import Drains
 from .frame import ExchangeFrame
 from .health_watch import HealthWatch
 from .holdings import Holdings
-from .listing import ModelList, ask_for_models, keep_listing, lists_path
+from .listed_prices import MOST_CHANGES, PriceChange, dated, log_changes
+from .listing import ModelList, ask_for_models
+from .mapping import keep_models
 from .models import ModelEntry
 from .operations import as_body, presented
 from .reloading import Edition, Editions, Pin
+from .repeating import Repeats
 from .secret_report import SecretStatus, check_secrets
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from llmgate.telemetry.standing import Standing
+
     from .construction import ConfigSource, Source
 
 __all__ = ["Pipeline"]
@@ -75,15 +83,17 @@ class Pipeline(Holdings):
     ) -> None:
         self.clock: Clock = context.clock
         self.ready = False
-        self._editions = Editions(edition, self.own)
+        self._editions = Editions(edition, self.own, self.clock)
         self._context = context
         self._source = source
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._lists: Mapping[str, ModelList] = lists or {}
+        self._price_changes: deque[PriceChange] = deque(maxlen=MOST_CHANGES)
         self._listing: asyncio.Task[None] | None = None
         self._health_watch: HealthWatch | None = None
         self.drains = Drains()
+        self.repeats = Repeats(self)
 
     @classmethod
     def from_config(
@@ -209,6 +219,7 @@ class Pipeline(Holdings):
         watch, self._health_watch = self._health_watch, None
         if watch is not None:
             await watch.aclose()
+        await self.repeats.finish(self.config.stream.drain_timeout)
         async with self._turn:
             while self._tasks:
                 await asyncio.wait(set(self._tasks))
@@ -236,6 +247,7 @@ class Pipeline(Holdings):
         surface: str = "in-process",
         client_address: str = "",
         client_request_id: str | None = None,
+        controls: ControlsLike | None = None,
     ) -> ExchangeFrame:
         """The one door: ``async with pipeline.exchange(...) as x`` authenticates, ``x.send(request)`` answers.
 
@@ -246,6 +258,11 @@ class Pipeline(Holdings):
             surface: Which door it came through.
             client_address: The peer's address.
             client_request_id: The caller's own request id.
+            controls: What a caller in process says in the place of headers.
+
+        Raises:
+            ValueError: the controls name what is none.
+            TypeError: they hold what no header can say.
         """
         return ExchangeFrame(
             self,
@@ -255,6 +272,7 @@ class Pipeline(Holdings):
             surface=surface,
             client_address=client_address,
             client_request_id=client_request_id,
+            controls=control_headers(controls),
         )
 
     async def complete(
@@ -269,6 +287,7 @@ class Pipeline(Holdings):
         credentials: Credentials | None = None,
         api_key: str | None = None,
         principal: Principal | None = None,
+        controls: ControlsLike | None = None,
         **fields: Any,
     ) -> Completion:
         """Ask for a whole chat answer.
@@ -282,13 +301,15 @@ class Pipeline(Holdings):
             credentials: What the caller presents, to be judged by the auth providers.
             api_key: The same, as one bearer token.
             principal: Who asks, where the application knows.
+            controls: What else is wanted of routing, retries, cache, limits and records: what HTTP callers say in
+                headers.
             **fields: ``model=``, ``messages=`` and whatever else OpenAI's chat completions take; ``extra_body=`` is a
                 mapping of fields that are sent as they are.
 
         Raises:
             GatewayError: why there is no answer.
         """
-        frame = self.exchange(credentials=presented(credentials, api_key), principal=principal)
+        frame = self.exchange(credentials=presented(credentials, api_key), principal=principal, controls=controls)
         async with frame:
             chat = self._request(request, fields, router, timeout, metadata, max_retries, stream=False)
             response = await frame.send(chat)
@@ -306,6 +327,7 @@ class Pipeline(Holdings):
         credentials: Credentials | None = None,
         api_key: str | None = None,
         principal: Principal | None = None,
+        controls: ControlsLike | None = None,
         **fields: Any,
     ) -> CompletionStream:
         """Ask for a streamed chat answer: ``async with pipeline.stream(...) as chunks``.
@@ -314,7 +336,7 @@ class Pipeline(Holdings):
         free, and a failure is raised there.
         """
         return CompletionStream(
-            lambda: self.exchange(credentials=presented(credentials, api_key), principal=principal),
+            lambda: self.exchange(credentials=presented(credentials, api_key), principal=principal, controls=controls),
             lambda: self._request(request, fields, router, timeout, metadata, max_retries, stream=True),
         )
 
@@ -360,6 +382,10 @@ class Pipeline(Holdings):
         async with frame:
             return await frame.health()
 
+    async def standing(self) -> Standing:
+        """Whose breaker is open, and how far records are on their way to loggers; of this process."""
+        return await self._editions.standing()
+
     @property
     def model_lists(self) -> Mapping[str, ModelList]:
         """What providers have said they have, by the provider's name, with source and date."""
@@ -386,12 +412,28 @@ class Pipeline(Holdings):
         async with self._turn:
             if not self.ready:
                 raise GatewayClosedError("the pipeline was closed meanwhile")
-            before = {name: one.models for name, one in self._lists.items()}
+            before = {name: (one.models, one.prices) for name, one in self._lists.items()}
+            # In a thread, because prices are found among thousands, by name.
+            found, changes = await asyncio.to_thread(self._with_prices, found)
             self._lists = {**self._lists, **found}
-            if {name: one.models for name, one in self._lists.items()} != before:
+            if {name: (one.models, one.prices) for name, one in self._lists.items()} != before:
                 edition = self._source.assemble(self.config, self._context, self.snapshot, self._lists)
                 await self._editions.replace(edition, None)
+        self._price_changes.extend(changes)
+        log_changes(changes)
         return self._lists, failed
+
+    @property
+    def price_changes(self) -> Sequence[PriceChange]:
+        """What has been seen to change in the prices that providers publish, the newest last; a bounded number."""
+        return tuple(self._price_changes)
+
+    def _with_prices(self, found: Mapping[str, ModelList]) -> tuple[Mapping[str, ModelList], Sequence[PriceChange]]:
+        at, changes, lists = self.clock.now(), [], {}
+        for name, now in found.items():
+            lists[name], changed = dated(self.snapshot.providers[name], self._lists.get(name), now, at)
+            changes += changed
+        return lists, changes
 
     def validate_router(self, router: Mapping[str, Any]) -> Sequence[str]:
         """What is wrong with the configuration of a router, as it would stand under ``routers``; nothing when empty."""
@@ -418,10 +460,9 @@ class Pipeline(Holdings):
         """Begin to look at the providers' lists as the configuration in force says."""
         if self._listing is not None:
             self._listing.cancel()
-        interval = self.config.model_lists.refresh
-        if interval > 0:
-            work = keep_listing(self, interval=interval, path=lists_path(self.config))
-            self._listing = asyncio.get_running_loop().create_task(work)
+        settings = self.config.model_lists
+        if settings.refresh > 0 or settings.map_every > 0:
+            self._listing = asyncio.get_running_loop().create_task(keep_models(self), name="llmgate-models")
 
     def _request(
         self,

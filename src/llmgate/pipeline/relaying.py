@@ -163,22 +163,44 @@ class RelayAnswer:
             self.status = upstream.status
             self.headers = {name: value for name, value in upstream.headers.items() if _passes(name)}
 
+    @property
+    def media_type(self) -> str:
+        """The content type of the body, parameters included."""
+        return self.headers.get("content-type", "")
+
+    @property
+    def stream_format(self) -> str:
+        """The wire format of the stream that it is; ``""`` where it is none, or in none that is known."""
+        return "" if self._observer is None else self._observer.stream_format
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        capture = self._frame.capture
         if self._upstream is None:
+            if capture is not None:
+                capture.sent(self._body)
             yield self._body
         else:
             pieces = aiter(self._upstream)
             while (piece := await self._deadline.read(lambda: anext(pieces, None))) is not None:
+                if capture is not None:
+                    capture.sent(piece)
                 if self._observer is not None:
                     self._observer.feed(piece)
+                    if self._observer.complete:
+                        await self._seal()  # who reads the stream takes it for whole, whatever comes behind
                 yield piece
-            if self._observer is not None:
-                self._observer.finish(self.outcome)
         self._deadline.cancel()
-        self.outcome.complete = True
-        await self._frame.seal()
+        await self._seal()
         self.finished = True
         await self.aclose()
+
+    async def _seal(self) -> None:
+        """Everything is known of the answer. Idempotent."""
+        if not self.outcome.complete:
+            if self._observer is not None:
+                self._observer.finish(self.outcome)
+            self.outcome.complete = True
+        await self._frame.seal()
 
     async def aclose(self) -> None:
         """Close the upstream; an answer not read to its end is cancelled there. Idempotent."""

@@ -9,19 +9,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from llmgate.spec import ConfigError, PluginError, SecretNotFoundError
+from llmgate.spec import Clock, ConfigError, Logger, PluginError, SecretNotFoundError
 
 from .credentials import SecretBroker
 from .secret_report import look_for_credentials
-from .settling import RecordQueue
+from .settling import RecordQueue, RecordWay
 from .snapshot import PlacedStage, Snapshot
+from .standing import standing_of
 
 if TYPE_CHECKING:
+    from llmgate.journal import Journal
     from llmgate.telemetry import Telemetry
+    from llmgate.telemetry.standing import Standing
 
 __all__ = ["Edition", "Editions", "Pin"]
 
@@ -36,12 +40,13 @@ class Edition:
         secrets: Its secret stores.
     """
 
-    __slots__ = ("loop", "on_idle", "pins", "queues", "secrets", "snapshot")
+    __slots__ = ("journal", "loop", "on_idle", "pins", "queues", "secrets", "snapshot")
 
     def __init__(self, snapshot: Snapshot, secrets: SecretBroker) -> None:
         self.snapshot = snapshot
         self.secrets = secrets
-        self.queues: Sequence[RecordQueue] = ()
+        self.queues: Sequence[RecordWay] = ()
+        self.journal: Journal | None = None
         self.pins = 0
         self.on_idle: Callable[[], None] | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -69,7 +74,12 @@ class Pin:
         self._edition: Edition | None = edition
 
     @property
-    def queues(self) -> Sequence[RecordQueue]:
+    def journal(self) -> Journal | None:
+        """What keeps the record of the exchange before its answer ends; None for nobody."""
+        return None if self._edition is None else self._edition.journal
+
+    @property
+    def queues(self) -> Sequence[RecordWay]:
         """Who gets the record of the exchange; nobody once it has let go."""
         return () if self._edition is None else self._edition.queues
 
@@ -94,19 +104,25 @@ class Editions:
     Args:
         first: The edition to begin with.
         own: Runs work in a task that the Pipeline waits for when it closes.
+        clock: The time.
     """
 
-    def __init__(self, first: Edition, own: Callable[[Coroutine[Any, Any, None]], object]) -> None:
+    def __init__(self, first: Edition, own: Callable[[Coroutine[Any, Any, None]], object], clock: Clock) -> None:
         self.current = first
+        self._clock = clock
         self._own = own
         self._all: list[Edition] = []
         self._open: dict[int, PlacedStage] = {}
-        self._queues: dict[int, RecordQueue] = {}
+        self._queues: dict[int, RecordWay] = {}
 
     @property
     def is_open(self) -> bool:
         """Whether the stages of the current edition are open."""
         return bool(self._all)
+
+    async def standing(self) -> Standing:
+        """How the edition in force does: who is left out, and how far records are on their way."""
+        return await standing_of(self.current, self._clock)
 
     async def open(self) -> None:
         """Open every stage of the first edition in order; one that fails closes those before it.
@@ -147,6 +163,9 @@ class Editions:
             for telemetry in {edition.snapshot.telemetry for edition in editions}:
                 if telemetry is not None:
                     exits.push_async_callback(telemetry.aclose)
+            for journal in {edition.journal for edition in editions}:
+                if journal is not None:
+                    exits.push_async_callback(journal.aclose)
             for queue in queues.values():
                 exits.push_async_callback(queue.aclose)
 
@@ -156,30 +175,55 @@ class Editions:
         new = [one for one in snapshot.placed if id(one.stage) not in self._open]
         async with AsyncExitStack() as exits:
             for one in new:
-                one.link.lead_to(edition.secrets, snapshot.state)
+                one.link.lead_to(edition.secrets, snapshot.state, snapshot.domains)
                 exits.push_async_callback(one.aclose)
                 await _open_stage(one)
-            if snapshot.telemetry is not None:
-                snapshot.telemetry.open()
-            queues = {}
-            for taker_id, taker in snapshot.takers:
-                queue = self._queues.get(id(taker))
-                if queue is None:
-                    queue = RecordQueue(taker_id, taker)
-                    queue.start()
-                    exits.push_async_callback(queue.aclose)
-                queues[id(taker)] = queue
+            telemetry = snapshot.telemetry
+            if telemetry is not None:
+                await telemetry.look(edition.secrets.fetch)
+            if telemetry is not None and all(one.snapshot.telemetry is not telemetry for one in self._all):
+                telemetry.open(self.standing)
+                exits.push_async_callback(telemetry.aclose)
+            if snapshot.journal is not None and all(one.journal is not snapshot.journal for one in self._all):
+                await snapshot.journal.open()
+                exits.push_async_callback(snapshot.journal.aclose)
+            queues, begun = self._ways(snapshot)
             await look_for_credentials(snapshot, edition.secrets)
             if approve is not None:
                 await approve(snapshot)
             exits.pop_all()
+        for queue in begun:
+            queue.start()
         edition.queues = tuple(queues.values())
+        edition.journal = snapshot.journal
         edition.loop = asyncio.get_running_loop()
         self._queues |= queues
         self._open |= {id(one.stage): one for one in new}
         self._all.append(edition)
+        if telemetry is not None:
+            telemetry.lead_to(edition.secrets.fetch)
         for one in snapshot.placed:
-            one.link.lead_to(edition.secrets, snapshot.state)
+            one.link.lead_to(edition.secrets, snapshot.state, snapshot.domains)
+
+    def _ways(self, snapshot: Snapshot) -> tuple[dict[int, RecordWay], Sequence[RecordWay]]:
+        """How records get to whoever takes them, by the taker, and which of these ways are still to be started."""
+        ways: dict[int, RecordWay] = {}
+        begun: list[RecordWay] = []
+        names: Counter[str] = Counter()
+        for taker_id, taker in snapshot.takers:
+            way = self._queues.get(id(taker))
+            if snapshot.journal is not None and isinstance(taker, Logger) and taker.durable:
+                names[taker.name] += 1
+                if way is None or not snapshot.journal.brings(way):
+                    count = names[taker.name]
+                    key = taker.name if count == 1 else f"{taker.name}-{count}"
+                    way = snapshot.journal.courier(taker_id, key, taker)
+                    begun.append(way)
+            elif not isinstance(way, RecordQueue):
+                way = RecordQueue(taker_id, taker)
+                begun.append(way)
+            ways[id(taker)] = way
+        return ways, begun
 
     def _retire(self, edition: Edition) -> None:
         """Close, in the background, what only this edition uses."""
@@ -191,12 +235,16 @@ class Editions:
         leaving = [one for one in edition.snapshot.placed if id(one.stage) not in used]
         for one in leaving:
             self._open.pop(id(one.stage), None)
-        taking = {id(taker) for other in self._all for _, taker in other.snapshot.takers}
-        idle = [id(taker) for _, taker in edition.snapshot.takers if id(taker) not in taking]
-        queues = [self._queues.pop(one) for one in idle if one in self._queues]
+        used_ways = {id(way) for other in self._all for way in other.queues}
+        idle = [way for way in edition.queues if id(way) not in used_ways]
+        self._queues = {taker: way for taker, way in self._queues.items() if id(way) in used_ways}
+        snapshots = [other.snapshot for other in self._all]
         telemetry = edition.snapshot.telemetry
-        if leaving or queues:
-            self._own(_close(leaving, queues, telemetry if id(telemetry) in idle else None))
+        if any(one.telemetry is telemetry for one in snapshots):
+            telemetry = None
+        journal = None if any(one.journal is edition.journal for one in self._all) else edition.journal
+        if leaving or idle or journal is not None:
+            self._own(_close(leaving, idle, telemetry, journal))
 
 
 async def _open_stage(one: PlacedStage) -> None:
@@ -208,10 +256,17 @@ async def _open_stage(one: PlacedStage) -> None:
         raise PluginError(f"{one.entry.id}: {one.stage.name!r} cannot be opened: {failure}") from failure
 
 
-async def _close(leaving: Sequence[PlacedStage], queues: Sequence[RecordQueue], telemetry: Telemetry | None) -> None:
+async def _close(
+    leaving: Sequence[PlacedStage],
+    queues: Sequence[RecordWay],
+    telemetry: Telemetry | None,
+    journal: Journal | None,
+) -> None:
     """Flush, then close in reverse; a stage that fails to close does not keep the others open."""
     for queue in queues:
         await queue.aclose()
+    if journal is not None:
+        await journal.aclose()
     if telemetry is not None:
         await telemetry.aclose()
     for one in reversed(leaving):

@@ -116,13 +116,14 @@ def _users(config: GatewayConfig) -> Iterator[tuple[str, Any]]:
     for provider in config.providers.values():
         yield f"provider {provider.name}", (provider.secret, provider.keys, provider.adapter.config)
     stages = [*config.secrets.values(), *config.state.values(), *config.auth, *config.interceptors]
-    stages += [*config.unified_interceptors, *config.loggers]
+    stages += [*config.unified_interceptors, *config.loggers, *config.pages]
     for router in config.routers.values():
         stages += router.interceptors
         for own in router.providers.values():
             yield f"provider {own.name} of router {router.id}", (own.secret, own.keys, own.adapter.config)
     for stage in stages:
         yield stage.id, stage.config
+    yield "telemetry.otlp-headers", config.telemetry.otlp_headers
 
 
 def _refs(value: Any) -> Iterator[SecretRef]:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Session", "no_canned_session", "opening"]
 
 GOING_AWAY: Final = 1001
+POLICY: Final = 1008
 CLEAN: Final = frozenset({1000, 1001, 1005})
 """Close codes of a session that ended as it should."""
 NOTES: Final = "session"
@@ -168,6 +169,14 @@ class Session:
             notes["metadata"] = {"closed-by": who, "close-code": str(end.code)}
         self.finished = True
         self.outcome.complete = end.code in CLEAN
+
+    async def lapsed(self) -> SocketClose:
+        """Wait until the caller would not be let in any more: its key was revoked, has ended, or may do other things.
+
+        Returns:
+            How to close the session; it never returns for a caller in process, or where nobody is to look.
+        """
+        return SocketClose(POLICY, await self._frame.lapsed())
 
     async def close(self, end: SocketClose) -> None:
         """Close the provider's end. Idempotent."""

@@ -7,17 +7,9 @@ import logging
 from collections import deque
 from typing import Final, Protocol
 
-from llmgate.spec import (
-    Attempt,
-    AttemptRecord,
-    AuthenticationError,
-    Exchange,
-    GatewayError,
-    ProviderError,
-    Record,
-)
+from llmgate.spec import Exchange, GatewayError, Record
 
-__all__ = ["CLIENT_CLOSED_REQUEST", "RecordQueue", "RecordTaker", "judge", "make_record"]
+__all__ = ["CLIENT_CLOSED_REQUEST", "RecordQueue", "RecordTaker", "RecordWay", "judge"]
 
 log = logging.getLogger("llmgate.records")
 
@@ -39,6 +31,30 @@ class RecordTaker(Protocol):
         """Let go of what was taken."""
 
 
+class RecordWay(Protocol):
+    """How records get to one that takes them: a queue in memory, or by the journal."""
+
+    id: str
+    dropped: int
+    failed: int
+
+    @property
+    def failing(self) -> bool:
+        """Whether it has not taken what it was last brought."""
+
+    async def depth(self) -> tuple[int, int, float | None]:
+        """Records that wait, their bytes on disk, and when the exchange of the oldest of them was over, if known."""
+
+    def start(self) -> None:
+        """Begin to hand records over; needs a running event loop."""
+
+    def offer(self, record: Record) -> None:
+        """An exchange is over; never waits and never fails."""
+
+    async def aclose(self) -> None:
+        """Hand over what waits, within some seconds. Idempotent."""
+
+
 class RecordQueue:
     """The bounded queue in front of one logger; offering to it never waits and never fails.
 
@@ -58,6 +74,17 @@ class RecordQueue:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._failing = False
+
+    @property
+    def failing(self) -> bool:
+        """Whether the logger has not taken all that it was last brought."""
+        return self._failing
+
+    async def depth(self) -> tuple[int, int, float | None]:
+        """Records that wait, none of them on disk, and when the exchange of the oldest was over."""
+        oldest = self._waiting[0] if self._waiting else None
+        return len(self._waiting), 0, None if oldest is None else oldest.started_at + oldest.duration
 
     def start(self) -> None:
         """Begin to hand records over; needs a running event loop."""
@@ -89,9 +116,11 @@ class RecordQueue:
 
     async def _run(self) -> None:
         while True:
+            before = self.failed
             while self._waiting:
                 await self._hand_over(self._waiting.popleft())
             await self._flush()
+            self._failing = self.failed > before
             if self._closing and not self._waiting:
                 return
             self._wake.clear()
@@ -105,6 +134,7 @@ class RecordQueue:
             if self.failed == 0:
                 log.exception("logger %s failed; further failures are counted", self.id)
             self.failed += 1
+            self._failing = True  # a queue that is never empty does not come to the flush
 
     async def _flush(self) -> None:
         try:
@@ -138,83 +168,3 @@ def judge(exchange: Exchange, failure: BaseException | None, *, unfinished: bool
         exchange.status = exchange.error.http_status
     elif exchange.status is None:
         exchange.status = 200
-
-
-def make_record(exchange: Exchange) -> Record:
-    """The frozen account of a finished exchange."""
-    outcome = exchange.outcome
-    request = exchange.request
-    error = exchange.error
-    last = exchange.attempts[-1] if exchange.attempts else None
-    started = exchange.started
-    principal = exchange.principal
-    return Record(
-        id=exchange.id,
-        operation=exchange.operation.value,
-        surface=exchange.surface,
-        started_at=exchange.started_at,
-        duration=(exchange.finished or started) - started,
-        first_content=None if exchange.first_content is None else exchange.first_content - started,
-        outcome=_outcome_word(exchange),
-        status=exchange.status,
-        error_code=error.code if error else None,
-        error_message=_reason(error) if error else None,
-        principal=principal.id if principal else None,
-        principal_issuer=principal.issuer if principal else None,
-        client_address=exchange.client_address,
-        client_request_id=exchange.client_request_id,
-        router=exchange.router,
-        request_model=request.model if request else None,
-        stream=request.stream if request else False,
-        provider_name=last.deployment.provider_name if last and last.error is None else None,
-        response_model=outcome.model,
-        response_id=outcome.response_id,
-        finish_reason=outcome.finish_reason.value if outcome.finish_reason else None,
-        usage=outcome.usage,
-        attempts=tuple(_attempt_record(attempt, started) for attempt in exchange.attempts),
-        trace=exchange.trace,
-        metadata={**_lost(last), **exchange.noted_metadata(), **(request.metadata if request else {})},
-        cost_nano=exchange.cost_nano,
-    )
-
-
-def _lost(last: Attempt | None) -> dict[str, str]:
-    """What the translation for the provider left out."""
-    return {"llmgate.dropped-params": ", ".join(last.dropped_params)} if last and last.dropped_params else {}
-
-
-def _outcome_word(exchange: Exchange) -> str:
-    if exchange.disconnected:
-        return "disconnected" if exchange.drained else "cancelled"
-    if exchange.error is None:
-        return "ok" if exchange.status is None or exchange.status < 400 else "error"
-    return "incomplete" if exchange.first_content is not None else "error"
-
-
-def _reason(error: GatewayError) -> str:
-    return error.reason if isinstance(error, AuthenticationError) else error.message
-
-
-def _attempt_record(attempt: Attempt, origin: float) -> AttemptRecord:
-    return AttemptRecord(
-        deployment=attempt.deployment.id,
-        provider_name=attempt.deployment.provider_name,
-        model=attempt.deployment.model,
-        started=attempt.started - origin,
-        duration=None if attempt.finished is None else attempt.finished - attempt.started,
-        first_content=None if attempt.first_content is None else attempt.first_content - origin,
-        status=attempt.status,
-        error_code=attempt.error.code if attempt.error else None,
-        error_message=attempt.error.message if attempt.error else None,
-        usage=attempt.outcome.usage,
-        provider_request_id=attempt.provider_request_id,
-        credential_ref=attempt.credential_ref,
-        credential_version=attempt.credential_version,
-        credential_fingerprint=attempt.credential_fingerprint,
-        abandoned=attempt.abandoned,
-        lost=isinstance(attempt.error, ProviderError) and attempt.error.lost,
-        cost_nano=attempt.cost_nano,
-        service_tier=attempt.outcome.service_tier,
-        vendor=attempt.deployment.provider.row.name,
-        span_id=attempt.span_id,
-    )

@@ -11,8 +11,10 @@ from llmgate.config.model import GatewayConfig, RetryConfig, StageConfig, Unsupp
 from llmgate.spec import (
     Audience,
     AuthProvider,
+    DomainBook,
     Logger,
     Operation,
+    Pages,
     Provider,
     ProviderAdapter,
     RoutingStrategy,
@@ -33,10 +35,12 @@ from .naming import ModelMapping
 from .retry_budget import RetryBudget
 
 if TYPE_CHECKING:
+    from llmgate.journal import Journal
     from llmgate.telemetry import Telemetry
     from llmgate.telemetry.ids import Tracing
 
     from .candidates import Candidates
+    from .capturing import Capturing
     from .settling import RecordTaker
     from .targets import TargetDoor
 
@@ -162,8 +166,9 @@ class Snapshot:
     ``budgets`` are those of the scopes that say something of it, and of the gateway; ``failing`` is the same object in
     every snapshot of a Pipeline, ``health`` in those that judge it alike; ``pools`` are those with several keys.
     ``found`` remembers which deployments names have led to. ``targets`` is there where requests may go
-    where no provider is configured, and ``aimed`` in the snapshot of a single exchange whose caller has chosen.
-    ``telemetry`` is None where nobody wants any.
+    where no provider is configured, ``domains`` what was decided of where that is, and ``aimed`` in the snapshot of a
+    single exchange whose caller has chosen. ``pages`` are by their paths. ``telemetry`` is None where nobody wants any,
+    and so are ``journal`` and ``capturing``, which keeps contents.
     """
 
     config: GatewayConfig
@@ -181,7 +186,11 @@ class Snapshot:
     health: Health
     pools: Mapping[Provider, Sequence[PooledKey]]
     telemetry: Telemetry | None
+    journal: Journal | None = None
+    capturing: Capturing | None = None
+    pages: Mapping[str, Pages[Any]] = attrs.field(factory=dict)
     targets: TargetDoor | None = None
+    domains: DomainBook[Any] | None = None
     aimed: Provider | None = None
     found: dict[tuple[str | None, str, Operation], Candidates] = attrs.field(factory=dict, init=False)
 

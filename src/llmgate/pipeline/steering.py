@@ -10,11 +10,13 @@ import attrs
 
 from llmgate.catalogue import provider_for_domain, provider_row
 from llmgate.spec import GatewayError, GatewayRequest, InvalidRequestError, ModelNotFoundError, Provider
+from llmgate.spec.model_chain import read_model_chain
 
 from .attempt import Try
 from .candidates import Candidates, at_provider, candidates_for, find_candidates, reached_route, speaks
 from .fallbacks import Fallback
 from .ranking import rank
+from .shortening import shortened
 from .snapshot import Route, Snapshot
 from .walk import Walk
 from .wishes import Wishes
@@ -41,7 +43,7 @@ def wished_candidates(snapshot: Snapshot, request: GatewayRequest, wishes: Wishe
         wishes: What the caller asks of routing; the provider as configured, or as the catalogue calls it.
 
     Raises:
-        InvalidRequestError: the path names another provider.
+        InvalidRequestError: the path names another provider, or the model leaves this one out.
         ModelNotFoundError: it is not configured, or does not serve the operation.
     """
     name = wishes.provider
@@ -60,6 +62,12 @@ def wished_candidates(snapshot: Snapshot, request: GatewayRequest, wishes: Wishe
             f"helicone-forced-routing names provider {name[:100]!r}, which is not configured for "
             f"{request.operation.value}: name one of {', '.join(route.providers) or 'none'}",
             code="provider_not_found",
+        )
+    if _leaves_out(route, provider, request.model):
+        raise InvalidRequestError(
+            f"helicone-forced-routing names {name[:100]!r}, which model {request.model[:200]!r} leaves out: take one "
+            "of the two away",
+            code="invalid_routing_header",
         )
     try:
         found = candidates_for(snapshot, request)
@@ -104,8 +112,9 @@ async def through_fallbacks(
     places[0].route.budget.request(frame.clock.monotonic())
     for position, (one, candidates) in enumerate(zip(fallbacks, places, strict=True)):
         try:
-            walk = Walk(frame, request, candidates)
-            answer = await walk.through(await rank(frame, candidates, request, wishes), run)
+            fitting = shortened(frame, request, candidates.deployments, wishes.too_long)
+            walk = Walk(frame, fitting, candidates)
+            answer = await walk.through(await rank(frame, candidates, fitting, wishes), run)
             if answer is None:
                 raise walk.verdict()
         except GatewayError as error:
@@ -123,7 +132,7 @@ def _place(snapshot: Snapshot, request: GatewayRequest, fallback: Fallback, posi
     """What an entry of the list stands for.
 
     Raises:
-        InvalidRequestError: no configured provider is at its address.
+        InvalidRequestError: no configured provider is at its address, or the model leaves that one out.
         ModelNotFoundError: nothing is called as its model.
     """
     if not fallback.host:
@@ -136,8 +145,21 @@ def _place(snapshot: Snapshot, request: GatewayRequest, fallback: Fallback, posi
             f"there that serves {request.operation.value}",
             code="invalid_routing_header",
         )
-    deployment = at_provider(snapshot, route, provider, fallback.model or request.model)
+    model = fallback.model or request.model
+    if _leaves_out(route, provider, model):
+        raise InvalidRequestError(
+            f"helicone-fallbacks: entry {position} leads to {fallback.host[:100]!r}, which model {model[:200]!r} "
+            "leaves out: take one of the two away",
+            code="invalid_routing_header",
+        )
+    deployment = at_provider(snapshot, route, provider, model)
     return Candidates(route, [deployment], route.fallback, addressed=True)
+
+
+def _leaves_out(route: Route, provider: Provider, model: str) -> bool:
+    """Whether a model's name leaves a provider out, by ``!provider``."""
+    without = read_model_chain(model).without
+    return not without.isdisjoint((provider.name, provider.row.name)) and not route.aliases.exactly(model)
 
 
 def _provider_at(route: Route, host: str) -> Provider | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import attrs
@@ -130,11 +130,11 @@ class GatewayStream:
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         pieces = self._encoded() if self._source.decode else self._relayed()
-        return self._watched(pieces) if self._frame.chain.watches_bytes else pieces
+        return self._watched(pieces) if self._frame.watches_bytes else pieces
 
     def chunks(self) -> AsyncIterator[GatewayChunk]:
         """The events, decoded and seen by the interceptors; the usage-only event only where it was asked for."""
-        return self._written() if self._frame.chain.watches_bytes else self._chunks()
+        return self._written() if self._frame.watches_bytes else self._chunks()
 
     async def _watched(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for data in pieces:
@@ -152,25 +152,34 @@ class GatewayStream:
         self._frame.sent(self._encode_end(encoder))
 
     async def _chunks(self) -> AsyncIterator[GatewayChunk]:
-        source, frame = self._source, self._frame
-        pending = self._pending  # kept here, so that reading can be taken up where a caller has left
         while True:
-            while pending:
-                chunk = pending.popleft()
-                if chunk.final:
-                    await self._seal()
-                    return
-                if source.withhold_usage and chunk.usage is not None and not chunk.choices:
-                    continue
-                seen = self._seen(chunk) if frame.chain.reads_stream else chunk
-                if seen is not None:
-                    yield seen
-            if source.outcome.complete:
-                await self._seal()
+            for chunk in self._at_hand():
+                yield chunk
+            if not await self._more():
                 return
-            if source.received > self._bound:
-                return
-            pending.extend(await self._deadline.read(source.read_chunks))
+
+    def _at_hand(self) -> Iterator[GatewayChunk]:
+        """The events that have been read and not been taken, but for the one that ends the stream."""
+        source, frame = self._source, self._frame
+        pending = self._pending  # kept there, so that reading can be taken up where a caller has left
+        while pending and not pending[0].final:
+            chunk = pending.popleft()
+            if source.withhold_usage and chunk.usage is not None and not chunk.choices:
+                continue
+            seen = self._seen(chunk) if frame.chain.reads_stream else chunk
+            if seen is not None:
+                yield seen
+
+    async def _more(self) -> bool:
+        """Read on; False when the stream has come to its end, or is given up."""
+        source = self._source
+        if self._pending or source.outcome.complete:
+            await self._seal()
+            return False
+        if source.received > self._bound:
+            return False
+        self._pending.extend(await self._deadline.read(source.read_chunks))
+        return True
 
     async def read_on(self, most: int) -> bool:
         """Read what is left for nobody: interceptors see it, and the account is that of a whole answer.
@@ -239,11 +248,20 @@ class GatewayStream:
         await self.finish()
 
     async def _encoded(self) -> AsyncIterator[bytes]:
+        """The events in the caller's format; those that were read together go down together."""
         encoder = self._frame.encoder = self._start_encoder()
-        async for chunk in self._chunks():
-            data = self._encode(encoder, chunk)
-            if data:
-                yield data
+        pieces: list[bytes] = []
+        while True:
+            try:
+                pieces.extend(self._encode(encoder, chunk) for chunk in self._at_hand())
+            except Exception:  # what came before it has been kept, and goes out first
+                if any(pieces):
+                    yield _taken(pieces)
+                raise
+            if any(pieces):
+                yield _taken(pieces)
+            if not await self._more():
+                break
         yield self._encode_end(encoder)
         await self.finish()
 
@@ -283,7 +301,7 @@ class GatewayStream:
         if last is None or (outcome.response_id and outcome.model):
             return GatewayChunk(created=created)
         return GatewayChunk(
-            id=outcome.response_id or last.provider_request_id,
+            id=outcome.response_id or last.provider_request_id or self._frame.exchange.id,
             model=outcome.model or last.deployment.model,
             created=created,
         )

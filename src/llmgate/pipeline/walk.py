@@ -161,7 +161,9 @@ class Walk:
         tried = None
         try:
             runtime = self.frame.snapshot.runtimes[deployment.provider]
-            tried = build_try(runtime, self.request, attempt, secret, self.frame.clock.now(), said)
+            tried = build_try(
+                runtime, self.request, attempt, secret, self.frame.clock.now(), said, exchange_id=self.frame.id
+            )
             trace = self.frame.exchange.trace
             if trace is not None and trace.carried:
                 tried = tried.traced(trace)

@@ -28,7 +28,9 @@ _TAGS: Final = "llmgate-tags"
 _RETRIES: Final = "helicone-retry-enabled"
 _NAMES: Final = frozenset({_FORCED, _FALLBACKS, _FAILOVER, _TOO_LONG, _TAGS, _RETRIES})
 
-_SWITCH: Final = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+_SWITCH: Final = {
+    "true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False
+}  # fmt: skip
 
 
 @attrs.frozen
@@ -59,12 +61,13 @@ def wishes_of(headers: Mapping[str, str]) -> Wishes | None:
         headers: The caller's headers, lower-case names.
 
     Raises:
-        InvalidRequestError: a header cannot be read; the message says how to write it.
+        InvalidRequestError: a header cannot be read, and the message says how to write it, or two contradict each other
+            and it names them.
     """
     if _NAMES.isdisjoint(headers):
         return None
     fallbacks = headers.get(_FALLBACKS)
-    return Wishes(
+    wishes = Wishes(
         provider=headers.get(_FORCED, "").strip() or None,
         fallbacks=read_fallbacks(fallbacks) if fallbacks is not None else (),
         alone=not _switch(_FAILOVER, headers.get(_FAILOVER, "true")),
@@ -72,6 +75,13 @@ def wishes_of(headers: Mapping[str, str]) -> Wishes | None:
         retries=_retries(headers),
         tags=frozenset(tag for part in headers.get(_TAGS, "").split(",") if (tag := part.strip())),
     )
+    if wishes.fallbacks and (wishes.provider is not None or wishes.alone):
+        other = _FAILOVER if wishes.provider is None else _FORCED
+        raise InvalidRequestError(
+            f"{_FALLBACKS} lists where the request may go, and {other} forbids all but one place: send one of the two",
+            code="invalid_routing_header",
+        )
+    return wishes
 
 
 def _handler(text: str | None) -> Shortening | None:

@@ -11,7 +11,9 @@ from typing import Any, Final
 import anthropic as vendor
 import httpx2
 
-from .clients import BASE_URL, async_http_client, http_client
+from llmgate.spec import ControlsLike
+
+from .clients import BASE_URL, async_http_client, http_client, only
 from .door import NO_KEY
 from .process import default_pipeline
 
@@ -26,6 +28,7 @@ class Anthropic(vendor.Anthropic):
     Args:
         base_url: Chooses the gateway's surface by its path, for example ``http://llmgate/router/main``.
         http_client: Another way out; None for this process's pipeline.
+        controls: What holds for each request whose own headers (``extra_headers``) do not say otherwise.
         **options: The library's own. ``api_key`` is one of the gateway's, where it asks for one; without it the caller
             is trusted.
     """
@@ -35,11 +38,12 @@ class Anthropic(vendor.Anthropic):
         *,
         base_url: str | httpx2.URL | None = None,
         http_client: httpx2.Client | None = None,
+        controls: ControlsLike | None = None,
         **options: Any,
     ) -> None:
         super().__init__(
             base_url=BASE_URL if base_url is None else base_url,
-            http_client=_client() if http_client is None else http_client,
+            http_client=_client(controls) if http_client is None else only(http_client, controls),
             **_with_key(options),
         )
 
@@ -55,17 +59,22 @@ class AsyncAnthropic(vendor.AsyncAnthropic):
         *,
         base_url: str | httpx2.URL | None = None,
         http_client: httpx2.AsyncClient | None = None,
+        controls: ControlsLike | None = None,
         **options: Any,
     ) -> None:
         super().__init__(
             base_url=BASE_URL if base_url is None else base_url,
-            http_client=async_http_client(default_pipeline()) if http_client is None else http_client,
+            http_client=_async_client(controls) if http_client is None else only(http_client, controls),
             **_with_key(options),
         )
 
 
-def _client() -> httpx2.Client:
-    return http_client(default_pipeline())
+def _client(controls: ControlsLike | None) -> httpx2.Client:
+    return http_client(default_pipeline(), controls=controls)
+
+
+def _async_client(controls: ControlsLike | None) -> httpx2.AsyncClient:
+    return async_http_client(default_pipeline(), controls=controls)
 
 
 def _with_key(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from .auth import AuthProvider
+from .certificates import ClientCertificate
 from .clock import Clock, SystemClock
-from .commands import Command, CommandContext
+from .commands import AsgiApp, Command, CommandContext, Serving
+from .controls import Controls, ControlsLike, control_headers
+from .deliveries import Batching, BatchLogger, DeliveryError, Entry, RecordService, a_service
 from .deployments import AT_HOST, Audience, CredentialHeader, Deployment, Provider, ProviderKey, ProviderRow, Timeouts
+from .domain_books import DomainAction, DomainBook, DomainEvent, DomainStanding, standings
 from .errors import (
     AuthenticationError,
     BudgetExceededError,
@@ -30,11 +34,13 @@ from .errors import (
     SecretNotFoundError,
     SecretUnavailableError,
 )
-from .exchange import Attempt, AttemptRecord, Exchange, ExchangeView, Record
+from .exchange import Attempt, Exchange, ExchangeView
 from .formats import Format, RequestHead, StreamEncoder, StreamReader, Unsupported
+from .histograms import Histogram, bucket_of
 from .hookspecs import hookimpl
 from .identity import CallerLimit, Credentials, Principal, Secret, SecretRef
 from .interceptors import Aspect, Interceptor
+from .key_books import KeyBook, KeyPage, SharedKey
 from .kinds import KINDS, StageKind, kind_named
 from .loggers import Logger
 from .messages import (
@@ -55,9 +61,24 @@ from .messages import (
 )
 from .models import UNKNOWN_MODEL, DescribedModel, ListedModel, ModelFacts
 from .money import nano_usd, usd
-from .operations import Operation
+from .operations import HOUSEKEEPING, READING_SCOPES, Operation
+from .pages import HTML, PageAnswer, PageRequest, Pages, Reception, Visitor
+from .peppers import Peppers
 from .prices import Price, PriceList, PriceRow, Rates
 from .providers import AttemptCall, ProviderAdapter, RelayBody
+from .record_reader import (
+    NO_FEEDBACK,
+    Feedback,
+    KeptRecord,
+    RecordFilter,
+    RecordPage,
+    RecordQuery,
+    RecordReader,
+    UsageQuery,
+    UsageReport,
+    UsageRow,
+)
+from .records import ASSEMBLED, AttemptRecord, Content, Record, RecordContent, StageTrace
 from .requests import EDITABLE_FIELDS, ChatRequest, GatewayRequest, OutputBound, OutputFormat, RelayTarget
 from .responses import (
     ChatChoice,
@@ -77,6 +98,18 @@ from .secrets import SecretStore
 from .sockets import NO_STATUS, ProviderSocket, SocketClose, SocketMessage, SocketOptions, SocketTransport
 from .stage import NoConfig, Stage, StageContext
 from .state import Claim, Place, Rate, RateDecision, StateStore, Units
+from .tallies import (
+    DIMENSIONS,
+    PERIODS,
+    PROPERTY,
+    SUMS,
+    Tally,
+    client_of,
+    is_counted,
+    period_of,
+    value_in,
+    zone_named,
+)
 from .targets import Target
 from .tracing import TraceContext, read_trace_parent
 from .transport import ProviderRequest, ProviderResponse, ProviderStream, Transport
@@ -84,11 +117,21 @@ from .uploads import HeldUpload, Upload
 from .usage import Usage
 
 __all__ = [
+    "ASSEMBLED",
     "AT_HOST",
+    "DIMENSIONS",
     "EDITABLE_FIELDS",
+    "HOUSEKEEPING",
+    "HTML",
     "KINDS",
+    "NO_FEEDBACK",
     "NO_STATUS",
+    "PERIODS",
+    "PROPERTY",
+    "READING_SCOPES",
+    "SUMS",
     "UNKNOWN_MODEL",
+    "AsgiApp",
     "Aspect",
     "Attempt",
     "AttemptCall",
@@ -96,6 +139,8 @@ __all__ = [
     "Audience",
     "AuthProvider",
     "AuthenticationError",
+    "BatchLogger",
+    "Batching",
     "Blob",
     "BudgetExceededError",
     "CallerLimit",
@@ -104,17 +149,28 @@ __all__ = [
     "ChatResponse",
     "ChoiceDelta",
     "Claim",
+    "ClientCertificate",
     "Clock",
     "Command",
     "CommandContext",
     "ConfigError",
+    "Content",
+    "Controls",
+    "ControlsLike",
     "CredentialHeader",
     "Credentials",
+    "DeliveryError",
     "Deployment",
     "DescribedModel",
+    "DomainAction",
+    "DomainBook",
+    "DomainEvent",
+    "DomainStanding",
+    "Entry",
     "ErrorDetail",
     "Exchange",
     "ExchangeView",
+    "Feedback",
     "FileRef",
     "FinishReason",
     "Format",
@@ -125,8 +181,12 @@ __all__ = [
     "GatewayResponse",
     "GatewayTimeoutError",
     "HeldUpload",
+    "Histogram",
     "Interceptor",
     "InvalidRequestError",
+    "KeptRecord",
+    "KeyBook",
+    "KeyPage",
     "ListedModel",
     "Logger",
     "Message",
@@ -139,7 +199,11 @@ __all__ = [
     "OutputBound",
     "OutputFormat",
     "OverloadedError",
+    "PageAnswer",
+    "PageRequest",
+    "Pages",
     "Part",
+    "Peppers",
     "PermissionDeniedError",
     "Place",
     "PluginError",
@@ -166,7 +230,14 @@ __all__ = [
     "RateLimitError",
     "Rates",
     "Reasoning",
+    "Reception",
     "Record",
+    "RecordContent",
+    "RecordFilter",
+    "RecordPage",
+    "RecordQuery",
+    "RecordReader",
+    "RecordService",
     "Refusal",
     "RelayBody",
     "RelayTarget",
@@ -184,6 +255,8 @@ __all__ = [
     "SecretStore",
     "SecretUnavailableError",
     "ServiceAnswer",
+    "Serving",
+    "SharedKey",
     "SocketClose",
     "SocketMessage",
     "SocketOptions",
@@ -191,10 +264,12 @@ __all__ = [
     "Stage",
     "StageContext",
     "StageKind",
+    "StageTrace",
     "StateStore",
     "StreamEncoder",
     "StreamReader",
     "SystemClock",
+    "Tally",
     "Target",
     "Text",
     "Timeouts",
@@ -211,11 +286,24 @@ __all__ = [
     "Upload",
     "Uri",
     "Usage",
+    "UsageQuery",
+    "UsageReport",
+    "UsageRow",
+    "Visitor",
+    "a_service",
+    "bucket_of",
+    "client_of",
+    "control_headers",
     "hookimpl",
+    "is_counted",
     "kind_named",
     "nano_usd",
+    "period_of",
     "read_trace_parent",
     "secret_field",
     "split_field",
+    "standings",
     "usd",
+    "value_in",
+    "zone_named",
 ]

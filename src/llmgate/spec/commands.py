@@ -3,16 +3,61 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
+import attrs
+
+from .auth import AuthProvider
 from .stage import StageContext
 from .state import StateStore
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["Command", "CommandContext"]
+__all__ = ["AsgiApp", "Command", "CommandContext", "Serving"]
+
+AsgiApp: TypeAlias = Callable[
+    [
+        MutableMapping[str, Any],
+        Callable[[], Awaitable[MutableMapping[str, Any]]],
+        Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ],
+    Awaitable[None],
+]
+"""An application by the ASGI specification, version 3 (https://asgi.readthedocs.io)."""
+
+
+async def _nothing() -> None:
+    pass
+
+
+@attrs.frozen
+class Serving:
+    """How an application is served.
+
+    Args:
+        address: Where to listen.
+        port: The port; 0 takes a free one.
+        certificate: The file of the certificate and those that vouch for it (PEM); None for no TLS.
+        private_key: The file of its key.
+        max_message_bytes: Upper bound of a WebSocket message that a client sends.
+        heartbeat: Seconds between two pings on a WebSocket.
+        stall: Seconds that a closing connection waits for a client that does not read.
+        started: Called with the address, as clients write it, once connections are taken.
+        ending: Awaited when no more connections are taken, before those that are left are cut.
+    """
+
+    address: str
+    port: int
+    certificate: Path | None = None
+    private_key: Path | None = None
+    max_message_bytes: int = 64 * 1024
+    heartbeat: float = 20.0
+    stall: float = 5.0
+    started: Callable[[str], None] = print
+    ending: Callable[[], Awaitable[None]] = _nothing
 
 
 class CommandContext(Protocol):
@@ -37,6 +82,22 @@ class CommandContext(Protocol):
 
         Raises:
             ConfigError: there is none.
+        """
+        ...
+
+    async def open_auth(self) -> Sequence[AuthProvider[Any]]:
+        """The configured auth providers, opened in their order; they are closed when the command has ended."""
+        ...
+
+    async def serve(self, app: AsgiApp, serving: Serving) -> None:
+        """Serve an application of the command's own as the gateway is served, until SIGTERM or SIGINT.
+
+        Args:
+            app: Gets requests and WebSockets; no lifespan.
+            serving: Where and how.
+
+        Raises:
+            ConfigError: the address cannot be listened on, or the certificate cannot be used.
         """
         ...
 

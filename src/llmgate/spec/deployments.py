@@ -70,9 +70,13 @@ class ProviderRow:
         credential: How the credential is presented; None for a keyless provider.
         key_variables: Environment variables that hold the credential, first found wins.
         keyless: Whether it works without a credential (local servers).
+        self_hosted: Whether operators run it themselves, so that nobody publishes prices for it.
         headers: Constant headers that it wants.
         stream_usage: Whether usage in a stream comes when asked for (``option``), without asking (``always``) or not at
             all (``never``).
+        chat_fields: What it calls fields of ``openai-chat`` in translated requests, by OpenAI's names; ``""`` for those
+            that it does not take.
+        call_id_length: How many letters and digits an id of a tool call must have in them; 0 for any id.
         models_path: Path of the model list below ``base_url``; None when there is none.
         model_patterns: ``fnmatch`` patterns of bare model names that are plainly this vendor's.
         models: Models known by name.
@@ -108,6 +112,8 @@ class ProviderRow:
     keyless: bool = False
     headers: Mapping[str, str] = attrs.field(factory=dict)
     stream_usage: str = "option"
+    chat_fields: Mapping[str, str] = attrs.field(factory=dict)
+    call_id_length: int = 0
     models_path: str | None = "/models"
     model_patterns: Sequence[str] = ()
     models: Sequence[str] = ()
@@ -125,6 +131,7 @@ class ProviderRow:
     listed: Mapping[str, ListedModel] = attrs.field(factory=dict, repr=False)
     address: str | None = None
     subdomain: str = ""
+    self_hosted: bool = False
 
 
 @attrs.frozen

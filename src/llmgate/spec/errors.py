@@ -229,6 +229,8 @@ class ProviderError(GatewayError):
 
     status_code = 502
     default_code = "provider_error"
+    repeated: bool = False
+    """Whether the gateway has repeated the request itself, so that a client's own repeats would multiply these."""
 
     def __init__(
         self,

@@ -1,31 +1,37 @@
-"""One request with everything that happened to it: the Exchange, its view for stages, its record for loggers."""
+"""One request with everything that happened to it: the Exchange, and its view for stages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import attrs
 
 from .deployments import Deployment
 from .errors import GatewayError
 from .identity import Principal
-from .money import usd
 from .operations import Operation
+from .records import RecordContent, StageTrace
 from .requests import GatewayRequest
 from .responses import Outcome
 from .targets import Target
 from .tracing import TraceContext
 from .usage import Usage
 
-__all__ = ["Attempt", "AttemptRecord", "Exchange", "ExchangeView", "Record"]
+__all__ = ["MAX_STEPS", "Attempt", "Exchange", "ExchangeView"]
 
 _CREDENTIALS: Final = frozenset(
     {"api-key", "authorization", "cookie", "helicone-auth", "proxy-authorization", "x-api-key", "x-goog-api-key"}
 )
 """Headers that no stage but an auth provider needs to see."""
 _CONTROL_PREFIXES: Final = ("helicone-", "llmgate-")
+_CONTROLS: Final = (*_CONTROL_PREFIXES, "cache-control")
 _NO_CONTROL: Final = "helicone-auth"
+MAX_STEPS: Final = 256
+"""Steps that one exchange keeps."""
+
+Repeater: TypeAlias = Callable[[str, Mapping[str, Any], Callable[[], Awaitable[None]]], bool]
+"""Sends a request again; the arguments are those of ``ExchangeView.repeat``."""
 
 
 @attrs.define(eq=False)
@@ -48,6 +54,10 @@ class Attempt:
         abandoned: Whether it was given up: the caller left, or another attempt beside it answered first.
         dropped_params: What the provider's wire format could not say of the request, as the caller writes it.
         cost_nano: What it cost in nano-USD, once it has ended; None where that is not known, or nobody reckons it.
+        cost_estimated: Whether that is estimated: the answer was cut, or never came.
+        estimated_usage: What it is taken to have used then; None where it told, or nobody knows.
+        received: Bytes of a streamed answer that have come.
+        events: Events among them, nearly.
         quota_reset: Seconds, from the head of the answer on, until a limit of the provider's that is used up is there
             again; None when none is, or when it does not say.
         span_id: Its span in the exchange's trace, ``""`` where nobody traces.
@@ -69,6 +79,10 @@ class Attempt:
     dropped_params: Sequence[str] = ()
     quota_reset: float | None = None
     cost_nano: int | None = None
+    cost_estimated: bool = False
+    estimated_usage: Usage | None = None
+    received: int = 0
+    events: int = 0
     span_id: str = ""
 
 
@@ -101,6 +115,9 @@ class Exchange:
         caller_key: What tells the caller's own key at a provider from others, without showing any of it; ``""`` where
             the operator's key is used.
         trace: Its place in a distributed trace; None where nobody traces.
+        content: What was asked and answered, once it is over and where that is kept.
+        steps: The steps on its way so far, None where nobody wants them measured.
+        repeater: Sends its request again in the background; None where it cannot be sent again.
     """
 
     id: str
@@ -125,7 +142,11 @@ class Exchange:
     caller_key: str = ""
     target: Target | None = None
     trace: TraceContext | None = None
+    content: RecordContent | None = attrs.field(default=None, repr=False)
+    steps: list[StageTrace] | None = None
+    repeater: Repeater | None = attrs.field(default=None, repr=False)
     _notes: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
+    _controls: Mapping[str, str] | None = attrs.field(default=None, init=False, repr=False)
 
     @property
     def cost_nano(self) -> int | None:
@@ -136,6 +157,26 @@ class Exchange:
                 return None
             total += attempt.cost_nano
         return total
+
+    def controls(self) -> Mapping[str, str]:
+        """The headers by which the caller tells the gateway what to do, by lower-case name; picked out once."""
+        if self._controls is None:
+            self._controls = {
+                name: value
+                for name, value in self.client_headers.items()
+                if name.startswith(_CONTROLS) and name != _NO_CONTROL and (name[0] != "c" or name == "cache-control")
+            }
+        return self._controls
+
+    @property
+    def cost_estimated(self) -> bool:
+        """Whether some of that is estimated."""
+        return any(attempt.cost_estimated for attempt in self.attempts)
+
+    def step(self, stage: str, verdict: str, seconds: float) -> None:
+        """Note one step on its way, where somebody wants them measured."""
+        if self.steps is not None and len(self.steps) < MAX_STEPS:
+            self.steps.append(StageTrace(stage, verdict, round(seconds * 1e6)))
 
     def notes(self, stage: str) -> dict[str, Any]:
         """The notes of one stage, kept for the length of the exchange."""
@@ -149,9 +190,20 @@ class Exchange:
             for name, value in notes.get("metadata", {}).items()
         }
 
+    def noted_verdict(self, what: str) -> str | None:
+        """What a stage has found, for the record: ``what`` of its notes' ``verdicts``, of the last that says any."""
+        found = None
+        for notes in self._notes.values():
+            found = notes.get("verdicts", {}).get(what, found)
+        return None if found is None else str(found)
+
     def noted_headers(self) -> dict[str, str]:
         """What stages want the caller to be told: the ``headers`` mapping of each one's notes, lower-case names."""
-        return {name: str(value) for notes in self._notes.values() for name, value in notes.get("headers", {}).items()}
+        told: dict[str, Any] = {}
+        for notes in self._notes.values():
+            if "headers" in notes:
+                told.update(notes["headers"].items())
+        return dict(zip(told, map(str, told.values()), strict=True))
 
 
 class ExchangeView:
@@ -227,11 +279,7 @@ class ExchangeView:
     @property
     def controls(self) -> Mapping[str, str]:
         """The headers by which the caller tells the gateway what to do, by lower-case name; see ``control``."""
-        return {
-            name: value
-            for name, value in self._exchange.client_headers.items()
-            if name == "cache-control" or (name.startswith(_CONTROL_PREFIXES) and name != _NO_CONTROL)
-        }
+        return self._exchange.controls()
 
     @property
     def client_headers(self) -> Mapping[str, str]:
@@ -278,114 +326,34 @@ class ExchangeView:
         """What all attempts together cost, in nano-USD; None while one runs, or where what it cost is not known."""
         return self._exchange.cost_nano
 
+    @property
+    def can_repeat(self) -> bool:
+        """Whether ``repeat`` may be called: the interceptor ``repeats``, and this is no repeat itself."""
+        return self._exchange.repeater is not None
+
+    def repeat(self, stage: str, notes: Mapping[str, Any], done: Callable[[], Awaitable[None]]) -> bool:
+        """Have the request sent again in the background, as an exchange of its own from the same caller.
+
+        It goes through authentication's result, every interceptor, routing and the record like any other, as the caller
+        sent it; nobody waits for its answer, which passes by the interceptors to its end.
+
+        Args:
+            stage: The name of the stage that asks.
+            notes: What that stage's notes of the new exchange begin with.
+            done: Called when it is over, however it went: a stage before this one may have refused it.
+
+        Returns:
+            Whether it has begun; where not, because too many run or the gateway stops, ``done`` is not called.
+        """
+        repeater = self._exchange.repeater
+        return repeater is not None and repeater(stage, notes, done)
+
     def notes(self, stage: str) -> dict[str, Any]:
         """The notes of the stage of that name, kept for the length of the exchange.
 
-        Two of them are read by others: ``metadata``, a mapping that goes into the record, and ``headers``, a mapping of
-        lower-case names that goes into the headers of the answer.
+        Three of them are read by others: ``metadata``, a mapping that goes into the record, ``headers``, a mapping of
+        lower-case names that goes into the headers of the answer, and ``verdicts``, where ``cache`` and ``limit`` are
+        the words that the record has for what a cache and a limit have said.
         """
-        return self._exchange.notes(stage)
-
-
-@attrs.frozen
-class AttemptRecord:
-    """One upstream try as loggers see it; durations in seconds from the start of the exchange.
-
-    ``lost`` says that the request went out and no whole answer came back: the provider may have worked on it.
-    ``cost_nano`` is what it cost in nano-USD, None where that is not known; ``service_tier`` is the provider's word.
-    ``vendor`` is the provider as the catalogue calls it, ``span_id`` its span in the exchange's trace.
-    """
-
-    deployment: str
-    provider_name: str
-    model: str
-    started: float
-    duration: float | None
-    first_content: float | None
-    status: int | None
-    error_code: str | None
-    error_message: str | None
-    usage: Usage | None
-    provider_request_id: str | None
-    credential_ref: str | None
-    credential_version: str
-    credential_fingerprint: str
-    abandoned: bool
-    lost: bool = False
-    cost_nano: int | None = None
-    service_tier: str | None = None
-    vendor: str = ""
-    span_id: str = ""
-
-
-@attrs.frozen
-class Record:
-    """The frozen account of a settled Exchange that loggers receive; one for every exchange, refused ones too.
-
-    Args:
-        id: Our id of the exchange.
-        operation: What was asked for.
-        surface: Which door it came through.
-        started_at: Seconds since the epoch.
-        duration: Seconds from start to end.
-        first_content: Seconds from start to first content, None when none came.
-        outcome: ``ok``, ``error``, ``incomplete`` (the answer was cut), ``cancelled`` (the caller left, and the
-            answer was given up) or ``disconnected`` (the caller left, and the answer was read to its end).
-        status: The HTTP status answered.
-        error_code: The stable word of the error, None when there was none.
-        error_message: What the caller was told; for a 401 the true reason.
-        principal: Who asked, None when nobody was authenticated.
-        principal_issuer: Which auth provider vouched for it.
-        client_address: The peer's address.
-        client_request_id: The caller's own request id.
-        router: The router addressed.
-        request_model: The model asked for.
-        stream: Whether a stream was asked for.
-        provider_name: Who answered, None when nobody did.
-        response_model: The model that answered, as the provider names it.
-        response_id: The provider's id of the answer.
-        finish_reason: Why the model stopped.
-        usage: Tokens.
-        attempts: The upstream tries.
-        metadata: The caller's labels, those that stages added to the request, and what they left under ``metadata`` in
-            their notes (as ``stage.name``).
-        cost_nano: What all attempts together cost, in nano-USD; None where that is not known.
-        trace: The place in a distributed trace, None where nobody traces.
-    """
-
-    id: str
-    operation: str
-    surface: str
-    started_at: float
-    duration: float
-    first_content: float | None
-    outcome: str
-    status: int | None
-    error_code: str | None
-    error_message: str | None
-    principal: str | None
-    principal_issuer: str | None
-    client_address: str
-    client_request_id: str | None
-    router: str | None
-    request_model: str | None
-    stream: bool
-    provider_name: str | None
-    response_model: str | None
-    response_id: str | None
-    finish_reason: str | None
-    usage: Usage | None
-    attempts: Sequence[AttemptRecord]
-    metadata: Mapping[str, str]
-    cost_nano: int | None = None
-
-    @property
-    def cost_usd(self) -> str | None:
-        """What all attempts together cost, in USD with nine decimals; None where that is not known."""
-        return None if self.cost_nano is None else usd(self.cost_nano)
-
-    trace: TraceContext | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """The record as plain JSON values, ``cost_usd`` among them."""
-        return {**attrs.asdict(self), "cost_usd": self.cost_usd}
+        notes = self._exchange._notes  # noqa: SLF001 - it is a view of it
+        return notes[stage] if stage in notes else self._exchange.notes(stage)

@@ -14,10 +14,11 @@ from urllib.parse import quote
 import attrs
 
 from .errors import GatewayError, InvalidRequestError
+from .messages import Message
 from .models import UNKNOWN_MODEL, ModelFacts
 from .operations import Operation
 from .requests import ChatRequest, GatewayRequest, OutputBound
-from .responses import ChatResponse, ErrorDetail, GatewayChunk, Outcome
+from .responses import ChatResponse, ErrorDetail, FinishReason, GatewayChunk, Outcome
 
 __all__ = ["Format", "RequestHead", "StreamEncoder", "StreamReader", "Unsupported"]
 
@@ -34,6 +35,7 @@ class RequestHead:
         bound_by: The field by which the request refers to what only the provider that made it has; None for none.
         patch: ``Format.patch_request`` for this very body, without reading it anew; None where a format has none.
         output_bound: Tells how much output it allows, None where that takes decoding; None where a format has none.
+        values: The members of the body's top level, as they have been read; None where a format does not keep them.
     """
 
     model: str
@@ -43,6 +45,7 @@ class RequestHead:
     bound_by: str | None = None
     patch: Callable[[Mapping[str, Any], ModelFacts], bytes] | None = attrs.field(default=None, eq=False, repr=False)
     output_bound: Callable[[], OutputBound | None] | None = attrs.field(default=None, eq=False, repr=False)
+    values: Callable[[], dict[str, Any]] | None = attrs.field(default=None, eq=False, repr=False)
 
 
 @attrs.frozen
@@ -157,13 +160,17 @@ class Format(ABC):
     """The response header in which clients of this format look for the id of their request."""
     addressed: ClassVar[bool] = False
     """Whether the model and streaming are said by the address of a request rather than by its body."""
-    foreign_proof: ClassVar[bytes] = b""
-    """What a request body holds where its client hands back reasoning that a model of another format has proved, in the
-    gateway's own writing: such a body is written anew without it, since no model of this format takes it."""
+    foreign_proofs: ClassVar[tuple[bytes, ...]] = ()
+    """What a request body may hold where its client hands back reasoning that a model of another format has proved, in
+    the gateway's own writing: such a body is written anew without it, since no model of this format takes it."""
     longest_tool_name: ClassVar[int | None] = None
     """How long a tool's name of ``[a-zA-Z0-9_-]`` may be; None where it may be anything."""
     fields: ClassVar[Mapping[str, str]] = {}
     """The fields of ``ChatRequest`` that this format carries, and what it calls each."""
+    ends: ClassVar[Mapping[FinishReason, str]] = {}
+    """Why an answer may end, as far as this format tells one end from another, and what it calls each."""
+    stop_text: ClassVar[str] = ""
+    """Where an answer says which of the request's texts ended it; ``""`` where it cannot."""
 
     @abstractmethod
     def peek(self, body: bytes) -> RequestHead:
@@ -212,6 +219,10 @@ class Format(ABC):
     @abstractmethod
     def patch_request(self, body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
         """The body with canonical fields changed and every other byte left as it was; no edits, the same object."""
+
+    def without_foreign_proofs(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """A conversation of this format without the reasoning that ``foreign_proofs`` tell of."""
+        return messages
 
     @abstractmethod
     def decode_response(self, body: bytes) -> ChatResponse:

@@ -21,8 +21,10 @@ import pluggy
 
 from .auth import AuthProvider
 from .commands import Command
+from .domain_books import DomainBook
 from .interceptors import Interceptor
 from .loggers import Logger
+from .pages import Pages
 from .providers import ProviderAdapter
 from .routing import RoutingStrategy
 from .secrets import SecretStore
@@ -69,6 +71,16 @@ def llmgate_register_state_stores() -> type[StateStore[Any]] | Sequence[type[Sta
 @hookspec
 def llmgate_register_loggers() -> type[Logger[Any]] | Sequence[type[Logger[Any]]]:  # type: ignore[empty-body]
     """Return loggers. Called once when a registry is filled, before any configuration is structured."""
+
+
+@hookspec
+def llmgate_register_pages() -> type[Pages[Any]] | Sequence[type[Pages[Any]]]:  # type: ignore[empty-body]
+    """Return pages of the host. Called once when a registry is filled, before any configuration is structured."""
+
+
+@hookspec
+def llmgate_register_domain_books() -> type[DomainBook[Any]] | Sequence[type[DomainBook[Any]]]:  # type: ignore[empty-body]
+    """Return books of domains. Called once when a registry is filled, before any configuration is structured."""
 
 
 @hookspec

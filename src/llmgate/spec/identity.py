@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import attrs
 
+from .certificates import ClientCertificate
+
 __all__ = ["CallerLimit", "Credentials", "Principal", "Secret", "SecretRef"]
 
 _ALONE: Final = "helicone-auth"
@@ -28,12 +30,14 @@ class Credentials:
         headers: The request's headers, lower-case names; for auth providers that read others.
         provider_key: The caller's own key at a provider, ``""`` for none: what stands beside ``helicone-auth``, which
             is then the only token. No auth provider judges it.
+        certificate: The certificate that TLS has verified on a connection that ends here; None for none.
     """
 
     tokens: Mapping[str, str] = attrs.field(factory=dict, repr=lambda tokens: f"<{len(tokens)} tokens>")
     client_address: str = ""
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     provider_key: str = attrs.field(default="", repr=False)
+    certificate: ClientCertificate | None = None
 
     @classmethod
     def of(cls, token: str) -> Credentials:

@@ -37,6 +37,9 @@ class Interceptor(Stage[ConfigT]):
     skips: frozenset[str] = frozenset()
     """Overridden phases that an instance, by what its config asks for, does not need; set in its constructor."""
 
+    repeats: bool = False
+    """Whether it may ask for a request to be sent again (``ExchangeView.repeat``); set in its constructor."""
+
     settles_at_once: bool = False
     """Whether ``on_settle`` never waits for anything, which an instance may know once it is open."""
 

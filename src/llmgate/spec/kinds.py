@@ -1,4 +1,4 @@
-"""The seven kinds of stages: what each is called, where it is configured and which hook registers it."""
+"""The nine kinds of stages: what each is called, where it is configured and which hook registers it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any, Final
 import attrs
 
 from .auth import AuthProvider
+from .domain_books import DomainBook
 from .interceptors import Interceptor
 from .loggers import Logger
+from .pages import Pages
 from .providers import ProviderAdapter
 from .routing import RoutingStrategy
 from .secrets import SecretStore
@@ -41,6 +43,8 @@ KINDS: Final = (
     StageKind("interceptors", Interceptor, "llmgate_register_interceptors"),
     StageKind("state", StateStore, "llmgate_register_state_stores"),
     StageKind("loggers", Logger, "llmgate_register_loggers"),
+    StageKind("pages", Pages, "llmgate_register_pages"),
+    StageKind("domains", DomainBook, "llmgate_register_domain_books"),
 )
 
 

@@ -6,6 +6,8 @@ from typing import Final
 
 import attrs
 
+from .prices import Rates
+
 __all__ = ["UNKNOWN_MODEL", "DescribedModel", "ListedModel", "ModelFacts"]
 
 
@@ -82,6 +84,7 @@ class ListedModel:
         max_output: The largest number of output tokens.
         modalities: What it reads: text, image, audio, video, document.
         tools: Whether it calls tools.
+        rates: What it costs.
     """
 
     id: str
@@ -89,6 +92,7 @@ class ListedModel:
     max_output: int | None = None
     modalities: tuple[str, ...] | None = None
     tools: bool | None = None
+    rates: Rates | None = attrs.field(default=None, repr=False)
 
 
 UNKNOWN_MODEL: Final = ModelFacts()

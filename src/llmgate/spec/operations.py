@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
+from typing import Final
 
-__all__ = ["Operation"]
+__all__ = ["HOUSEKEEPING", "READING_SCOPES", "Operation"]
 
 
 class Operation(enum.StrEnum):
@@ -28,3 +29,11 @@ class Operation(enum.StrEnum):
     RESPONSES_SESSION = "responses_session"
     RELAY = "relay"
     MODELS = "models"
+    RECORDS = "records"
+
+
+HOUSEKEEPING: Final = frozenset({Operation.MODELS, Operation.RECORDS})
+"""What is asked of the gateway about itself: recorded like everything, and no usage."""
+
+READING_SCOPES: Final = ("admin", "usage")
+"""Scopes by which a principal may see everybody's records; it has to have one by name, not by having no scopes."""

@@ -16,6 +16,7 @@ from .uploads import Upload
 __all__ = ["EDITABLE_FIELDS", "ChatRequest", "GatewayRequest", "OutputBound", "OutputFormat", "RelayTarget"]
 
 _Patch: TypeAlias = Callable[[Mapping[str, Any], ModelFacts], bytes]
+_Read: TypeAlias = tuple[bytes, _Patch, "Callable[[], OutputBound | None] | None", Callable[[], dict[str, Any]] | None]
 
 
 @attrs.frozen
@@ -29,7 +30,7 @@ class OutputFormat:
     description: str | None = None
 
 
-@attrs.frozen
+@attrs.define(unsafe_hash=True)  # not frozen: each request that is counted by tokens makes one
 class OutputBound:
     """How much output a request allows.
 
@@ -142,8 +143,9 @@ class GatewayRequest:
         deadline: Monotonic time at which the caller stops waiting; None for the configured total.
         max_retries: Repeats the caller allows; None for the configured number.
         upload: The body where it goes up as it comes; ``body`` is then empty, and no stage can read it.
-        patches: A body, what patches edits into it without reading it anew, for ``take_patch``, and what tells its
-            output bound, where its format knows that without decoding it.
+        user: The caller's own name for its end user, where a first look at the body tells it.
+        patches: A body, what patches edits into it without reading it anew, for ``take_patch``, what tells its output
+            bound, where its format knows that without decoding it, and what tells its top level, for ``top_values``.
     """
 
     operation: Operation
@@ -163,9 +165,8 @@ class GatewayRequest:
     deadline: float | None = None
     max_retries: int | None = None
     upload: Upload | None = attrs.field(default=None, repr=False)
-    _patches: list[tuple[bytes, _Patch, Callable[[], OutputBound | None] | None]] = attrs.field(
-        factory=list, repr=False
-    )
+    user: str | None = attrs.field(default=None, repr=False)
+    _patches: list[_Read] = attrs.field(factory=list, repr=False)
     _decoded: list[ChatRequest] = attrs.field(factory=list, repr=False, init=False)
 
     def take_patch(self) -> _Patch | None:
@@ -176,7 +177,7 @@ class GatewayRequest:
         """
         if not self._patches:
             return None
-        body, patch, _ = self._patches.pop()
+        body, patch, _, _ = self._patches.pop()
         return patch if body is self.body else None
 
     @property
@@ -186,12 +187,23 @@ class GatewayRequest:
         Raises:
             InvalidRequestError: the body is not a chat request.
         """
-        if self._patches and not self._decoded and self.edits.keys().isdisjoint(("max_output_tokens", "choice_count")):
-            body, _, told = self._patches[0]
+        edited = self.edits and not self.edits.keys().isdisjoint(("max_output_tokens", "choice_count"))
+        if self._patches and not self._decoded and not edited:
+            body, _, told, _ = self._patches[0]
             bound = told() if told is not None and body is self.body else None
             if bound is not None:
                 return bound
         return OutputBound(self.chat.max_output_tokens, self.chat.choice_count or 1)
+
+    def top_values(self) -> dict[str, Any] | None:
+        """The members of the body's top level, where they have been read and not yet been let go; None elsewhere.
+
+        They are those of the body as it came, without edits. The mapping is the caller's own, its values are shared.
+        """
+        if not self._patches:
+            return None
+        body, _, _, values = self._patches[0]
+        return values() if values is not None and body is self.body else None
 
     @property
     def models(self) -> Sequence[str]:

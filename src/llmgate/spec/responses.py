@@ -25,9 +25,14 @@ __all__ = [
 
 
 class FinishReason(enum.StrEnum):
-    """Why the model stopped."""
+    """Why the model stopped.
+
+    ``STOP_SEQUENCE`` is a stop at one of the texts that the request named. Providers that do not tell it from the
+    model's own end say ``STOP``.
+    """
 
     STOP = "stop"
+    STOP_SEQUENCE = "stop_sequence"
     LENGTH = "length"
     TOOL_CALLS = "tool_calls"
     CONTENT_FILTER = "content_filter"
@@ -36,12 +41,21 @@ class FinishReason(enum.StrEnum):
 
 @attrs.frozen
 class ChatChoice:
-    """One of the answers to a chat request."""
+    """One of the answers to a chat request.
+
+    Args:
+        index: Its number.
+        message: What is said.
+        finish_reason: Why it ended; None where the provider did not say.
+        extra: Fields of the answer's wire format that have no canonical field.
+        stop_sequence: Which of the request's texts ended it, where the provider says so.
+    """
 
     index: int
     message: Message
     finish_reason: FinishReason | None
     extra: Mapping[str, Any] = attrs.field(factory=dict)
+    stop_sequence: str | None = None
 
 
 _EMPTY: Final = ChatChoice(0, Message(Role.ASSISTANT, ()), None)
@@ -195,7 +209,7 @@ class ToolCallDelta:
 
 @attrs.frozen
 class ChoiceDelta:
-    """A piece of one answer."""
+    """A piece of one answer; ``stop_sequence`` is which of the request's texts ended it."""
 
     index: int = 0
     role: str | None = None
@@ -204,6 +218,7 @@ class ChoiceDelta:
     tool_calls: Sequence[ToolCallDelta] = ()
     finish_reason: FinishReason | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict)
+    stop_sequence: str | None = None
 
 
 @attrs.frozen(eq=False)

@@ -14,6 +14,7 @@ from .identity import Secret, SecretRef
 from .transport import Transport
 
 if TYPE_CHECKING:
+    from .domain_books import DomainBook
     from .state import StateStore
 
 __all__ = ["NoConfig", "Stage", "StageContext"]
@@ -27,6 +28,10 @@ class NoConfig:
 ConfigT = TypeVar("ConfigT")
 
 
+def _no_book() -> None:
+    return None
+
+
 @attrs.frozen(eq=False)
 class StageContext:
     """What the pipeline hands to a stage when it opens.
@@ -37,6 +42,7 @@ class StageContext:
         transport: HTTP out, for a stage that must call somebody.
         fetch_secret: Fetches a secret by its reference; raises ``SecretNotFoundError``.
         state: Finds a configured state store by name.
+        domains: Gives the book of domains, opened before every stage that may ask for it; None where none is kept.
         environment: Environment variables, ``.env`` included where the host reads one.
         directory: What relative paths in the configuration are relative to.
         dotenv: The ``.env`` file in use, None when there is none.
@@ -54,6 +60,7 @@ class StageContext:
     directory: Path = attrs.field(factory=Path)
     dotenv: Path | None = None
     workers: int = 1
+    domains: Callable[[], DomainBook[Any] | None] = _no_book
 
 
 class Stage(ABC, Generic[ConfigT]):

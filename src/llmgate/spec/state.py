@@ -33,7 +33,7 @@ class Rate:
     ends_in: float | None = None
 
 
-@attrs.frozen
+@attrs.define(unsafe_hash=True)  # as ``Units``
 class RateDecision:
     """What a rate limit says.
 
@@ -50,9 +50,9 @@ class RateDecision:
     reset_after: float
 
 
-@attrs.frozen
+@attrs.define(unsafe_hash=True)  # each request makes some, and frozen ones take three times as long to make
 class Units:
-    """Units of a rate that are asked for, as ``acquire`` does, or given back, as ``refund`` does.
+    """Units of a rate that are asked for, as ``acquire`` does, or given back, as ``refund`` does; not to be changed.
 
     Args:
         key: The rate's key.
@@ -65,7 +65,7 @@ class Units:
     cost: float = 1
 
 
-@attrs.frozen
+@attrs.define(unsafe_hash=True)  # as ``Units``
 class Place:
     """A place that is asked for, as ``lease`` does, or given back, as ``release`` does.
 

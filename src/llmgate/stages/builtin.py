@@ -7,6 +7,7 @@ from typing import Any
 
 from llmgate.spec import (
     AuthProvider,
+    DomainBook,
     Interceptor,
     Logger,
     ProviderAdapter,
@@ -17,14 +18,18 @@ from llmgate.spec import (
 )
 
 from .auth.anonymous import Anonymous
+from .auth.client_certificates import ClientCertificates
 from .auth.static_keys import StaticKeys
 from .auth.trusted_proxy import TrustedProxy
+from .domains.file import File as DomainFile
 from .interceptors.cache import Cache
 from .interceptors.rate_limit import RateLimit
 from .interceptors.request_rules import RequestRules
 from .interceptors.target_domains import TargetDomains
+from .loggers.alerts import Alerts
 from .loggers.json_lines import JsonLines
 from .loggers.python_logging import PythonLogging
+from .loggers.webhook import Webhook
 from .providers.bedrock.adapter import BedrockAdapter
 from .providers.echo import EchoAdapter
 from .providers.openai.adapter import OpenAIAdapter
@@ -43,6 +48,7 @@ from .state.sqlite import Sqlite
 
 __all__ = [
     "llmgate_register_auth_providers",
+    "llmgate_register_domain_books",
     "llmgate_register_interceptors",
     "llmgate_register_loggers",
     "llmgate_register_provider_adapters",
@@ -54,8 +60,8 @@ __all__ = [
 
 @hookimpl
 def llmgate_register_auth_providers() -> Sequence[type[AuthProvider[Any]]]:
-    """``static-keys``, ``trusted-proxy`` and ``anonymous``."""
-    return (StaticKeys, TrustedProxy, Anonymous)
+    """``static-keys``, ``client-certificates``, ``trusted-proxy`` and ``anonymous``."""
+    return (StaticKeys, ClientCertificates, TrustedProxy, Anonymous)
 
 
 @hookimpl
@@ -90,5 +96,11 @@ def llmgate_register_state_stores() -> Sequence[type[StateStore[Any]]]:
 
 @hookimpl
 def llmgate_register_loggers() -> Sequence[type[Logger[Any]]]:
-    """``json-lines`` and ``python-logging``."""
-    return (JsonLines, PythonLogging)
+    """``alerts``, ``json-lines``, ``python-logging`` and ``webhook``."""
+    return (Alerts, JsonLines, PythonLogging, Webhook)
+
+
+@hookimpl
+def llmgate_register_domain_books() -> Sequence[type[DomainBook[Any]]]:
+    """``file``."""
+    return (DomainFile,)

@@ -12,9 +12,29 @@ from typing import Any, Final
 
 from llmgate.spec import AttemptRecord, Record
 
-__all__ = ["SCOPE", "attempt_attributes", "exchange_attributes", "provider_name"]
+__all__ = [
+    "INPUT_MESSAGES",
+    "OUTPUT_MESSAGES",
+    "REQUEST_BODY",
+    "RESPONSE_BODY",
+    "SCOPE",
+    "SYSTEM_INSTRUCTIONS",
+    "attempt_attributes",
+    "exchange_attributes",
+    "provider_name",
+]
 
 SCOPE: Final = "llmgate"
+
+SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
+INPUT_MESSAGES: Final = "gen_ai.input.messages"
+OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
+REQUEST_BODY: Final = "llmgate.request.body"
+"""What is kept of a request, where it cannot be told as messages."""
+RESPONSE_BODY: Final = "llmgate.response.body"
+"""What is kept of an answer, where it cannot be told as messages."""
+_TAGS: Final = "langfuse.trace.tags"
+"""Where Langfuse looks for labels; the conventions have no word for them."""
 
 _PROVIDERS: Final = {
     "azure": "azure.ai.openai",
@@ -56,6 +76,7 @@ def _of_exchange(record: Record) -> Iterator[tuple[str, Any]]:
     yield "llmgate.outcome", record.outcome
     yield "llmgate.principal", record.principal
     yield "llmgate.attempts", len(record.attempts)
+    yield from _of_caller(record)
 
 
 def _of_attempt(record: Record, attempt: AttemptRecord) -> Iterator[tuple[str, Any]]:
@@ -78,6 +99,14 @@ def _of_attempt(record: Record, attempt: AttemptRecord) -> Iterator[tuple[str, A
     yield "llmgate.provider.request_id", attempt.provider_request_id
     yield "llmgate.credential", attempt.credential_ref
     yield "llmgate.cost.nano_usd", attempt.cost_nano
+    yield from _of_caller(record)
+
+
+def _of_caller(record: Record) -> Iterator[tuple[str, Any]]:
+    """Whose request it is, in the caller's words; on every span, since that is where Langfuse counts by them."""
+    yield "user.id", record.user
+    yield "session.id", record.session_id
+    yield _TAGS, tuple(f"{name}:{value}" for name, value in record.properties.items()) or None
 
 
 def _of_usage(attempt: AttemptRecord) -> Iterator[tuple[str, Any]]:

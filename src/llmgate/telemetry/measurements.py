@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import attrs
 
@@ -11,7 +11,7 @@ from llmgate.spec import AttemptRecord, Record
 
 from .attributes import provider_name
 
-__all__ = ["INSTRUMENTS", "Instrument", "Measure", "Measurement", "Names"]
+__all__ = ["INSTRUMENTS", "OTHER", "Instrument", "Measure", "Measurement", "Names"]
 
 _SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _TOKENS: Final = tuple(4.0**power for power in range(14))
@@ -30,7 +30,8 @@ class Instrument:
         unit: In UCUM: ``s``, ``{token}``, ``{exchange}``.
         meaning: One line.
         labels: The attributes that every measurement has.
-        buckets: Upper bounds of a histogram; empty for a counter.
+        buckets: Upper bounds of a histogram; empty for what is none.
+        across: How what several workers say of a gauge is taken together, ``sum`` or ``max``; empty for what is none.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Instrument:
     meaning: str
     labels: Sequence[str]
     buckets: Sequence[float] = ()
+    across: Literal["sum", "max", ""] = ""
 
 
 _MODEL: Final = ("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model")
@@ -127,7 +129,10 @@ class Measure:
         """Everything that a record says to the instruments."""
         router = self._routers.label(record.router, proven=bool(record.attempts))
         status = "" if record.status is None else str(record.status)
-        yield Measurement(EXCHANGES, 1, (record.surface, record.operation, router, record.outcome, status))
+        alike = record.metadata.get("llmgate.refused-alike", "") if record.surface == "host" else ""
+        yield Measurement(
+            EXCHANGES, 1 + int(alike or 0), (record.surface, record.operation, router, record.outcome, status)
+        )
         yield Measurement(EXCHANGE_DURATION, record.duration, (record.surface, record.outcome))
         for attempt in record.attempts:
             yield from self._of_attempt(record, attempt)

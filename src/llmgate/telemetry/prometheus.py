@@ -6,22 +6,27 @@ whichever is asked reads them all; ``llmgate serve`` makes the directory.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
-from typing import Final
+from pathlib import Path
+from typing import Any, Final, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from llmgate.spec import Record
 
 from .measurements import INSTRUMENTS, Instrument, Measure
+from .standing import STANDING, MeasureStanding, Standing
 
 __all__ = ["DIRECTORY_VARIABLE", "PrometheusSink", "exposed_name"]
 
 DIRECTORY_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
-_UNITS: Final = {"s": "seconds"}
+_UNITS: Final = {"s": "seconds", "By": "bytes"}
+_MODES: Final[Mapping[str, Literal["livesum", "livemax"]]] = {"sum": "livesum", "max": "livemax"}
+"""Only of workers that live: what waited in one that is dead waits in another, or in none."""
 
 
 class PrometheusSink:
@@ -29,14 +34,19 @@ class PrometheusSink:
 
     Args:
         measure: Reads measurements off records.
+        standing: Reads them off standings.
     """
 
     content_type = CONTENT_TYPE_LATEST
 
-    def __init__(self, measure: Measure) -> None:
+    def __init__(self, measure: Measure, standing: MeasureStanding) -> None:
         self._measure = measure
+        self._standing = standing
+        self._said: dict[tuple[str, tuple[str, ...]], float] = {}
         self._registry = CollectorRegistry()
-        self._instruments: Mapping[str, Counter | Histogram] = {one.name: self._made(one) for one in INSTRUMENTS}
+        self._instruments: Mapping[str, Counter | Gauge | Histogram] = {
+            one.name: self._made(one) for one in (*INSTRUMENTS, *STANDING)
+        }
 
     def record(self, record: Record) -> None:
         """Take what a record says."""
@@ -47,10 +57,31 @@ class PrometheusSink:
             else:
                 child.inc(one.value)
 
+    def stand(self, standing: Standing) -> None:
+        """Take how the gateway does now; what is not heard of any more is 0."""
+        gone = set(self._said)
+        for one in self._standing.read(standing):
+            key = (one.instrument.name, tuple(one.labels))
+            gone.discard(key)
+            self._say(key, one.value)
+        for key in gone:
+            if isinstance(self._instruments[key[0]], Gauge):
+                self._say(key, 0.0)
+
+    def _say(self, key: tuple[str, tuple[str, ...]], value: float) -> None:
+        name, labels = key
+        child: Any = self._instruments[name].labels(*labels) if labels else self._instruments[name]
+        if isinstance(child, Gauge):
+            child.set(value)
+        else:
+            child.inc(value - self._said.get(key, 0.0))
+        self._said[key] = value
+
     def exposition(self) -> bytes:
         """Everything counted so far, by all the workers, as Prometheus reads it."""
         if not os.environ.get(DIRECTORY_VARIABLE):
             return generate_latest(self._registry)
+        _forget_the_dead(Path(os.environ[DIRECTORY_VARIABLE]))
         gathered = CollectorRegistry()
         MultiProcessCollector(gathered)  # type: ignore[no-untyped-call]
         return generate_latest(gathered)
@@ -58,12 +89,32 @@ class PrometheusSink:
     def close(self) -> None:
         """Nothing is open."""
 
-    def _made(self, one: Instrument) -> Counter | Histogram:
+    def _made(self, one: Instrument) -> Counter | Gauge | Histogram:
         labels = [label.replace(".", "_") for label in one.labels]
         name = exposed_name(one)
         if one.buckets:
             return Histogram(name, one.meaning, labels, registry=self._registry, buckets=one.buckets)
+        if one.across:
+            return Gauge(name, one.meaning, labels, registry=self._registry, multiprocess_mode=_MODES[one.across])
         return Counter(name, one.meaning, labels, registry=self._registry)
+
+
+def _forget_the_dead(directory: Path) -> None:
+    """Leave out the gauges of workers that are no more; what they have counted stays."""
+    for number in {one.stem.rpartition("_")[2] for one in directory.glob("gauge_live*_*.db")}:
+        if number.isdigit() and not _lives(int(number)):
+            with contextlib.suppress(FileNotFoundError):  # another worker has been quicker
+                mark_process_dead(int(number), str(directory))  # type: ignore[no-untyped-call]
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True
 
 
 def exposed_name(one: Instrument) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .clock import FakeClock as FakeClock
     from .transport import (
+        AnsweringTransport as AnsweringTransport,
         ScriptedAnswer as ScriptedAnswer,
         ScriptedTransport as ScriptedTransport,
         json_answer as json_answer,
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
     )
     from .upstream import FakeUpstream as FakeUpstream
 
-__all__ = ["FakeClock", "FakeUpstream", "ScriptedAnswer", "ScriptedTransport", "json_answer", "stream_answer"]
+__all__ = [
+    "AnsweringTransport",
+    "FakeClock",
+    "FakeUpstream",
+    "ScriptedAnswer",
+    "ScriptedTransport",
+    "json_answer",
+    "stream_answer",
+]
 
 _HOMES = {"FakeClock": "clock", "FakeUpstream": "upstream"}
 

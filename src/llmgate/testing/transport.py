@@ -13,7 +13,15 @@ from llmgate.spec import ProviderRequest, ProviderResponse, SocketOptions
 
 from .sockets import ScriptedSocket
 
-__all__ = ["Answer", "ScriptedAnswer", "ScriptedStream", "ScriptedTransport", "json_answer", "stream_answer"]
+__all__ = [
+    "Answer",
+    "AnsweringTransport",
+    "ScriptedAnswer",
+    "ScriptedStream",
+    "ScriptedTransport",
+    "json_answer",
+    "stream_answer",
+]
 
 Piece = bytes | BaseException | asyncio.Event
 """What a scripted body is made of: bytes to hand over, an exception to raise, an event to wait for."""
@@ -172,3 +180,20 @@ class ScriptedTransport:
                 f"{type(answer).__name__} is no answer: give a ProviderResponse, ScriptedAnswer or exception"
             )
         return answer
+
+
+class AnsweringTransport(ScriptedTransport):
+    """A scripted transport whose script has no end: one function answers every request that it has no answer for.
+
+    Args:
+        answer: Is given the request and returns an answer, or raises.
+    """
+
+    def __init__(self, answer: Callable[[ProviderRequest], ProviderResponse | ScriptedAnswer]) -> None:
+        super().__init__()
+        self._answer = answer
+
+    def _next(self, request: ProviderRequest) -> ProviderResponse | ScriptedAnswer | ScriptedSocket:
+        if not self.left:
+            self.add(self._answer)
+        return super()._next(request)

@@ -70,7 +70,7 @@ class ReceivedSocket:
 
     def pause(self) -> None:
         """Read nothing more from the connection."""
-        assert isinstance(self._request.transport, asyncio.Transport), "it is open"
+        assert self._request.transport is not None, "it is open"
         self._request.transport.pause_reading()
 
     async def write(self, data: bytes) -> None:

@@ -8,7 +8,13 @@ from typing import Any
 
 from end_to_end.dialects.dialect import Call, Dialect, Fault, Pieces, Said, Wish, halves, sse, sse_events, words
 
-FINISHES = {"stop": "end_turn", "tools": "tool_use", "length": "max_tokens", "filter": "refusal"}
+FINISHES = {
+    "stop": "end_turn",
+    "stopped": "stop_sequence",
+    "tools": "tool_use",
+    "length": "max_tokens",
+    "filter": "refusal",
+}
 SIGNATURE = "c2lnbmVk"
 
 
@@ -18,6 +24,7 @@ class AnthropicMessages(Dialect):
     model = "claude-sonnet-4-5"
     statuses = {503: 529}
     lacks = ("count",)
+    tells_stops = ("word", "text")
 
     def path(self, model: str, *, stream: bool) -> str:
         return "/v1/messages"
@@ -90,7 +97,7 @@ class AnthropicMessages(Dialect):
         if said.text:
             blocks.append({"type": "text", "text": said.text})
         blocks += [{"type": "tool_use", "id": c.id, "name": c.name, "input": c.arguments} for c in said.calls]
-        end = {"stop_reason": FINISHES[said.finish or "stop"], "stop_sequence": None}
+        end = {"stop_reason": FINISHES[said.finish or "stop"], "stop_sequence": said.stop}
         usage = _usage(said, said.usage[1] if said.usage else 0)
         return json.dumps({**_HEAD, "content": blocks, **end, "usage": usage}).encode()
 
@@ -114,7 +121,7 @@ class AnthropicMessages(Dialect):
             found.append(_event("content_block_start", index=index, content_block=start))
             found += [_event("content_block_delta", index=index, delta=delta) for delta in deltas]
             found.append(_event("content_block_stop", index=index))
-        stop = {"stop_reason": FINISHES[said.finish or "stop"], "stop_sequence": None}
+        stop = {"stop_reason": FINISHES[said.finish or "stop"], "stop_sequence": said.stop}
         found.append(_event("message_delta", delta=stop, usage={"output_tokens": written}))
         return [*found, _event("message_stop")]
 
@@ -130,10 +137,11 @@ class AnthropicMessages(Dialect):
             finish=_finish(value["stop_reason"]),
             usage=_counts(usage),
             cached=usage.get("cache_read_input_tokens"),
+            stop=value["stop_sequence"],
         )
 
     def hear_stream(self, body: bytes) -> Said:
-        found: dict[str, Any] = {"blocks": [], "finish": None, "error": None, "complete": False}
+        found: dict[str, Any] = {"blocks": [], "finish": None, "error": None, "complete": False, "stop": None}
         usage: dict[str, Any] = {}
         open_block, begun = None, False
         for name, data in sse_events(body):
@@ -160,6 +168,7 @@ class AnthropicMessages(Dialect):
                 case "message_delta":
                     assert open_block is None
                     found["finish"] = _finish(value["delta"]["stop_reason"])
+                    found["stop"] = value["delta"]["stop_sequence"]
                     usage |= value["usage"]
                 case "message_stop":
                     found["complete"] = True
@@ -171,7 +180,15 @@ class AnthropicMessages(Dialect):
         thoughts = "".join(one["thinking"] for one in blocks if one["type"] == "thinking")
         counted, cached = _counts(usage) if found["finish"] else None, usage.get("cache_read_input_tokens")
         return Said(
-            _texts(blocks), thoughts, calls, found["finish"], counted, cached, found["error"], found["complete"]
+            _texts(blocks),
+            thoughts,
+            calls,
+            found["finish"],
+            counted,
+            cached,
+            found["error"],
+            found["complete"],
+            found["stop"],
         )
 
     def fault(self, status: int, message: str) -> Fault:

@@ -21,7 +21,13 @@ from end_to_end.dialects.dialect import (
     words,
 )
 
-FINISHES = {"stop": "end_turn", "tools": "tool_use", "length": "max_tokens", "filter": "content_filtered"}
+FINISHES = {
+    "stop": "end_turn",
+    "stopped": "stop_sequence",
+    "tools": "tool_use",
+    "length": "max_tokens",
+    "filter": "content_filtered",
+}
 ERRORS = {400: "ValidationException", 429: "ThrottlingException", 503: "ServiceUnavailableException"}
 
 
@@ -32,6 +38,7 @@ class Bedrock(Dialect):
     media_type = "application/vnd.amazon.eventstream"
     head = {"x-amzn-requestid": "up"}
     lacks = ("count",)
+    tells_stops = ("word", "text")
     ending = 2  # with the first of them the answer is whole, only not its counts
 
     def path(self, model: str, *, stream: bool) -> str:
@@ -55,6 +62,8 @@ class Bedrock(Dialect):
         if wish.temperature is not None:
             inference["temperature"] = wish.temperature
         body: dict[str, Any] = {"messages": turns, "inferenceConfig": inference}
+        if wish.told:
+            body["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
         if wish.system is not None:
             body["system"] = [{"text": wish.system}]
         if wish.tools:
@@ -91,6 +100,7 @@ class Bedrock(Dialect):
             schema=json.loads(shape["structure"]["jsonSchema"]["schema"]) if shape else None,
             forced=(body.get("toolConfig") or {}).get("toolChoice") == {"any": {}},
             stops=body["inferenceConfig"].get("stopSequences") or (),
+            told=body.get("additionalModelResponseFieldPaths") == ["/stop_sequence"],
             temperature=body["inferenceConfig"].get("temperature"),
             stream=url.endswith("/converse-stream"),
             limit=body["inferenceConfig"]["maxTokens"],
@@ -104,8 +114,7 @@ class Bedrock(Dialect):
         blocks += [{"text": said.text}] if said.text else []
         blocks += [{"toolUse": {"toolUseId": c.id, "name": c.name, "input": c.arguments}} for c in said.calls]
         value = {"output": {"message": {"role": "assistant", "content": blocks}}, "usage": _usage(said)}
-        stop = FINISHES[said.finish or "stop"]
-        return json.dumps({**value, "stopReason": stop, "metrics": {"latencyMs": 5}}).encode()
+        return json.dumps({**value, **_end(said), "metrics": {"latencyMs": 5}}).encode()
 
     def events(self, said: Said, pieces: Pieces = "plain") -> list[bytes]:
         found = [message("messageStart", {"role": "assistant"})]
@@ -123,7 +132,7 @@ class Bedrock(Dialect):
                 found.append(message("contentBlockStart", {"start": start, "contentBlockIndex": index}))
             found += [message("contentBlockDelta", {"delta": one, "contentBlockIndex": index}) for one in deltas]
             found.append(message("contentBlockStop", {"contentBlockIndex": index}))
-        found.append(message("messageStop", {"stopReason": FINISHES[said.finish or "stop"]}))
+        found.append(message("messageStop", _end(said)))
         return [*found, message("metadata", {"usage": _usage(said), "metrics": {"latencyMs": 5}})]
 
     def hear(self, body: bytes) -> Said:
@@ -139,10 +148,11 @@ class Bedrock(Dialect):
             finish=_finish(value["stopReason"]),
             usage=_counts(usage),
             cached=usage.get("cacheReadInputTokens"),
+            stop=_stop(value),
         )
 
     def hear_stream(self, body: bytes) -> Said:
-        text, reasoning, finish, usage, error, cached = "", "", None, None, None, None
+        text, reasoning, finish, usage, error, cached, stop = "", "", None, None, None, None, None
         calls: dict[int, dict[str, str]] = {}
         for headers, value in messages(body):
             if headers[":message-type"] == "exception":
@@ -160,13 +170,13 @@ class Bedrock(Dialect):
                     if "toolUse" in delta:
                         calls[value["contentBlockIndex"]]["json"] += delta["toolUse"]["input"]
                 case "messageStop":
-                    finish = _finish(value["stopReason"])
+                    finish, stop = _finish(value["stopReason"]), _stop(value)
                 case "metadata":
                     usage, cached = _counts(value["usage"]), value["usage"].get("cacheReadInputTokens")
         complete = usage is not None
         calls = calls if complete else {}
         found = [Call(one["id"], one["name"], json.loads(one["json"] or "{}")) for one in calls.values()]
-        return Said(text, reasoning, found, finish, usage, cached, error, complete)
+        return Said(text, reasoning, found, finish, usage, cached, error, complete, stop)
 
     def fault(self, status: int, message: str) -> Fault:
         headers = {"x-amzn-errortype": f"{ERRORS[status]}:http://internal.amazon.com/"}
@@ -198,6 +208,15 @@ def _counts(usage: Mapping[str, int]) -> tuple[int, int]:
     beside = usage.get("cacheReadInputTokens", 0) + usage.get("cacheWriteInputTokens", 0)
     assert usage["totalTokens"] == usage["inputTokens"] + beside + usage["outputTokens"]
     return usage["inputTokens"] + beside, usage["outputTokens"]
+
+
+def _end(said: Said) -> dict[str, Any]:
+    more = {} if said.stop is None else {"additionalModelResponseFields": {"stop_sequence": said.stop}}
+    return {"stopReason": FINISHES[said.finish or "stop"], **more}
+
+
+def _stop(value: Mapping[str, Any]) -> str | None:
+    return (value.get("additionalModelResponseFields") or {}).get("stop_sequence")
 
 
 def _finish(word: str) -> str:

@@ -8,7 +8,13 @@ from typing import Any
 
 from end_to_end.dialects.dialect import Call, Dialect, Fault, Pieces, Said, Wish, halves, parsed, sse, sse_events, words
 
-FINISHES = {"stop": "COMPLETE", "tools": "TOOL_CALL", "length": "MAX_TOKENS", "filter": "ERROR_TOXIC"}
+FINISHES = {
+    "stop": "COMPLETE",
+    "stopped": "STOP_SEQUENCE",
+    "tools": "TOOL_CALL",
+    "length": "MAX_TOKENS",
+    "filter": "ERROR_TOXIC",
+}
 
 
 class Cohere(Dialect):
@@ -16,6 +22,7 @@ class Cohere(Dialect):
     provider = "my-cohere"
     model = "command-a-reasoning-08-2025"
     lacks = ("count",)
+    tells_stops = ("word",)
 
     def path(self, model: str, *, stream: bool) -> str:
         return "/v2/chat"

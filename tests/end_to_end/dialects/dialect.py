@@ -46,6 +46,7 @@ class Wish:
         schema: The shape of the answer.
         forced: Whether some tool must be called.
         stops: Texts that end the answer.
+        told: Whether which of them did is to be told, where that must be asked for.
         temperature: How freely is sampled.
         count: How many answers are wanted.
         stream: Whether it is to be streamed.
@@ -64,6 +65,7 @@ class Wish:
     schema: Mapping[str, Any] | None = None
     forced: bool = False
     stops: Sequence[str] = attrs.field(default=(), converter=tuple)
+    told: bool = False
     temperature: float | None = None
     count: int | None = None
     stream: bool = False
@@ -79,11 +81,12 @@ class Said:
         text: The words.
         reasoning: The visible thoughts.
         calls: The calls.
-        finish: stop, tools, length or filter.
+        finish: stop, stopped (at one of the request's texts), tools, length or filter.
         usage: Tokens in and out, all of them; None where nothing is said of them.
         cached: How many of those in came from a cache.
         error: What an error inside a stream says.
         complete: Whether the format's sign of success has come.
+        stop: The text of the request's that ended the answer.
     """
 
     text: str = ""
@@ -94,6 +97,7 @@ class Said:
     cached: int | None = None
     error: str | None = None
     complete: bool = True
+    stop: str | None = None
 
 
 @attrs.frozen
@@ -120,6 +124,9 @@ class Dialect(ABC):
     """How many events at the end of a stream tell that it is whole."""
     lacks: ClassVar[Collection[str]] = ()
     """Members of ``Wish`` and ``Said`` that it has no word for."""
+    tells_stops: ClassVar[Collection[str]] = ()
+    """What it tells of an answer that one of the request's texts ended: that it is so, by a word of its own (``word``),
+    and which of them it was (``text``)."""
     statuses: ClassVar[Mapping[int, int]] = {}
     """By which other statuses its clients know some errors."""
 

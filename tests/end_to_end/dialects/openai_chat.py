@@ -29,6 +29,7 @@ class OpenAIChat(Dialect):
     name = "openai-chat"
     provider = "my-openai"
     model = "qwen3-max"
+    tells_stops = ("text",)
 
     def path(self, model: str, *, stream: bool) -> str:
         return "/v1/chat/completions"
@@ -108,7 +109,7 @@ class OpenAIChat(Dialect):
                 {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": json.dumps(c.arguments)}}
                 for c in said.calls
             ]
-        choice = {"index": 0, "message": turn, "finish_reason": FINISHES[said.finish or "stop"], "logprobs": None}
+        choice = {"index": 0, "message": turn, **_end(said), "logprobs": None}
         head = {"id": "chatcmpl-up", "object": "chat.completion", "created": 1_700_000_000, "model": self.model}
         return json.dumps({**head, "choices": [choice], "usage": _usage(said)}).encode()
 
@@ -118,7 +119,7 @@ class OpenAIChat(Dialect):
         found += [_delta({"content": word}) for word in words(said.text)]
         calls = [_call_events(index, call, pieces) for index, call in enumerate(said.calls)]
         found += in_turns(calls) if pieces == "interleaved" else [event for call in calls for event in call]
-        found.append(_delta({}, FINISHES[said.finish or "stop"]))
+        found.append(_delta({}, **_end(said)))
         return [*found, sse({**_HEAD, "choices": [], "usage": _usage(said)}), DONE]
 
     def hear(self, body: bytes) -> Said:
@@ -131,13 +132,14 @@ class OpenAIChat(Dialect):
             text=turn.get("content") or "",
             reasoning=turn.get("reasoning_content") or "",
             calls=[_call(call) for call in turn.get("tool_calls") or ()],
-            finish=_finish(choice["finish_reason"]),
+            finish=_finish(choice),
             usage=(usage["prompt_tokens"], usage["completion_tokens"]),
             cached=_cached(usage),
+            stop=choice.get("stop_reason"),
         )
 
     def hear_stream(self, body: bytes) -> Said:
-        text, reasoning, finish, usage, error, cached = "", "", None, None, None, None
+        text, reasoning, finish, usage, error, cached, stop = "", "", None, None, None, None, None
         calls: dict[int, dict[str, str]] = {}
         events = [data for _, data in sse_events(body)]
         complete = bool(events) and events[-1] == "[DONE]"
@@ -163,10 +165,11 @@ class OpenAIChat(Dialect):
                 call["id"] += piece.get("id") or ""
                 call["name"] += piece["function"].get("name") or ""
                 call["arguments"] += piece["function"].get("arguments") or ""
-            finish = _finish(choice["finish_reason"]) or finish
+            finish = _finish(choice) or finish
+            stop = choice.get("stop_reason") or stop
         assert list(calls) == list(range(len(calls))), "calls are counted from 0"
         found = [Call(one["id"], one["name"], parsed(one["arguments"])) for one in calls.values()] if complete else []
-        return Said(text, reasoning, found, finish, usage, cached, error, complete)
+        return Said(text, reasoning, found, finish, usage, cached, error, complete, stop)
 
     def fault(self, status: int, message: str) -> Fault:
         error = {"message": message, "type": "some_error", "param": None, "code": None}
@@ -189,8 +192,14 @@ _HEAD = {
 }
 
 
-def _delta(delta: dict[str, Any], finish: str | None = None) -> bytes:
-    return sse({**_HEAD, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+def _delta(delta: dict[str, Any], **end: str | None) -> bytes:
+    return sse({**_HEAD, "choices": [{"index": 0, "delta": delta, "finish_reason": None, **end}]})
+
+
+def _end(said: Said) -> dict[str, str | None]:
+    if said.stop is not None:  # as vLLM tells it
+        return {"finish_reason": "stop", "stop_reason": said.stop}
+    return {"finish_reason": FINISHES[said.finish or "stop"]}
 
 
 def _call_events(index: int, call: Call, pieces: Pieces) -> list[bytes]:
@@ -217,7 +226,10 @@ def _cached(usage: Mapping[str, Any]) -> int | None:
     return None if count is None else int(count)
 
 
-def _finish(word: str | None) -> str | None:
+def _finish(choice: Mapping[str, Any]) -> str | None:
+    word = choice["finish_reason"]
+    if word == "stop" and choice.get("stop_reason") is not None:
+        return "stopped"
     return None if word is None else {wire: plain for plain, wire in FINISHES.items()}[word]
 
 

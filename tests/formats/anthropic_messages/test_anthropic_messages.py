@@ -128,8 +128,10 @@ responses = st.builds(
                 texts | thoughts | st.builds(Unknown, st.just(FORMAT.name), st.just({"type": "x"})), max_size=3
             ).map(tuple),
         ),
-        st.sampled_from([FinishReason.STOP, FinishReason.LENGTH, FinishReason.CONTENT_FILTER]),
-        extra=st.just({}) | st.just({"stop_sequence": "END"}),
+        st.sampled_from(
+            [FinishReason.STOP, FinishReason.STOP_SEQUENCE, FinishReason.LENGTH, FinishReason.CONTENT_FILTER]
+        ),
+        stop_sequence=st.none() | words,
     ).map(lambda one: (one,)),
     usage=usages,
     extra=st.sampled_from([{}, {"container": {"id": "c"}}, {"usage": {"service_tier": "standard"}}]),

@@ -190,7 +190,7 @@ argument_texts = st.dictionaries(pieces, pieces, max_size=2).map(json.dumps)
 answers = st.tuples(
     st.lists(pieces, max_size=3),
     st.lists(st.tuples(pieces, st.sampled_from(["f", "g"]), argument_texts), max_size=3),
-    st.sampled_from([FinishReason.STOP, FinishReason.LENGTH, FinishReason.CONTENT_FILTER]),
+    st.sampled_from([FinishReason.STOP, FinishReason.STOP_SEQUENCE, FinishReason.LENGTH, FinishReason.CONTENT_FILTER]),
 )
 
 

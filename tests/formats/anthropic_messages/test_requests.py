@@ -152,7 +152,6 @@ def test_json_without_a_schema_is_asked_for_in_words():
         ({"n": 2}, "choice_count"),
         ({"logprobs": True}, "logprobs"),
         ({"modalities": ["text", "audio"]}, "modalities"),
-        ({"functions": [{"name": "f"}]}, "functions"),
         ({"web_search_options": {"x": 1}}, "web_search_options"),
         ({"tools": [{"type": "custom", "custom": {"name": "g"}}]}, "tools"),
         ({"tool_choice": {"type": "custom", "custom": {"name": "g"}}, "tools": [TOOL]}, "tool_choice"),

@@ -106,7 +106,7 @@ def test_no_choice_is_an_empty_answer():
     ("stop", "finish"),
     [
         ("end_turn", FinishReason.STOP),
-        ("stop_sequence", FinishReason.STOP),
+        ("stop_sequence", FinishReason.STOP_SEQUENCE),
         ("pause_turn", FinishReason.STOP),
         ("max_tokens", FinishReason.LENGTH),
         ("model_context_window_exceeded", FinishReason.LENGTH),

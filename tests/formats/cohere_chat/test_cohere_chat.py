@@ -113,7 +113,7 @@ responses = st.builds(
         "id", "", (ChatChoice(0, message, reason),), usage, extra=extra, extra_format=FORMAT.name
     ),
     answers,
-    st.sampled_from([FinishReason.STOP, FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishReason.TOOL_CALLS]),
+    st.sampled_from([reason for reason in FinishReason if reason is not FinishReason.ERROR]),
     st.builds(Usage, st.integers(0, 10**6), st.integers(0, 10**6), maybe | st.integers(0, 9)),
     st.sampled_from([{}, {"logprobs": []}]),
 )

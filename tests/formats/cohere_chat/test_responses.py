@@ -88,7 +88,7 @@ def test_answers_of_other_formats():
     ("word", "reason"),
     [
         ("COMPLETE", FinishReason.STOP),
-        ("STOP_SEQUENCE", FinishReason.STOP),
+        ("STOP_SEQUENCE", FinishReason.STOP_SEQUENCE),
         ("MAX_TOKENS", FinishReason.LENGTH),
         ("ERROR_LIMIT", FinishReason.LENGTH),
         ("TOOL_CALL", FinishReason.TOOL_CALLS),

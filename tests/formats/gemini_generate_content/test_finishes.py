@@ -34,7 +34,14 @@ def test_every_word_of_the_vendors_library_has_a_meaning():
 
 
 def test_reasons_are_written():
-    assert [encode_finish(reason) for reason in FinishReason] == ["STOP", "MAX_TOKENS", "STOP", "SAFETY", "OTHER"]
+    assert [encode_finish(reason) for reason in FinishReason] == [
+        "STOP",
+        "STOP",
+        "MAX_TOKENS",
+        "STOP",
+        "SAFETY",
+        "OTHER",
+    ]
     assert encode_finish(None) == "STOP"
     assert encode_finish(FinishReason.STOP, refused=True) == "SAFETY"
 

@@ -49,7 +49,7 @@ def said(role: str, *blocks) -> dict:
             {"messages.thinking": "report"},
         ),
         ("m", said("assistant", {"type": "server_tool_use", "id": "s"}), {"messages.content": "report"}),
-        ("m", said("user", {"type": "search_result", "source": "x"}), {"messages[0]": "refuse"}),
+        ("m", said("user", {"type": "container_upload", "file_id": "x"}), {"messages[0]": "refuse"}),
         ("m", said("user", FILE), {"messages[0]": "refuse"}),
         ("m", {"tools": [{"type": "bash_20250124", "name": "bash"}]}, {"tools": "refuse"}),
         ("m", {"tool_choice": {"type": "future"}}, {"tool_choice": "refuse"}),

@@ -194,7 +194,12 @@ usages = st.builds(
     audio_input=maybe | st.integers(0, 10**9),
     audio_output=maybe | st.integers(0, 10**9),
 ).map(lambda usage: None if usage == Usage() else usage)
-finishes = maybe | st.sampled_from(FinishReason)
+plain_ends = maybe | st.sampled_from([one for one in FinishReason if one is not FinishReason.STOP_SEQUENCE])
+ends = st.tuples(plain_ends, st.none()) | st.tuples(st.just(FinishReason.STOP_SEQUENCE), st.text())
+"""Why an answer ended, and which of the request's texts did it: that it was one of them shows in nothing else."""
+delta_ends = ends.filter(lambda end: end[0] is not FinishReason.ERROR)
+"""A stream that failed ends with an error in place of a reason."""
+
 single_text = st.lists(st.builds(Text, words), max_size=1)
 answer_parts = st.builds(
     lambda thought, said, refused, asked: [*thought, *said, *refused, *asked],
@@ -208,7 +213,13 @@ responses = st.builds(
     id=words,
     model=words,
     choices=st.lists(
-        st.builds(ChatChoice, st.integers(0, 3), messages(Role.ASSISTANT, answer_parts), finishes, extra=extras),
+        st.builds(
+            lambda index, message, end, extra: ChatChoice(index, message, end[0], extra, end[1]),
+            st.integers(0, 3),
+            messages(Role.ASSISTANT, answer_parts),
+            ends,
+            extras,
+        ),
         max_size=2,
     ).map(tuple),
     usage=usages,
@@ -230,9 +241,8 @@ deltas = st.builds(
     parts=delta_parts,
     refusal=maybe | names,
     tool_calls=st.lists(tool_deltas, max_size=2).map(tuple),
-    finish_reason=finishes,
     extra=st.builds(lambda outer, inner: {**outer, "delta": inner} if inner else outer, extras, extras),
-)
+).flatmap(lambda one: delta_ends.map(lambda end: attrs.evolve(one, finish_reason=end[0], stop_sequence=end[1])))
 chunks = st.builds(
     GatewayChunk,
     st.lists(deltas, min_size=1, max_size=2).map(tuple),

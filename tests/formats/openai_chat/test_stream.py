@@ -370,3 +370,46 @@ def test_usage_that_was_changed_goes_before_a_terminal_marker_that_passes():
     encoder.encode(GatewayChunk(usage=Usage(1, 2)))
     assert b'"usage"' in encoder.passed(GatewayChunk(final=True, raw=DONE))
     assert ChatStreamEncoder().passed(GatewayChunk(final=True, raw=DONE)) == b""
+
+
+_choices = st.builds(
+    ChoiceDelta,
+    index=st.integers(0, 1),
+    role=st.none() | st.just("assistant"),
+    parts=st.lists(
+        st.builds(Text, st.sampled_from(["", "a", 'é"', "llmgate-text", "\ud800"]))
+        | st.builds(Reasoning, st.just("hm")),
+        max_size=2,
+    ).map(tuple),
+    refusal=st.none() | st.just("no"),
+    finish_reason=st.none() | st.just(FinishReason.STOP),
+    extra=st.just({}) | st.just({"logprobs": None}) | st.just({"delta": {"more": 1}}),
+    stop_sequence=st.none() | st.just("end"),
+)
+_chunks = st.builds(
+    GatewayChunk,
+    choices=st.lists(_choices, max_size=2).map(tuple),
+    id=st.none() | st.sampled_from(["one", "two", "llmgate-text"]),
+    model=st.none() | st.sampled_from(["m", "llmgate-text"]),
+    created=st.none() | st.sampled_from([1, 2]),
+    extra=st.just({}) | st.just({"more": "llmgate-text"}),
+)
+
+
+@given(st.lists(_chunks, max_size=8), st.booleans())
+def test_what_is_around_a_text_is_written_as_it_is_around_anything(chunks, functions):
+    """An event whose surroundings are remembered has the very bytes of one that is written whole."""
+
+    def written(encoder: ChatStreamEncoder) -> list[bytes | type[jsons.JSONError]]:
+        events: list[bytes | type[jsons.JSONError]] = []
+        for chunk in chunks:
+            try:
+                events.append(encoder.encode(chunk))
+            except jsons.JSONError:
+                events.append(jsons.JSONError)
+        return events
+
+    quick = written(ChatStreamEncoder(functions=functions))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream_module, "_text_alone", lambda choices: None)
+        assert quick == written(ChatStreamEncoder(functions=functions))

@@ -11,6 +11,7 @@ from formats.anthropic_messages import recorded as anthropic
 from formats.openai_responses.recorded import numbered, text
 from llmgate.formats import get_format, read_request
 from llmgate.formats.openai_responses.encoder import KEEP_ALIVE, ResponseStreamEncoder
+from llmgate.formats.sealing import opened
 from llmgate.spec import (
     ChoiceDelta,
     FinishReason,
@@ -158,7 +159,7 @@ def test_text_refusal_and_thought_that_interleave():
     output = events[-1]["response"]["output"]
     assert [item["type"] for item in output] == ["reasoning", "message", "reasoning", "message", "reasoning"]
     assert [part["type"] for part in output[3]["content"]] == ["output_text", "refusal"]
-    assert output[0]["encrypted_content"] is None
+    assert opened(output[0]["encrypted_content"]) == Reasoning("")
     assert output[2]["encrypted_content"].startswith("llmgate.1.")
     assert (output[4]["summary"], output[4]["encrypted_content"][:10]) == ([], "llmgate.1.")
 

@@ -12,6 +12,18 @@ from end_to_end.test_media import AUDIO, IMAGE, form
 from end_to_end.test_operations import COMPLETION, EMBEDDINGS
 from llmgate.testing.upstream import FakeUpstream
 
+SAID = {"type": "output_text", "text": "hello", "annotations": []}
+RESPONSE = {
+    "id": "resp_1",
+    "object": "response",
+    "created_at": 1,
+    "status": "completed",
+    "model": "gpt-4o",
+    "output": [{"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [SAID]}],
+    "parallel_tool_calls": True,
+    "tool_choice": "auto",
+    "tools": [],
+}
 HELLO: Any = [{"role": "user", "content": "hello"}]
 
 
@@ -104,3 +116,22 @@ async def test_openai_is_a_provider_where_one_is_called_so(named: bool) -> None:
         assert upstream.requests[0].json()["model"] == ("local/gpt-4o" if named else "gpt-4o")
         (record,) = await one.recorded()
     assert record.surface == ("relay" if named else "openai")
+
+
+@pytest.mark.parametrize("path", ["", "/router/main"])
+async def test_azures_client_asks_for_responses_beside_the_deployments(path: str) -> None:
+    async with FakeUpstream() as upstream:
+        config = settings(upstream, "local")
+        config["providers"]["local"]["format"] = "openai-responses"
+        async with loopback(config) as one, azure(one, path) as sdk:
+            upstream.answer(json=RESPONSE, times=3)
+            answer = await sdk.responses.create(model="local/gpt-4o", input="hello")
+            assert answer.output_text == "hello"
+            assert (await sdk.responses.retrieve("resp_1", extra_query={"provider": "local"})).id == "resp_1"
+            assert (await sdk.responses.cancel("resp_1", extra_query={"provider": "local"})).id == "resp_1"
+            await sdk.models.list()
+    assert [one.path for one in upstream.requests] == [
+        "/v1/responses",
+        "/v1/responses/resp_1",
+        "/v1/responses/resp_1/cancel",
+    ]

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from llmgate.host.surfaces.model_lists import model_list, model_value
 from llmgate.pipeline import ModelEntry
 from llmgate.spec import InvalidRequestError, ListedModel
+from llmgate.testing.samples import sample_deployment
 
 ENTRIES = [ModelEntry("anthropic/claude-opus-5", "anthropic"), ModelEntry("fast", "llmgate")]
 
@@ -113,3 +115,17 @@ def test_the_size_of_a_model_in_the_words_that_clients_look_for():
     assert (googles["inputTokenLimit"], googles["outputTokenLimit"]) == (9000, 800)
     half = model_value(ModelEntry("alpha/m", "alpha", ListedModel("m", max_output=800)), "openai-chat")
     assert "context_window" not in half
+
+
+def test_a_model_that_nobody_has_a_price_for_is_pending_to_clients_of_openai() -> None:
+    provider = sample_deployment("openai/no-such-model-anywhere").provider
+    priced = attrs.evolve(provider, prices=NoPrices())
+    entry = ModelEntry("openai/no-such-model-anywhere", "openai", None, priced, "no-such-model-anywhere")
+    assert model_value(entry, "openai-chat")["mapping"] == "pending"
+    assert "mapping" not in model_value(entry, "anthropic-messages")
+    assert "mapping" not in model_value(attrs.evolve(entry, provider=provider), "openai-chat"), "nothing is reckoned"
+
+
+class NoPrices:
+    def price_of(self, model: str) -> None:
+        """Nobody knows any."""

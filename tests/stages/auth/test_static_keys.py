@@ -209,3 +209,15 @@ class TestConfig:
     @pytest.mark.parametrize("expires", ["2027-01-31", "2027-01-31T12:00:00Z", "2027-01-31T12:00:00+02:00"])
     def test_dates_and_times_are_dates(self, expires):
         assert StaticKey(name="a", hash=ALICE_HASH, expires=expires).expires == expires
+
+
+async def test_a_key_has_the_scopes_that_are_written():
+    keys = StaticKeys(StaticKeysConfig(keys=[StaticKey(name="a", hash=ALICE_HASH, scopes=["usage"])]))
+    await keys.open(context(FakeClock()))
+    principal = await keys.authenticate(Credentials.of(ALICE))
+    assert principal is not None
+    assert principal.scopes == ["usage"]
+    assert not principal.may_ask_for("chat")
+    await keys.aclose()
+    with pytest.raises(ValueError, match="scopes: 'everything' is not one of chat"):
+        StaticKey(name="a", hash=ALICE_HASH, scopes=["everything"])

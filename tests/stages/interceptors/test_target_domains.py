@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-import attrs
 import pytest
 
 from llmgate.spec import (
     ConfigError,
+    DomainEvent,
     Exchange,
     ExchangeView,
     GatewayRequest,
@@ -23,14 +23,9 @@ from llmgate.spec import (
     StageContext,
     Target,
 )
+from llmgate.stages.domains.file import File, FileConfig
 from llmgate.stages.interceptors.rate_limit import RateLimitUnknownError
-from llmgate.stages.interceptors.target_domains import (
-    DomainBook,
-    DomainEvent,
-    TargetDomains,
-    TargetDomainsConfig,
-    standings,
-)
+from llmgate.stages.interceptors.target_domains import TargetDomains, TargetDomainsConfig
 from llmgate.stages.state.memory import Memory, MemoryConfig
 from llmgate.testing.clock import FakeClock
 from llmgate.testing.transport import ScriptedTransport
@@ -46,6 +41,7 @@ class Rules:
         self.store = Memory(MemoryConfig())
         self.directory = directory
         self.workers = workers
+        self.book = File(FileConfig("book.jsonl"))
         self.stage = TargetDomains(TargetDomainsConfig(**config))
 
     async def open(self) -> Rules:
@@ -57,9 +53,12 @@ class Rules:
             state=lambda name: self.store,
             directory=self.directory,
             workers=self.workers,
+            domains=lambda: self.book,
         )
+        await self.book.open(context)
         await self.store.open(context)
         await self.stage.open(context)
+        await asyncio.sleep(0)  # so that it waits for the clock before anybody moves it
         return self
 
     async def ask(self, host: str, who: str = "alice", **principal: Any) -> dict[str, str]:
@@ -73,22 +72,39 @@ class Rules:
         return noted
 
 
-async def test_what_names_no_target_is_none_of_its_business(tmp_path: Path) -> None:
-    rules = await Rules(tmp_path, unapproved="refuse").open()
+Opened: TypeAlias = Callable[..., Awaitable[Rules]]
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
+    """Opens the interceptor with a config, and closes what was opened."""
+    made: list[Rules] = []
+
+    async def open_one(**config: Any) -> Rules:
+        made.append(Rules(tmp_path, **config))
+        return await made[-1].open()
+
+    yield open_one
+    for one in made:
+        await one.stage.aclose()
+
+
+async def test_what_names_no_target_is_none_of_its_business(opened: Opened) -> None:
+    rules = await opened(unapproved="refuse")
     view = ExchangeView(Exchange("1", Operation.CHAT, "openai", 0, 0))
     assert await rules.stage.before_request(view, REQUEST) is None
     assert view.notes("target-domains") == {}
 
 
-async def test_approved_domains_are_not_counted(tmp_path: Path) -> None:
-    rules = await Rules(tmp_path, domains=[".corp.example"]).open()
+async def test_approved_domains_are_not_counted(opened: Opened) -> None:
+    rules = await opened(domains=[".corp.example"])
     for _ in range(50):
         assert (await rules.ask("api.openai.com"))["domain"] == "approved"
         assert (await rules.ask("a.corp.example"))["domain"] == "approved"
 
 
-async def test_one_request_a_second_for_each_caller_over_all_other_domains(tmp_path: Path) -> None:
-    rules = await Rules(tmp_path).open()
+async def test_one_request_a_second_for_each_caller_over_all_other_domains(opened: Opened) -> None:
+    rules = await opened()
     assert (await rules.ask("a.example"))["domain"] == "unapproved"
     with pytest.raises(RateLimitError, match=r"'b\.example' is not approved: 1 requests in a second") as caught:
         await rules.ask("b.example")
@@ -98,8 +114,8 @@ async def test_one_request_a_second_for_each_caller_over_all_other_domains(tmp_p
     await rules.ask("b.example")
 
 
-async def test_ten_thousand_a_day_and_not_one_more(tmp_path: Path) -> None:
-    rules = await Rules(tmp_path, per_day=5).open()
+async def test_ten_thousand_a_day_and_not_one_more(opened: Opened) -> None:
+    rules = await opened(per_day=5)
     rules.clock.advance(86400 - rules.clock.now() % 86400)
     for _ in range(5):
         await rules.ask("a.example")
@@ -113,21 +129,21 @@ async def test_ten_thousand_a_day_and_not_one_more(tmp_path: Path) -> None:
     assert TargetDomainsConfig().per_day == 10_000
 
 
-async def test_a_hundred_at_once_get_one_through(tmp_path: Path) -> None:
-    rules = await Rules(tmp_path).open()
+async def test_a_hundred_at_once_get_one_through(opened: Opened) -> None:
+    rules = await opened()
     results = await asyncio.gather(*(rules.ask("a.example") for _ in range(100)), return_exceptions=True)
     assert sum(not isinstance(result, RateLimitError) for result in results) == 1
 
 
-async def test_a_tenant_counts_as_one_where_the_auth_provider_names_it(tmp_path: Path) -> None:
-    rules = await Rules(tmp_path).open()
+async def test_a_tenant_counts_as_one_where_the_auth_provider_names_it(opened: Opened) -> None:
+    rules = await opened()
     await rules.ask("a.example", "alice", attributes={"tenant": "acme"})
     with pytest.raises(RateLimitError):
         await rules.ask("a.example", "bob", attributes={"tenant": "acme"})
 
 
-async def test_the_operator_may_refuse_them(tmp_path: Path) -> None:
-    rules = await Rules(tmp_path, unapproved="refuse").open()
+async def test_the_operator_may_refuse_them(opened: Opened) -> None:
+    rules = await opened(unapproved="refuse")
     with pytest.raises(PermissionDeniedError, match="llmgate domains") as caught:
         await rules.ask("a.example")
     assert caught.value.code == "domain_not_approved"
@@ -135,8 +151,8 @@ async def test_the_operator_may_refuse_them(tmp_path: Path) -> None:
     assert TargetDomains(TargetDomainsConfig()).strict_state
 
 
-async def test_workers_divide_what_they_cannot_share(tmp_path: Path) -> None:
-    rules = await Rules(tmp_path, workers=4, per_day=8).open()
+async def test_workers_divide_what_they_cannot_share(opened: Opened) -> None:
+    rules = await opened(workers=4, per_day=8)
     await rules.ask("a.example")
     rules.clock.advance(1.0)
     with pytest.raises(RateLimitError):
@@ -147,12 +163,12 @@ async def test_workers_divide_what_they_cannot_share(tmp_path: Path) -> None:
     with pytest.raises(RateLimitError):
         await rules.ask("a.example")
     with pytest.raises(ConfigError, match="cannot be divided among 4 workers"):
-        await Rules(tmp_path, workers=4, per_day=3).open()
+        await opened(workers=4, per_day=3)
 
 
 @pytest.mark.parametrize("policy", ["deny", "allow"])
-async def test_a_store_that_fails_is_treated_as_the_operator_says(tmp_path: Path, policy: str) -> None:
-    rules = await Rules(tmp_path, on_failure=policy).open()
+async def test_a_store_that_fails_is_treated_as_the_operator_says(opened: Opened, policy: str) -> None:
+    rules = await opened(on_failure=policy)
 
     async def fail(*_: Any, **__: Any) -> Any:
         raise OSError("gone")
@@ -165,84 +181,25 @@ async def test_a_store_that_fails_is_treated_as_the_operator_says(tmp_path: Path
             await rules.ask("a.example")
 
 
-async def test_what_is_decided_in_the_book_holds_within_a_second(tmp_path: Path) -> None:
-    rules = await Rules(tmp_path, unapproved="refuse", book="book.jsonl").open()
-    book = DomainBook(tmp_path / "book.jsonl")
+async def test_what_is_decided_in_the_book_holds_within_a_second(opened: Opened, tmp_path: Path) -> None:
+    rules = await opened(unapproved="refuse")
     with pytest.raises(PermissionDeniedError):
         await rules.ask("a.example")
-    book.append(DomainEvent("2026-01-01T00:00:00Z", "a.example", "approved"))
-    rules.clock.advance(1.1)
+    await rules.book.append(DomainEvent("2026-01-01T00:00:00Z", "a.example", "approved"))
+    await rules.clock.advance(1.0)
     assert (await rules.ask("a.example"))["domain"] == "approved"
     with pytest.raises(PermissionDeniedError):
         await rules.ask("b.a.example")
-    book.append(DomainEvent("2026-01-02T00:00:00Z", "a.example", "denied"))
-    book.append(DomainEvent("2026-01-02T00:00:00Z", "api.openai.com", "denied"))
-    rules.clock.advance(1.1)
+    await rules.book.append(DomainEvent("2026-01-02T00:00:00Z", "a.example", "denied"))
+    await rules.book.append(DomainEvent("2026-01-02T00:00:00Z", "api.openai.com", "denied"))
+    await rules.clock.advance(1.0)
     for host in ("a.example", "api.openai.com"):
         with pytest.raises(PermissionDeniedError) as caught:
             await rules.ask(host)
         assert caught.value.code == "domain_denied"
     (tmp_path / "book.jsonl").write_text("rubbish\nmore\n")
-    rules.clock.advance(1.1)
+    await rules.clock.advance(1.0)
     with pytest.raises(PermissionDeniedError):
         await rules.ask("a.example")
     with pytest.raises(ConfigError, match=r"book\.jsonl:1"):
-        await Rules(tmp_path, book="book.jsonl").open()
-
-
-def test_what_the_lines_come_to() -> None:
-    events = [
-        DomainEvent("1", "a.example", "requested", by="x", token="t", note="Acme"),
-        DomainEvent("2", "a.example", "verified", proof="t"),
-        DomainEvent("3", "a.example", "approved", by="y"),
-        DomainEvent("4", "a.example", "requested", token="u"),
-        DomainEvent("5", "b.example", "denied", note="no"),
-        DomainEvent("6", "b.example", "requested", token="v"),
-        DomainEvent("7", "c.example", "verified"),
-    ]
-    found = standings(events)
-    assert list(found) == ["a.example", "b.example", "c.example"]
-    a, b, c = found.values()
-    assert (a.approved, a.proven, a.token, a.note, a.by, a.since) == (True, "2", "u", "Acme", "y", "3")
-    assert (b.denied, b.token, b.note) == (True, "v", "no"), "who asks again changes nothing of a decision"
-    assert (c.approved, c.denied, c.proven) == (False, False, "7")
-
-
-def test_the_book_only_grows_and_survives_a_line_that_was_cut_off(tmp_path: Path) -> None:
-    book = DomainBook(tmp_path / "book.jsonl")
-    assert book.read() == ()
-    first = DomainEvent("1", "a.example", "requested", token="t")
-    book.append(first)
-    assert (tmp_path / "book.jsonl").stat().st_mode & 0o777 == 0o600
-    with (tmp_path / "book.jsonl").open("ab") as file:
-        file.write(b'{"at": "2", "dom')
-    assert list(book.read()) == [first]
-    second = DomainEvent("3", "a.example", "approved", by="me", note="fine")
-    book.append(second)
-    lines = (tmp_path / "book.jsonl").read_bytes().splitlines()
-    assert json.loads(lines[-1]) == {"at": "3", "domain": "a.example", "action": "approved", "by": "me", "note": "fine"}
-    assert list(book.read()) == [first, second]
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        '{"at": "1"}',
-        "[]",
-        '{"at": 1, "domain": "a", "action": "approved"}',
-        '{"at": "1", "domain": "a", "action": "x"}',
-    ],
-)
-def test_a_line_that_is_no_event_is_named(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "book.jsonl"
-    path.write_text(f"{line}\n\n" + json.dumps(attrs.asdict(DomainEvent("1", "a", "denied"))) + "\n")
-    with pytest.raises(ConfigError, match=r"book\.jsonl:1"):
-        DomainBook(path).read()
-
-
-def test_a_book_that_cannot_be_read_or_written_says_so(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(ConfigError, match="cannot be read"):
-        DomainBook(tmp_path / "folder").read()
-    with pytest.raises(ConfigError, match="cannot be written"):
-        DomainBook(tmp_path / "none" / "book").append(DomainEvent("1", "a", "denied"))
+        await opened()

@@ -9,7 +9,8 @@ import threading
 
 import pytest
 
-from llmgate.spec import PluginError, StageContext
+from llmgate.codecs.jsons import loads
+from llmgate.spec import Content, PluginError, RecordContent, StageContext
 from llmgate.stages.loggers import json_lines
 from llmgate.stages.loggers.json_lines import JsonLines, JsonLinesConfig, line_of
 from llmgate.testing.clock import FakeClock
@@ -113,12 +114,12 @@ async def test_what_could_not_be_written_is_written_later_once(stage, tmp_path, 
             return real(descriptor, bytes(data)[: len(data) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(json_lines.os, "write", half)
+    monkeypatch.setattr(os, "write", half)
     for record in records[:2]:
         await stage.record(record)
     with pytest.raises(OSError, match="No space"):
         await stage.flush()
-    monkeypatch.setattr(json_lines.os, "write", real)
+    monkeypatch.setattr(os, "write", real)
     await write(stage, records[2])
     assert ids(tmp_path / "log.jsonl") == [record.id for record in records]
 
@@ -171,6 +172,36 @@ def test_no_line_is_longer_than_16_kib(char):
     line = line_of(record)
     assert len(line) <= 16 * 1024
     assert json.loads(line)["id"] == record.id
+
+
+@pytest.mark.parametrize("size", [999, 1000, 1001])
+@pytest.mark.parametrize("char", ["m", '"', "\\", "\n", "\x7f", "é", "\U0001f511"])
+def test_texts_are_cut_whatever_they_hold(char, size):
+    line = line_of(sample_record(request_model=char * size))
+    assert line.isascii()
+    assert set(line) <= {*range(0x20, 0x7F), 0x0A}
+    assert json.loads(line)["request_model"] == (char * size if size <= 1000 else char * 999 + "…")
+
+
+@pytest.mark.parametrize("quotes", ['"', '","', '":"'])
+def test_a_long_text_is_not_hidden_by_quotes_in_it(quotes):
+    values = json.loads(line_of(sample_record(error_message=(quotes + "x" * 500) * 9)))
+    assert len(values["error_message"]) == 1000
+
+
+def test_values_that_json_cannot_say_leave_a_line_that_everybody_reads():
+    record = sample_record(
+        request_model="a\udc80b", duration=float("nan"), content=RecordContent(Content(2, text="\x7f\ud800é"))
+    )
+    line = line_of(record)
+    values = loads(line)
+    assert (values["request_model"], values["duration"], values["content"]["request"]["text"]) == (
+        "a?b",
+        None,
+        "\x7f?é",
+    )
+    assert line.isascii()
+    assert b"\x7f" not in line
 
 
 def test_many_labels_are_left_out_and_said_so():

@@ -97,6 +97,17 @@ def test_who_names_nobody_is_drawn() -> None:
     assert drawn["b"] / 2000 == pytest.approx(0.25, abs=0.03)
 
 
+@pytest.mark.parametrize(("by", "header"), [("user", "helicone-user-id"), ("session", "helicone-session-id")])
+def test_a_header_names_the_user_or_the_session_first(by: str, header: str) -> None:
+    given, body = weighted(a=1, b=1, c=1), b'{"model":"m","messages":[],"user":"ann"}'
+    for name in (f"user-{n}" for n in range(50)):
+        said = ExchangeView(sample_exchange(read_request(FORMAT, body), client_headers={header: name}))
+        assert order(said, given, by=by) == order(of_user(name), given), "as if it stood in the body"
+    empty = ExchangeView(sample_exchange(read_request(FORMAT, body), client_headers={header: ""}))
+    if by == "user":
+        assert order(empty, given) == order(of_user("ann"), given)
+
+
 @pytest.mark.parametrize("by", ["", "  "])
 def test_a_name_that_is_none_is_refused(by: str) -> None:
     with pytest.raises(ValueError, match="write user, principal, exchange"):

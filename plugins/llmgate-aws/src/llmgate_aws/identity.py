@@ -11,7 +11,7 @@ import botocore.session
 from llmgate.codecs.aws_keys import Keys, keys_in
 from llmgate.spec import Secret, SecretCache, SecretCaching, SecretRef, SecretUnavailableError, StageContext
 
-from .config import AwsConfig
+from .config import AwsConfig, S3Config
 
 __all__ = ["Identity"]
 
@@ -24,11 +24,11 @@ class Identity:
     """AWS's credentials and region.
 
     Args:
-        config: The keys of the store.
+        config: The keys of the stage.
         context: What the store was opened with.
     """
 
-    def __init__(self, config: AwsConfig, context: StageContext) -> None:
+    def __init__(self, config: AwsConfig | S3Config, context: StageContext) -> None:
         self._config = config
         self._context = context
         self._session: Any = None

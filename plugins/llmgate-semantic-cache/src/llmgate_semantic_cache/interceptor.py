@@ -103,6 +103,7 @@ class SemanticCache(Interceptor[SemanticCacheConfig]):
         notes = exchange.notes(self.name)
         notes["headers"] = {"llmgate-semantic-cache": "MISS"}
         notes["metadata"] = {"status": "miss"}
+        notes["verdicts"] = {"cache": "miss"}
         notes.setdefault("asks", {})[id(self)] = ask
         return None
 
@@ -173,6 +174,8 @@ class SemanticCache(Interceptor[SemanticCacheConfig]):
         """Who shares answers with the caller; None where nobody can tell."""
         who = exchange.principal
         models = "all" if who.models is None else ",".join(sorted(who.models))
+        if who.denied_models:
+            models += " but " + ",".join(sorted(who.denied_models))
         # What a caller may use, and whose key it uses, are its own even where it shares.
         own = (models, str(who.attributes.get(_REQUIRED, "")), exchange.caller_key)
         if self.config.scope == "principal":
@@ -204,7 +207,9 @@ class SemanticCache(Interceptor[SemanticCacheConfig]):
     def _is_keepable(self, name: str, body: bytes, *, streamed: bool) -> bool:
         """Whether an answer has come to its own end, and neither refuses nor, where that is not wanted, calls tools."""
         wire_format = get_format(name)
-        ends = {FinishReason.STOP, FinishReason.TOOL_CALLS} if self.config.tools else {FinishReason.STOP}
+        ends = {FinishReason.STOP, FinishReason.STOP_SEQUENCE}
+        if self.config.tools:
+            ends.add(FinishReason.TOOL_CALLS)
         try:
             if not streamed:
                 choices = wire_format.decode_response(body).choices
@@ -229,6 +234,7 @@ class SemanticCache(Interceptor[SemanticCacheConfig]):
             "llmgate-model": kept.served_by,
             "age": age,
         }
+        notes["verdicts"] = {"cache": "hit"}
         notes["metadata"] = {"status": "hit", "similarity": f"{cosine:.4f}", "age": age, "model": kept.served_by}
         return GatewayResponse(
             format=request.format,

@@ -24,9 +24,10 @@ class StickyConfig:
     """The keys of ``sticky``.
 
     Args:
-        by: What stays together: ``user`` (the request's own field), ``principal`` (who has logged in), ``prefix`` (what
-            the conversation begins with: the text up to the first message of the user), or the name of a label in the
-            request's metadata, such as ``session``.
+        by: What stays together: ``user`` (the header Helicone-User-Id, else the request's own field), ``principal``
+            (who has logged in), ``prefix`` (what the conversation begins with: the text up to the first message of the
+            user), or the name of a label in the request's metadata, such as ``session`` (for which the header
+            Helicone-Session-Id comes first).
         release: Seconds for which a deployment is asked last after it has failed.
     """
 

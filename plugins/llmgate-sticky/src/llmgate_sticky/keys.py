@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import Final
 
 from llmgate.formats.end_user import end_user_of
 from llmgate.spec import ExchangeView, GatewayRequest, InvalidRequestError, Operation, Role
 
 __all__ = ["key_of"]
+
+_HEADERS: Final[Mapping[str, str]] = {"user": "helicone-user-id", "session": "helicone-session-id"}
+"""Where callers may say what else stands in the body; the header wins, as it does for limits and records."""
 
 
 def key_of(view: ExchangeView, by: str) -> str | None:
@@ -17,6 +22,9 @@ def key_of(view: ExchangeView, by: str) -> str | None:
         view: The exchange.
         by: ``user``, ``principal``, ``prefix``, or the name of a label.
     """
+    named = view.client_headers.get(_HEADERS[by]) if by in _HEADERS else None
+    if named:
+        return named
     if by == "principal":
         return f"{view.principal.issuer}\n{view.principal.id}"
     if by == "user":

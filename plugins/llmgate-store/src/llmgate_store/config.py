@@ -10,13 +10,26 @@ import attrs
 
 from llmgate.spec import SecretCaching, SecretRef
 
-__all__ = ["KEYS", "STAGES", "VAULT", "DatabaseConfig", "IssuedKeysConfig", "SqlVaultConfig", "check_address"]
+__all__ = [
+    "DOMAINS",
+    "KEYS",
+    "STAGES",
+    "VAULT",
+    "DatabaseConfig",
+    "IssuedKeysConfig",
+    "SqlDomainsConfig",
+    "SqlRecordsConfig",
+    "SqlVaultConfig",
+    "check_address",
+]
 
 KEYS: Final = "keys"
 """What issued keys are called where changes of several things are told apart."""
 VAULT: Final = "vault"
 """The same, of the vault."""
-STAGES: Final = (("auth", "issued-keys"), ("secrets", "sql-vault"))
+DOMAINS: Final = "domains"
+"""The same, of domains."""
+STAGES: Final = (("auth", "issued-keys"), ("secrets", "sql-vault"), ("loggers", "sql"), ("domains", "sql-domains"))
 """The kinds and names of the stages that have a database."""
 SCHEMES: Final = ("sqlite", "postgresql", "mysql", "mariadb")
 MIGRATIONS: Final = ("at-start", "by-hand")
@@ -151,3 +164,55 @@ class SqlVaultConfig:
     master_key: SecretRef = SecretRef("env", "LLMGATE_VAULT_KEY")
     former_master_keys: Sequence[SecretRef] = ()
     cache: SecretCaching = SecretCaching(refresh=5.0, pause=1.0)
+
+
+@attrs.frozen
+class SqlDomainsConfig:
+    """The keys of ``sql-domains``.
+
+    Args:
+        database: Where the book of domains is.
+    """
+
+    database: DatabaseConfig = attrs.field(factory=DatabaseConfig)
+
+
+def _within_or_none(_: object, field: attrs.Attribute[Any], value: float | None) -> None:
+    if value is not None:
+        _within(_, field, value)
+
+
+def _time(default: float | None) -> Any:
+    """A length of time from a minute on, or None for ever."""
+    return attrs.field(
+        default=default, validator=_within_or_none, metadata={"minimum": 60, "maximum": 100 * 365 * 86400}
+    )
+
+
+@attrs.frozen
+class SqlRecordsConfig:
+    """The keys of ``sql``.
+
+    Args:
+        database: Where the records are kept.
+        keep: Seconds for which records are kept, with all that belongs to them; null for ever.
+        keep_content: Seconds for which what was asked and answered is kept; null for as long as the records.
+        keep_usage: Seconds for which it is kept what records add up to, by hours and days; null for ever.
+        batch: Records that one transaction writes at most.
+        max_waiting: Records that wait in memory at most while the database does not take any.
+        max_waiting_bytes: Bytes that they have at most, about.
+        write_timeout: Seconds that a transaction may take.
+        read_timeout: Seconds that a question may take.
+        sweep_every: Seconds between two looks for what is older than it may be.
+    """
+
+    database: DatabaseConfig = attrs.field(factory=DatabaseConfig)
+    keep: float | None = _time(90 * 86400.0)
+    keep_content: float | None = _time(None)
+    keep_usage: float | None = _time(3 * 365 * 86400.0)
+    batch: int = _number(500, 1, 5000)
+    max_waiting: int = _number(20_000, 1, 10_000_000)
+    max_waiting_bytes: int = _number(64 * 1024 * 1024, 1024, 64 * 1024**3)
+    write_timeout: float = _number(30.0, 0.1, 3600)
+    read_timeout: float = _number(30.0, 0.1, 3600)
+    sweep_every: float = _number(600.0, 1, 86400)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -40,6 +41,8 @@ _DRIVERS: Final = {
 _EXTRAS: Final = {"asyncpg": "postgresql", "asyncmy": "mysql"}
 _DEFAULT: Final = "sqlite:///llmgate.db"
 _WRITES: Final = "llmgate_writes"
+_PAUSE: Final = 0.02
+"""Seconds between two attempts at what SQLite does not wait for."""
 
 
 async def address_of(config: DatabaseConfig, context: StageContext) -> URL:
@@ -97,6 +100,9 @@ class Database:
         """
         url = await address_of(self._config, self._context)
         self._engine = self._made(url)
+        if url.get_backend_name() == "sqlite":
+            async with self._patiently(self._config.open_timeout), self._engine.connect() as connection:
+                await _into_wal(connection)
         how = migrations or self._config.migrations
         if how == "at-start":
             await self._migrate()
@@ -212,6 +218,25 @@ def _engine_for(url: URL, config: DatabaseConfig) -> AsyncEngine:
     )
 
 
+async def _into_wal(connection: AsyncConnection) -> None:
+    """Have a file's readers and writers not wait for each other, which it remembers.
+
+    SQLite does not wait for others who do the same at that moment, whatever ``busy_timeout`` says, but fails.
+    """
+    raw = (await connection.get_raw_connection()).driver_connection
+    assert raw is not None, "the pool has handed out a connection"
+    while True:
+        try:
+            cursor = await raw.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as failure:
+            if failure.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            await asyncio.sleep(_PAUSE)
+        else:
+            await cursor.close()
+            return
+
+
 def _sqlite(path: Path, url: URL, config: DatabaseConfig) -> AsyncEngine:
     """An engine whose file only its owner may read, and whose writers wait for each other rather than fail."""
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # below that it writes down every value
@@ -224,7 +249,6 @@ def _sqlite(path: Path, url: URL, config: DatabaseConfig) -> AsyncEngine:
         connection.isolation_level = None  # transactions are begun below, not by the driver's own rules
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {round(config.timeout * 1000)}")
-        cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 

@@ -10,7 +10,16 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
-__all__ = ["MICROSECONDS", "issued_keys", "metadata", "revisions", "text", "vault_secrets", "word"]
+__all__ = [
+    "MICROSECONDS",
+    "domain_events",
+    "issued_keys",
+    "metadata",
+    "revisions",
+    "text",
+    "vault_secrets",
+    "word",
+]
 
 metadata: Final = sa.MetaData()
 
@@ -85,3 +94,17 @@ vault_secrets: Final = sa.Table(
     sa.Column("created_by", text(200), nullable=False),
 )
 """The vault: secrets, each sealed with a key of its own, which is sealed with a master key that is not here."""
+
+domain_events: Final = sa.Table(
+    "domain_events",
+    metadata,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", word(40), nullable=False),
+    sa.Column("domain", word(253), nullable=False),
+    sa.Column("action", word(16), nullable=False),
+    sa.Column("done_by", text(200), nullable=False),
+    sa.Column("note", text(2000), nullable=False),
+    sa.Column("token", word(64), nullable=False),
+    sa.Column("proof", text(500), nullable=False),
+)
+"""What was asked, proven and decided of domains. Rows are only ever added: they are the audit as well."""

@@ -54,6 +54,8 @@ SHAPES: Final[Mapping[str, Shape]] = {
     ),
     "state": Shape("store", "Store", "state store", "The state of llmgate in a dictionary"),
     "loggers": Shape("logger", "Logger", "logger", "Exchanges of llmgate as lines of CSV"),
+    "pages": Shape("pages", "Pages", "set of pages", "What llmgate has done today, as a table in a browser"),
+    "domains": Shape("book", "Book", "book of domains", "Domains that llmgate may send requests to, as lines of CSV"),
 }
 """The shapes by the ids of the kinds."""
 

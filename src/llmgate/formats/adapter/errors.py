@@ -97,7 +97,7 @@ def _error(call: AttemptCall, status: int, detail: ErrorDetail | None, response:
         retryable=status >= 500 or status in _RETRYABLE,
         code=_code(call, status, detail),
         param=_clean(call, detail.param)[:_EXCERPT] if detail and detail.param else None,
-        retry_after=wait_asked_for(response.headers, detail, call.now),
+        retry_after=wait_asked_for(response.headers, detail, call.now, status),
     )
 
 

@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import attrs
 
+from llmgate.formats.chat_dialects import renamed
 from llmgate.spec import (
     AttemptCall,
     ConfigError,
@@ -132,7 +133,9 @@ def _body(call: AttemptCall) -> bytes:
         return call.body.data
     asks_usage = call.stream and (call.body.include_usage or call.withhold_usage)
     request = attrs.evolve(call.body, model=call.deployment.model, stream=call.stream, include_usage=asks_usage)
-    return call.format.encode_request(request, call.deployment.facts)
+    body = call.format.encode_request(request, call.deployment.facts)
+    row = call.deployment.provider.row
+    return renamed(body, row) if row.chat_fields and call.format.name == "openai-chat" else body
 
 
 def _credential(provider: Provider, secret: Secret | None, instead: CredentialHeader | None = None) -> dict[str, str]:

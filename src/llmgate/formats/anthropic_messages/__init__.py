@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llmgate.formats.chat_format import ChatFormat
+from llmgate.formats.sealing import PROOFS
 from llmgate.spec import GatewayError, StreamEncoder, StreamReader
 
 from . import errors, fitting, requests, responses
@@ -25,6 +26,8 @@ class AnthropicMessagesFormat(ChatFormat):
 
     name = FORMAT
     fields = fitting.FIELDS
+    ends = responses.ENDS
+    stop_text = "stop_sequence"
     requests = requests
     responses = responses
     errors = errors
@@ -32,7 +35,7 @@ class AnthropicMessagesFormat(ChatFormat):
     longest_tool_name = 128
     rate_limits = "anthropic"
     heartbeat = PING
-    foreign_proof = b'"openai-responses:'
+    foreign_proofs = PROOFS
     request_id_header = "request-id"
     request_header_prefixes = ("anthropic-",)
     response_headers = frozenset({"retry-after", "retry-after-ms", "x-should-retry"})

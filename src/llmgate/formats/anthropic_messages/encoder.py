@@ -13,6 +13,7 @@ import attrs
 from llmgate.codecs.jsons import dumps, loads
 from llmgate.codecs.sse import encode_event, event_data
 from llmgate.formats.block_encoder import BlockEncoder, OpenCall
+from llmgate.formats.part_proofs import signature_of
 from llmgate.formats.thought_signatures import marked_id
 from llmgate.spec import (
     ErrorDetail,
@@ -127,14 +128,15 @@ class MessageStreamEncoder(BlockEncoder):
             self._begin(REDACTED, dict(part.extra), pieces)
             self._close(pieces)
             return
-        if not part.text and not part.signature:
+        signature = signature_of(part)
+        if not part.text and not signature:
             return
         if self._open != "thinking":
             self._begin("thinking", _THINKING, pieces)
         if part.text:
             pieces.append(self._delta({"type": "thinking_delta", "thinking": part.text}))
-        if part.signature:
-            pieces.append(self._delta({"type": "signature_delta", "signature": part.signature}))
+        if signature:
+            pieces.append(self._delta({"type": "signature_delta", "signature": signature}))
             self._close(pieces)
 
     def _id_of(self, delta: ToolCallDelta) -> str:
@@ -168,7 +170,7 @@ class MessageStreamEncoder(BlockEncoder):
         if self._ended:
             return
         stop = encode_stop(self._finish, calls=self._called, refused=self._refused)
-        end = {"delta": {"stop_reason": stop, "stop_sequence": None}, "usage": encode_usage(self._usage)}
+        end = {"delta": {"stop_reason": stop, "stop_sequence": self._stop_sequence}, "usage": encode_usage(self._usage)}
         pieces.append(_event("message_delta", end))
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llmgate.formats.openai_chat.responses import native_end
 from llmgate.spec import ChoiceDelta, Reasoning, Text, ToolCallDelta, Usage
 
 from .parts import REDACTED
-from .responses import decode_stop
+from .responses import ENDS, decode_stop
 from .usage import decode_usage, service_tier
 
 __all__ = ["DELTAS", "BlockReader", "Counts", "stop_of"]
@@ -75,9 +76,10 @@ class BlockReader:
                 return None
 
     def _delta(self, index: int, delta: Mapping[str, Any]) -> ChoiceDelta | None:
+        if delta.get("type") == "text_delta":  # nearly every event of nearly every stream
+            said = delta.get("text")
+            return ChoiceDelta(parts=(Text(said),)) if isinstance(said, str) and said else None
         match delta:
-            case {"type": "text_delta", "text": str(text)} if text:
-                return ChoiceDelta(parts=(Text(text),))
             case {"type": "thinking_delta", "thinking": str(text)} if text:
                 return ChoiceDelta(parts=(_thought(text),))
             case {"type": "signature_delta", "signature": str(signature)} if signature:
@@ -91,7 +93,13 @@ class BlockReader:
 
 def stop_of(value: Mapping[str, Any]) -> ChoiceDelta:
     """The end of the answer, as ``message_delta`` tells it."""
-    return ChoiceDelta(finish_reason=decode_stop(_object(value, "delta").get("stop_reason")))
+    delta = _object(value, "delta")
+    sequence = delta.get("stop_sequence")
+    return ChoiceDelta(
+        finish_reason=decode_stop(delta.get("stop_reason")),
+        extra=native_end(delta.get("stop_reason"), ENDS),
+        stop_sequence=sequence if isinstance(sequence, str) else None,
+    )
 
 
 def _thought(text: str) -> Reasoning:

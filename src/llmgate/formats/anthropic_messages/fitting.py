@@ -15,7 +15,9 @@ import attrs
 
 from llmgate.formats.allowed_tools import allowed_tools
 from llmgate.formats.efforts import effort_above
-from llmgate.formats.losses import DOCUMENT_MARKS, Losses, fit_messages, leave_out
+from llmgate.formats.inner_losses import CACHE_MARK, DOCUMENT_MARKS, TITLE
+from llmgate.formats.losses import Losses, fit_messages, leave_out
+from llmgate.formats.plain_blocks import SEARCH_RESULTS
 from llmgate.formats.sealing import is_tagged
 from llmgate.spec import (
     Blob,
@@ -66,10 +68,14 @@ FIELDS: Final = {
 DIALECT: Final = frozenset({"thinking", "cache_control", "context_management", "mcp_servers"})
 """This format's own fields that clients of other formats may write into their requests, as LiteLLM's clients do."""
 
-_HANDLED: Final = DIALECT | {"max_tokens", "max_completion_tokens", "stream_options", *DOCUMENT_MARKS}
+_HANDLED: Final = DIALECT | {"max_tokens", "max_completion_tokens", "stream_options"}
+_INSIDE: Final = frozenset({CACHE_MARK, TITLE, SEARCH_RESULTS, *DOCUMENT_MARKS})
 _IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _DOCUMENTS: Final = frozenset({"application/pdf", "text/plain"})
 _JSON_ONLY: Final = "Answer with one JSON object and nothing else."
+_ASKED: Final = "additionalModelResponseFieldPaths"
+"""What clients of Bedrock's Converse want to be told of a model's own answer."""
+
 _BETAS: Final = "anthropic_beta"
 _PERSONAL: Final = re.compile(r"[^@\s]+@[^@\s]+|\+?[\d\s().-]{7,}")
 _TIERS: Final = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
@@ -81,7 +87,7 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
     losses = Losses()
     if request.extra_format == FORMAT:
         return _without_betas(request, losses), losses
-    request = leave_out(request, FIELDS, _handled(request), losses)
+    request = leave_out(request, FIELDS, _handled(request), losses, _INSIDE)
     changes: dict[str, Any] = {
         "messages": fit_messages(request.messages, losses, lambda one, path: _parts(one, one.parts, path, losses))
     }
@@ -106,6 +112,8 @@ def _handled(request: ChatRequest) -> frozenset[str]:
     more = {"tool_choice"} if allowed else set()
     if request.output_format is not None:
         more.add("response_format")
+    if request.extra.get(_ASKED) == ["/stop_sequence"]:  # here that is told of every answer
+        more.add(_ASKED)
     return _HANDLED | more
 
 

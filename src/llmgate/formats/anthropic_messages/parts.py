@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.formats.fields import ShapeError, as_boolean, as_object, as_text, optional, rest
-from llmgate.formats.losses import document_marks
+from llmgate.formats.inner_losses import document_marks
+from llmgate.formats.part_proofs import signature_of
 from llmgate.formats.sealing import is_tagged
 from llmgate.spec import (
     Blob,
@@ -127,7 +128,7 @@ def _kind(part: Part) -> str:
 def _encode_reasoning(part: Reasoning, *, own: bool) -> dict[str, Any]:
     if part.extra.get("type") == REDACTED:
         return dict(part.extra)
-    value = {"type": "thinking", "thinking": part.text, "signature": part.signature or ""}
+    value = {"type": "thinking", "thinking": part.text, "signature": signature_of(part) or ""}
     return {**part.extra, **value} if own else value
 
 

@@ -175,6 +175,7 @@ def _head(read: TopLevel) -> RequestHead:
         user,
         patch=lambda edits, facts: _patched(read, edits, facts),
         output_bound=lambda: output_bound(read, ("max_tokens",)),
+        values=read.values,
     )
 
 

@@ -12,6 +12,7 @@ import attrs
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.formats.fields import ShapeError, as_list, as_text, merged, optional, rest
+from llmgate.formats.openai_chat.responses import native_end
 from llmgate.formats.thought_signatures import marked_id
 from llmgate.spec import (
     Blob,
@@ -37,6 +38,7 @@ from .parts import FORMAT, decode_content, encode_block
 from .usage import KNOWN as USAGE_KNOWN, decode_usage, encode_usage, service_tier
 
 __all__ = [
+    "ENDS",
     "decode_response",
     "decode_stop",
     "encode_response",
@@ -49,20 +51,22 @@ _KNOWN: Final = frozenset({"id", "type", "role", "model", "content", "stop_reaso
 
 _REASONS: Final[Mapping[str, FinishReason]] = {
     "end_turn": FinishReason.STOP,
-    "stop_sequence": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP_SEQUENCE,
     "pause_turn": FinishReason.STOP,
+    "compaction": FinishReason.STOP,
     "max_tokens": FinishReason.LENGTH,
     "model_context_window_exceeded": FinishReason.LENGTH,
     "tool_use": FinishReason.TOOL_CALLS,
     "refusal": FinishReason.CONTENT_FILTER,
 }
-_STOPS: Final[Mapping[FinishReason, str]] = {
+ENDS: Final[Mapping[FinishReason, str]] = {
     FinishReason.STOP: "end_turn",
+    FinishReason.STOP_SEQUENCE: "stop_sequence",
     FinishReason.LENGTH: "max_tokens",
     FinishReason.TOOL_CALLS: "tool_use",
     FinishReason.CONTENT_FILTER: "refusal",
-    FinishReason.ERROR: "end_turn",
 }
+"""The ends that the format has a word for."""
 
 
 def decode_stop(value: Any) -> FinishReason | None:
@@ -78,7 +82,7 @@ def encode_stop(reason: FinishReason | None, *, calls: bool, refused: bool) -> s
         return "refusal"
     if reason is FinishReason.TOOL_CALLS or reason is None:
         return "end_turn"  # there are no calls
-    return _STOPS[reason]
+    return ENDS.get(reason, "end_turn")
 
 
 def decode_response(body: bytes) -> ChatResponse:
@@ -89,13 +93,15 @@ def decode_response(body: bytes) -> ChatResponse:
     """
     source = _source(body)
     try:
-        stop, sequence = optional(source, "stop_reason", as_text), source.get("stop_sequence")
+        stop = optional(source, "stop_reason", as_text)
         message = Message(Role.ASSISTANT, decode_content(as_list(source.get("content"), "content"), "content"))
         reason = decode_stop(stop)
         calls = any(isinstance(part, ToolCall) for part in message.parts)
         usual = encode_stop(reason, calls=calls, refused=False)
-        more = {} if reason is None or stop == usual else {"stop_reason": stop}
-        choice = ChatChoice(0, message, reason, extra=more if sequence is None else {**more, "stop_sequence": sequence})
+        more = {} if reason is None or stop == usual else {"stop_reason": stop, **native_end(stop, ENDS)}
+        sequence = source.get("stop_sequence")
+        sequence = sequence if isinstance(sequence, str) else None
+        choice = ChatChoice(0, message, reason, extra=more, stop_sequence=sequence)
         usage = source.get("usage")
         counts = rest(usage, USAGE_KNOWN) if isinstance(usage, dict) else {}
         extra = rest(source, _KNOWN)
@@ -128,7 +134,7 @@ def encode_response(response: ChatResponse) -> bytes:
         "model": response.model,
         "content": list(_written(parts, own=own)),
         "stop_reason": choice.extra.get("stop_reason", stop) if own else stop,
-        "stop_sequence": choice.extra.get("stop_sequence") if own else None,
+        "stop_sequence": choice.stop_sequence,
         "usage": encode_usage(response.usage),
     }
     return dumps(merged(value, response.extra) if own else value)

@@ -22,6 +22,8 @@ from .responses import is_answer
 __all__ = ["MessageStreamReader"]
 
 _PLAIN: Final = b"event: content_block_delta\ndata: {"
+_PLAIN_DATA: Final = len(_PLAIN) - 1
+_DELTA: Final = "content_block_delta"
 _STOP: Final = "message_stop"
 
 
@@ -41,7 +43,9 @@ class MessageStreamReader(FrameReader):
         return not self._ended
 
     def _decode(self, raw: bytes) -> GatewayChunk:
-        read = self._read(raw)
+        read = self._read_plain(raw) if self.outcome.content else None
+        if read is None:
+            read = self._read(raw)
         if read is None:
             return GatewayChunk(final=self.outcome.complete, error=self.outcome.error, raw=raw)
         kind, value = read
@@ -57,6 +61,16 @@ class MessageStreamReader(FrameReader):
         return GatewayChunk(
             choices=() if delta is None else (delta,), id=outcome.response_id, model=outcome.model, usage=usage, raw=raw
         )
+
+    def _read_plain(self, raw: bytes) -> tuple[str, dict[str, Any]] | None:
+        """As ``_read``, of an event that is seen to be a delta; None for any other, and for one that is broken."""
+        if not _is_plain(raw):
+            return None
+        try:
+            value = loads(raw[_PLAIN_DATA:-2])
+        except JSONError:
+            return None  # read anew, by what says so
+        return (_DELTA, value) if value.get("type") == _DELTA else None
 
     def _read(self, raw: bytes) -> tuple[str, dict[str, Any]] | None:
         """The kind of an event and its JSON; None without any, at the terminal marker and at an error, which are noted.

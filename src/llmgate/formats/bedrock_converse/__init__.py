@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from llmgate.formats.chat_format import ChatFormat
-from llmgate.spec import GatewayError, StreamEncoder, StreamReader
+from llmgate.formats.sealing import BINARY, PROOFS, is_tagged
+from llmgate.spec import ChatResponse, Format, GatewayError, GatewayRequest, Reasoning, StreamEncoder, StreamReader
 
 from . import errors, fitting, requests, responses
 from .encoder import HEARTBEAT, ConverseStreamEncoder
@@ -17,19 +18,41 @@ __all__ = ["BedrockConverseFormat"]
 
 
 class BedrockConverseFormat(ChatFormat):
-    """Amazon Bedrock Converse; streams are in AWS's own encoding."""
+    """Amazon Bedrock Converse; streams are in AWS's own encoding.
+
+    Args:
+        shows_sequence: Whether the client asked which of its texts ended an answer.
+    """
 
     name = FORMAT
     fields = FIELDS
+    ends = responses.ENDS
+    stop_text = "additionalModelResponseFields.stop_sequence"
     addressed = True
     longest_tool_name = 64
     stream_media_type = "application/vnd.amazon.eventstream"
     heartbeat = HEARTBEAT
+    foreign_proofs = (*PROOFS, b'"' + BINARY)
     request_id_header = "x-amzn-requestid"
     request_header_prefixes = ("x-amzn-bedrock-",)
     response_headers = frozenset({"retry-after", errors.ERROR_TYPE})
     response_header_prefixes = ("x-amzn-bedrock-",)
     requests, responses, errors, fitting = requests, responses, errors, fitting
+
+    def __init__(self, *, shows_sequence: bool = True) -> None:
+        self._shows_sequence = shows_sequence
+
+    def answering(self, request: GatewayRequest) -> Format:
+        """This format, for the answers to one request: clients are told of the model's own answer what they ask for."""
+        return self if requests.asks_for_sequence(request) else BedrockConverseFormat(shows_sequence=False)
+
+    def encode_response(self, response: ChatResponse) -> bytes:
+        """The response in this format."""
+        return responses.encode_response(response, shows_sequence=self._shows_sequence)
+
+    def is_foreign(self, part: Reasoning) -> bool:
+        """Whether reasoning carries the proof of a model of another format."""
+        return is_tagged(part.signature) or str(part.extra.get("data", "")).startswith(BINARY.decode("ascii"))
 
     def address(self, path: str, *, model: str, stream: bool) -> str:
         """Where a request goes: streams have an address of their own."""
@@ -49,4 +72,4 @@ class BedrockConverseFormat(ChatFormat):
 
     def stream_encoder(self, *, include_usage: bool = False) -> StreamEncoder:  # noqa: ARG002 - usage always comes
         """An encoder for one stream."""
-        return ConverseStreamEncoder()
+        return ConverseStreamEncoder(shows_sequence=self._shows_sequence)

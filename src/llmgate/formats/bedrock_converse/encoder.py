@@ -13,6 +13,7 @@ from llmgate.codecs.eventstream import decode_message, encode_headers, encode_me
 from llmgate.codecs.jsons import dumps, loads
 from llmgate.formats.anthropic_messages.parts import REDACTED
 from llmgate.formats.block_encoder import BlockEncoder, OpenCall
+from llmgate.formats.part_proofs import is_whole, proof_of, signature_of
 from llmgate.spec import (
     ErrorDetail,
     GatewayChunk,
@@ -20,11 +21,12 @@ from llmgate.spec import (
     ProviderError,
     Reasoning,
     Text,
+    ToolCall,
 )
 
 from .errors import encode_error, type_of
 from .parts import encode_blocks
-from .responses import NO_METRICS, encode_stop
+from .responses import ADDITIONAL, NO_METRICS, SEQUENCE, encode_stop
 from .usage import encode_usage
 
 __all__ = ["HEARTBEAT", "ConverseStreamEncoder", "encode_event", "encode_exception"]
@@ -56,10 +58,14 @@ class ConverseStreamEncoder(BlockEncoder):
     """Writes one stream of Converse events: the first answer of what it is given.
 
     Nothing is said of the end before it is certain: stop reason and usage go out together.
+
+    Args:
+        shows_sequence: Whether the client asked which of its texts ended the answer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, shows_sequence: bool = True) -> None:
         super().__init__()
+        self._shows_sequence = shows_sequence
         self._ended = False
         self._next = 0
 
@@ -124,18 +130,25 @@ class ConverseStreamEncoder(BlockEncoder):
             pieces.append(self._delta(encode_blocks([part])[0]))
             self._close(pieces)
             return
-        if not part.text and not part.signature:
+        signature = signature_of(part)
+        if not part.text and not signature:
             return
+        if is_whole(part):
+            self._close(pieces)
         self._switch("reasoning", pieces)
         if part.text:
             pieces.append(self._delta({"reasoningContent": {"text": part.text}}))
-        if part.signature:
-            pieces.append(self._delta({"reasoningContent": {"signature": part.signature}}))
+        if signature:
+            pieces.append(self._delta({"reasoningContent": {"signature": signature}}))
             self._close(pieces)
 
     def _begin_call(self, call: OpenCall, pieces: list[bytes]) -> None:
+        call.id = call.id or f"call_{self._next}"
+        proof = proof_of(ToolCall(call.id, call.name, "", call.extra))
+        if proof is not None:
+            self._thought(proof, pieces)
         self._open = "toolUse"
-        start = {"toolUse": {"toolUseId": call.id or f"call_{self._next}", "name": call.name}}
+        start = {"toolUse": {"toolUseId": call.id, "name": call.name}}
         pieces.append(encode_event("contentBlockStart", {"start": start, "contentBlockIndex": self._next}))
 
     def _call_piece(self, text: str) -> bytes:
@@ -165,7 +178,10 @@ class ConverseStreamEncoder(BlockEncoder):
         self._ended = True
         self._say_rest(pieces)
         stop = encode_stop(self._finish, calls=self._called, refused=self._refused)
-        pieces.append(encode_event("messageStop", {"stopReason": stop}))
+        end: dict[str, Any] = {"stopReason": stop}
+        if self._stop_sequence is not None and self._shows_sequence:
+            end[ADDITIONAL] = {SEQUENCE: self._stop_sequence}
+        pieces.append(encode_event("messageStop", end))
 
 
 def _exception_of(detail: ErrorDetail) -> bytes:

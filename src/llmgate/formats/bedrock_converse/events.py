@@ -11,10 +11,11 @@ import binascii
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llmgate.formats.openai_chat.responses import native_end
 from llmgate.spec import ChoiceDelta, Reasoning, Text, ToolCallDelta
 
 from .parts import redacted
-from .responses import decode_stop
+from .responses import ENDS, decode_stop, stop_sequence_in
 
 __all__ = ["DELTAS", "BlockReader", "says_something", "stop_of"]
 
@@ -85,7 +86,10 @@ def says_something(kind: str, value: Mapping[str, Any]) -> bool:
 
 def stop_of(value: Mapping[str, Any]) -> ChoiceDelta:
     """The end of the answer, as ``messageStop`` tells it."""
-    return ChoiceDelta(finish_reason=decode_stop(value.get("stopReason")))
+    stop = value.get("stopReason")
+    return ChoiceDelta(
+        finish_reason=decode_stop(stop), extra=native_end(stop, ENDS), stop_sequence=stop_sequence_in(value)
+    )
 
 
 def _joined(pieces: list[str]) -> str:

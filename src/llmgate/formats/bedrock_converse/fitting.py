@@ -15,7 +15,10 @@ import attrs
 from llmgate.formats.allowed_tools import allowed_tools
 from llmgate.formats.anthropic_messages.schemas import is_closed, narrowed
 from llmgate.formats.fields import rest
-from llmgate.formats.losses import DOCUMENT_MARKS, Losses, leave_out, with_parts
+from llmgate.formats.inner_losses import CACHE_MARK, DOCUMENT_MARKS, TITLE
+from llmgate.formats.losses import SINGLE_CALLS, Losses, leave_out, with_parts
+from llmgate.formats.plain_blocks import SEARCH_RESULTS
+from llmgate.formats.sealing import is_tagged
 from llmgate.spec import (
     Blob,
     ChatRequest,
@@ -38,7 +41,7 @@ from llmgate.spec import (
 
 from .makers import AMAZON, ANTHROPIC, caches, maker_of
 from .media import word_of
-from .parts import CACHE_MARK, FORMAT
+from .parts import FORMAT, MARKABLE
 from .reasoning import fit_reasoning
 
 __all__ = ["DIALECT", "FIELDS", "fitted"]
@@ -69,12 +72,11 @@ DIALECT: Final = frozenset(
 
 _HANDLED: Final = DIALECT | {
     "thinking",
-    CACHE_MARK,
-    *DOCUMENT_MARKS,
     "max_tokens",
     "max_completion_tokens",
     "stream_options",
 }
+_INSIDE: Final = frozenset({CACHE_MARK, TITLE, SEARCH_RESULTS, *DOCUMENT_MARKS})
 _JSON_ONLY: Final = "Answer with one JSON object and nothing else."
 _TIERS: Final = {"default": "default", "standard_only": "default", "flex": "flex", "priority": "priority"}
 _LABEL: Final = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{0,256}")
@@ -88,7 +90,8 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
     if request.extra_format == FORMAT:
         return request, losses
     maker = maker_of(request.model)
-    request = leave_out(request, FIELDS, _handled(request), losses)
+    request = _with_last_mark(request, maker)
+    request = leave_out(request, FIELDS, _handled(request), losses, _INSIDE)
     changes: dict[str, Any] = {"messages": _messages(request.messages, maker, losses)}
     changes |= _tools(request, maker, facts, losses)
     changes |= _limits(request, facts, losses)
@@ -96,6 +99,19 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
     changes |= _output(request, maker, changes["messages"], losses)
     request = fit_reasoning(attrs.evolve(request, **changes), facts, losses)
     return _sampling(request, maker, facts, losses), losses
+
+
+def _with_last_mark(request: ChatRequest, maker: str) -> ChatRequest:
+    """The mark that stands for the end of the whole prompt, at the last part; the vendor has none for the whole."""
+    mark = request.extra.get(CACHE_MARK)
+    if not isinstance(mark, Mapping) or not caches(maker) or not request.messages:
+        return request
+    *before, last = request.messages
+    extra = rest(request.extra, frozenset({CACHE_MARK}))
+    if not last.parts or not isinstance(last.parts[-1], MARKABLE):
+        return request
+    part = attrs.evolve(last.parts[-1], extra={CACHE_MARK: mark, **last.parts[-1].extra})
+    return attrs.evolve(request, messages=(*before, with_parts(last, (*last.parts[:-1], part))), extra=extra)
 
 
 def _handled(request: ChatRequest) -> frozenset[str]:
@@ -128,7 +144,7 @@ def _parts(message: Message, parts: Iterable[Part], path: str, maker: str, losse
         match part:
             case ToolCallResponse():
                 yield attrs.evolve(part, content=tuple(_parts(message, part.content, path, maker, losses)))
-            case Reasoning() if not part.signature and "data" not in part.extra:
+            case Reasoning() if (not part.signature and "data" not in part.extra) or is_tagged(part.signature):
                 losses.report("messages.reasoning")
             case Blob() | Uri() | FileRef():
                 yield _media(part, path, losses)
@@ -215,7 +231,8 @@ def _parallel(
         return None
     if maker == ANTHROPIC and (choice is None or choice.mode == "auto"):
         return False
-    losses.report("parallel_tool_calls")
+    if not any(SINGLE_CALLS in tool.extra for tool in request.tools):
+        losses.report("parallel_tool_calls")
     return None
 
 

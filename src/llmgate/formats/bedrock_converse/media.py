@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from llmgate.formats.fields import as_object, as_text, optional, rest
-from llmgate.formats.losses import document_marks
+from llmgate.formats.inner_losses import document_marks
 from llmgate.spec import Blob, InvalidRequestError, Part, Unknown, Uri
 
 __all__ = ["FORMAT", "MODALITIES", "decode_media", "encode_media", "word_of"]

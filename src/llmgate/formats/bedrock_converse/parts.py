@@ -17,6 +17,9 @@ import attrs
 from llmgate.codecs.jsons import dumps, loads
 from llmgate.formats.anthropic_messages.parts import REDACTED, tool_input
 from llmgate.formats.fields import ShapeError, as_list, as_object, as_text, optional, rest
+from llmgate.formats.inner_losses import CACHE_MARK
+from llmgate.formats.part_proofs import signature_of
+from llmgate.formats.sealing import sealed
 from llmgate.spec import (
     Blob,
     InvalidRequestError,
@@ -32,12 +35,11 @@ from llmgate.spec import (
 
 from .media import FORMAT, decode_media, encode_media
 
-__all__ = ["CACHE_MARK", "FORMAT", "cache_mark", "cache_point", "decode_blocks", "encode_blocks", "redacted"]
+__all__ = ["FORMAT", "MARKABLE", "cache_mark", "cache_point", "decode_blocks", "encode_blocks", "redacted"]
 
-CACHE_MARK: Final = "cache_control"
-"""The member of a part's ``extra`` that marks the end of what is to be cached, as Anthropic calls it."""
+MARKABLE: Final = (Text, ToolCall, ToolCallResponse, Blob, Uri)
+"""What a mark of the cache may stand behind."""
 
-_MARKABLE: Final = (Text, ToolCall, ToolCallResponse, Blob, Uri)
 _JSON: Final = "json"
 
 
@@ -52,7 +54,7 @@ def decode_blocks(value: Any, path: str) -> tuple[Part, ...]:
         block = as_object(one, f"{path}[{index}]")
         mark = cache_mark(block)
         last = parts[-1] if parts else None
-        if mark is not None and isinstance(last, _MARKABLE) and CACHE_MARK not in last.extra:
+        if mark is not None and isinstance(last, MARKABLE) and CACHE_MARK not in last.extra:
             parts[-1] = attrs.evolve(last, extra={**last.extra, CACHE_MARK: mark})
         else:
             parts.append(_decode_block(block, f"{path}[{index}]"))
@@ -72,7 +74,7 @@ def encode_blocks(parts: Sequence[Part], *, own: bool = True) -> list[dict[str, 
     blocks: list[dict[str, Any]] = []
     for part in parts:
         blocks.append(_encode_block(part, own=own))
-        point = cache_point(part.extra) if isinstance(part, _MARKABLE) else None
+        point = cache_point(part.extra) if isinstance(part, MARKABLE) else None
         if point is not None:
             blocks.append(point)
     return blocks
@@ -208,17 +210,20 @@ def _encode_text(part: Text, *, own: bool) -> dict[str, Any]:
 
 def _encode_reasoning(part: Reasoning) -> dict[str, Any]:
     if part.extra.get("type") == REDACTED:
-        return {"redactedContent": _as_base64(str(part.extra.get("data", "")))}
-    return {"reasoningText": {"text": part.text} | ({} if part.signature is None else {"signature": part.signature})}
+        return {"redactedContent": _as_base64(part)}
+    signature = part.signature if part.signature is not None else signature_of(part)
+    return {"reasoningText": {"text": part.text} | ({} if signature is None else {"signature": signature})}
 
 
-def _as_base64(data: str) -> str:
-    """What another vendor has encrypted, as the base64 that this format demands; base64 stays as it is."""
+def _as_base64(part: Reasoning) -> str:
+    """What another vendor has encrypted, as the base64 that this format demands; anything else goes sealed."""
+    data = str(part.extra.get("data", ""))
     try:
-        base64.b64decode(data, validate=True)
+        if base64.b64encode(base64.b64decode(data, validate=True)).decode("ascii") == data:
+            return data
     except (binascii.Error, ValueError):
-        return base64.b64encode(data.encode("utf-8", "replace")).decode()
-    return data
+        pass
+    return base64.b64encode((sealed(part) or "").encode("ascii")).decode("ascii")
 
 
 def _encode_result(part: ToolCallResponse, *, own: bool) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from llmgate.formats.fields import (
 from llmgate.spec import (
     UNKNOWN_MODEL,
     ChatRequest,
+    GatewayRequest,
     InvalidRequestError,
     ModelFacts,
     OutputFormat,
@@ -34,12 +35,14 @@ from llmgate.spec import (
 
 from .additional import decode_additional, encode_additional
 from .fitting import DIALECT, fitted
+from .makers import ANTHROPIC, maker_of
 from .messages import decode_message, decode_system, encode_conversation
 from .parts import FORMAT
+from .responses import SEQUENCE
 from .tools import decode_tool_config, encode_tool_config
 from .turns import arranged
 
-__all__ = ["decode_request", "encode_request", "patch_request", "peek"]
+__all__ = ["asks_for_sequence", "decode_request", "encode_request", "patch_request", "peek"]
 
 _INFERENCE: Final = frozenset({"maxTokens", "temperature", "topP", "stopSequences"})
 _KNOWN: Final = frozenset(
@@ -65,6 +68,11 @@ _PLACES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The fields of the body in which a canonical field stands; edits of all others change nothing in it."""
 
+_PATHS: Final = "additionalModelResponseFieldPaths"
+"""What is to be told of the model's own answer. Paths that lead to nothing are passed over."""
+
+_SEQUENCE_PATH: Final = f"/{SEQUENCE}"
+
 _EMPTY: Final[Mapping[str, Any]] = {"messages": (), "tools": (), "stop_sequences": (), "metadata": {}}
 
 
@@ -78,7 +86,7 @@ def peek(body: bytes) -> RequestHead:
     messages = read.get("messages")
     if messages is not None and not isinstance(messages, list):
         raise InvalidRequestError("messages must be an array of messages", param="messages")
-    return RequestHead("", patch=lambda edits, facts: _patched(read, edits, facts))
+    return RequestHead("", patch=lambda edits, facts: _patched(read, edits, facts), values=read.values)
 
 
 def decode_request(body: bytes) -> ChatRequest:
@@ -113,8 +121,28 @@ def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> b
     value |= _named("outputConfig", _encode_output(request.output_format, effort))
     value |= _named("serviceTier", {"type": request.service_tier} if request.service_tier else None)
     value |= _named("requestMetadata", dict(request.metadata))
-    extra = request.extra if own else {name: request.extra[name] for name in DIALECT & request.extra.keys()}
+    extra = request.extra if own else _dialect(request)
     return written(merged(value, rest(extra, frozenset({"thinking"}))))
+
+
+def asks_for_sequence(request: GatewayRequest) -> bool:
+    """Whether a client of this format wants to be told which of its texts ended the answer."""
+    if request.format != FORMAT or SEQUENCE.encode("ascii") not in request.body:
+        return request.format != FORMAT
+    try:
+        paths = top(request.body).get(_PATHS)
+    except JSONError:
+        return False
+    return isinstance(paths, list) and _SEQUENCE_PATH in paths
+
+
+def _dialect(request: ChatRequest) -> dict[str, Any]:
+    """This format's own fields in a request of another; Claude is asked which text ended the answer, if one may."""
+    extra = {name: request.extra[name] for name in DIALECT & request.extra.keys()}
+    paths = extra.get(_PATHS, [])
+    if request.stop_sequences and maker_of(request.model) == ANTHROPIC and isinstance(paths, list):
+        extra[_PATHS] = list(dict.fromkeys((*paths, _SEQUENCE_PATH)))
+    return extra
 
 
 def patch_request(body: bytes, edits: Mapping[str, Any], facts: ModelFacts = UNKNOWN_MODEL) -> bytes:

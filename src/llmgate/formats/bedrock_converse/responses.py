@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.formats.fields import ShapeError, as_object, as_text, merged, optional, rest
+from llmgate.formats.openai_chat.responses import native_end
+from llmgate.formats.part_proofs import beside
 from llmgate.spec import (
     Blob,
     ChatChoice,
@@ -35,29 +37,49 @@ from .errors import detail_of
 from .parts import FORMAT, decode_blocks, encode_blocks
 from .usage import KNOWN as USAGE_KNOWN, decode_usage, encode_usage, service_tier
 
-__all__ = ["NO_METRICS", "decode_response", "decode_stop", "encode_response", "encode_stop", "observe_response"]
+__all__ = [
+    "ADDITIONAL",
+    "ENDS",
+    "NO_METRICS",
+    "SEQUENCE",
+    "decode_response",
+    "decode_stop",
+    "encode_response",
+    "encode_stop",
+    "observe_response",
+    "stop_sequence_in",
+]
 
 NO_METRICS: Final[Mapping[str, Any]] = {"latencyMs": 0}
 """What stands in the place of the service's own measurement, which clients demand, in an answer of another provider."""
 
 _KNOWN: Final = frozenset({"output", "stopReason", "usage"})
 
+ADDITIONAL: Final = "additionalModelResponseFields"
+"""What the model's own answer says beside Converse's, as far as the request asked for it."""
+
+SEQUENCE: Final = "stop_sequence"
+"""The member of it that Claude has: which of the request's texts ended the answer."""
+
 _REASONS: Final[Mapping[str, FinishReason]] = {
     "end_turn": FinishReason.STOP,
-    "stop_sequence": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP_SEQUENCE,
     "max_tokens": FinishReason.LENGTH,
     "model_context_window_exceeded": FinishReason.LENGTH,
     "tool_use": FinishReason.TOOL_CALLS,
     "guardrail_intervened": FinishReason.CONTENT_FILTER,
     "content_filtered": FinishReason.CONTENT_FILTER,
+    "malformed_model_output": FinishReason.STOP,
+    "malformed_tool_use": FinishReason.STOP,
 }
-_STOPS: Final[Mapping[FinishReason, str]] = {
+ENDS: Final[Mapping[FinishReason, str]] = {
     FinishReason.STOP: "end_turn",
+    FinishReason.STOP_SEQUENCE: "stop_sequence",
     FinishReason.LENGTH: "max_tokens",
     FinishReason.TOOL_CALLS: "tool_use",
     FinishReason.CONTENT_FILTER: "content_filtered",
-    FinishReason.ERROR: "end_turn",
 }
+"""The ends that the format has a word for."""
 
 
 def decode_stop(value: Any) -> FinishReason | None:
@@ -73,7 +95,7 @@ def encode_stop(reason: FinishReason | None, *, calls: bool, refused: bool = Fal
         return "content_filtered"
     if reason is FinishReason.TOOL_CALLS or reason is None:
         return "end_turn"  # there are no calls
-    return _STOPS[reason]
+    return ENDS.get(reason, "end_turn")
 
 
 def decode_response(body: bytes) -> ChatResponse:
@@ -92,22 +114,40 @@ def decode_response(body: bytes) -> ChatResponse:
         raise _not_an_answer(str(error)) from None
     reason = decode_stop(stop)
     calls = any(isinstance(part, ToolCall) for part in parts)
-    more = {} if reason is None or stop == encode_stop(reason, calls=calls) else {"stopReason": stop}
+    usual = reason is None or stop == encode_stop(reason, calls=calls)
+    more = {} if usual else {"stopReason": stop, **native_end(stop, ENDS)}
+    sequence = stop_sequence_in(source)
+    if sequence is not None:
+        source[ADDITIONAL] = rest(source[ADDITIONAL], frozenset({SEQUENCE}))
     usage = source.get("usage")
     counts = rest(usage, USAGE_KNOWN) if isinstance(usage, dict) else {}
-    extra = rest(source, _KNOWN)
+    extra = rest(source, _KNOWN if source.get(ADDITIONAL) or sequence is None else _KNOWN | {ADDITIONAL})
     return ChatResponse(
         id="",
         model="",
-        choices=(ChatChoice(0, Message(Role.ASSISTANT, parts), reason, extra=more),),
+        choices=(ChatChoice(0, Message(Role.ASSISTANT, parts), reason, extra=more, stop_sequence=sequence),),
         usage=decode_usage(usage),
         extra={**extra, "usage": counts} if counts else extra,
         extra_format=FORMAT,
     )
 
 
-def encode_response(response: ChatResponse) -> bytes:
-    """The response in this format: the first answer of it. A part that only another format knows is left out."""
+def stop_sequence_in(value: Mapping[str, Any]) -> str | None:
+    """Which of the request's texts ended the answer, as an answer or ``messageStop`` tells it; None for none."""
+    match value.get(ADDITIONAL):
+        case {"stop_sequence": str(sequence)}:
+            return sequence
+        case _:
+            return None
+
+
+def encode_response(response: ChatResponse, *, shows_sequence: bool = True) -> bytes:
+    """The response in this format: the first answer of it. A part that only another format knows is left out.
+
+    Args:
+        response: The response.
+        shows_sequence: Whether the client asked which of its texts ended an answer.
+    """
     own = response.extra_format == FORMAT
     choice = response.first
     parts = choice.message.parts
@@ -121,6 +161,8 @@ def encode_response(response: ChatResponse) -> bytes:
         "stopReason": choice.extra.get("stopReason", stop) if own else stop,
         "usage": encode_usage(response.usage),
     }
+    if choice.stop_sequence is not None and (own or shows_sequence):
+        value[ADDITIONAL] = {SEQUENCE: choice.stop_sequence}
     return dumps(merged(value, response.extra) if own else {**value, "metrics": NO_METRICS})
 
 
@@ -159,7 +201,9 @@ def _error_in(source: Mapping[str, Any]) -> ErrorDetail | None:
 
 def _shown(parts: Iterable[Part], *, own: bool) -> Iterable[Part]:
     """The parts of an answer, thoughts first; an empty text would come back with the next request and be refused."""
-    ordered = parts if own else sorted(parts, key=lambda part: not isinstance(part, Reasoning))
+    ordered = parts
+    if not own:
+        ordered = sorted(beside(parts, texts=False), key=lambda part: not isinstance(part, Reasoning))
     for part in ordered:
         match part:
             case Text() | Refusal() if not own and not part.text:

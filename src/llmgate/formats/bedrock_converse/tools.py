@@ -11,9 +11,10 @@ from typing import Any, Final
 import attrs
 
 from llmgate.formats.fields import as_boolean, as_list, as_object, as_text, optional, rest
+from llmgate.formats.inner_losses import CACHE_MARK
 from llmgate.spec import InvalidRequestError, ToolChoice, ToolDefinition
 
-from .parts import CACHE_MARK, cache_mark, cache_point
+from .parts import cache_mark, cache_point
 
 __all__ = ["decode_tool_config", "encode_tool_config"]
 

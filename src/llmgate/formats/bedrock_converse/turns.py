@@ -15,9 +15,8 @@ from typing import Any, Final
 import attrs
 
 from llmgate.formats.anthropic_messages.parts import REDACTED
+from llmgate.formats.inner_losses import CACHE_MARK
 from llmgate.spec import Blob, Message, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolCallResponse, Uri
-
-from .parts import CACHE_MARK
 
 __all__ = ["arranged"]
 

@@ -26,6 +26,7 @@ class CohereChatFormat(ChatFormat):
 
     name = FORMAT
     fields = fitting.FIELDS
+    ends = responses.ENDS
     response_headers = frozenset(
         {
             "retry-after",

@@ -11,12 +11,14 @@ from typing import Any, Final
 from llmgate.codecs.jsons import dumps, loads
 from llmgate.codecs.sse import encode_event, event_data
 from llmgate.formats.block_encoder import BlockEncoder, OpenCall
+from llmgate.formats.part_proofs import ThoughtsBefore
 from llmgate.spec import (
     GatewayChunk,
     GatewayError,
     ProviderError,
     Reasoning,
     Text,
+    ToolCallDelta,
 )
 
 from .errors import decode_error
@@ -38,6 +40,7 @@ class EventStreamEncoder(BlockEncoder):
         self._next = {"content": 0, "call": 0}
         self._said = True
         """Whether the call that is being written has any arguments."""
+        self._thoughts = ThoughtsBefore()
 
     def encode(self, chunk: GatewayChunk) -> bytes:
         """The events; ``b""`` for a chunk that says nothing now."""
@@ -88,7 +91,12 @@ class EventStreamEncoder(BlockEncoder):
             detail = decode_error({}, error.body)
         return _failure(error.message if detail is None else detail.message)
 
+    def _id_of(self, delta: ToolCallDelta) -> str:
+        return self._thoughts.call_id(delta.id, delta.extra) if delta.id else ""
+
     def _part(self, part: Text | Reasoning, pieces: list[bytes]) -> None:
+        if isinstance(part, Reasoning):
+            self._thoughts.add(part)
         if not part.text:
             return
         if isinstance(part, Text) and part.extra.get("field") == TOOL_PLAN:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from llmgate.formats.allowed_tools import narrowed
+from llmgate.formats.inner_losses import DETAIL
 from llmgate.formats.losses import Losses, fit_messages, leave_out
 from llmgate.spec import (
     Blob,
@@ -71,7 +72,7 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
         return request, losses
     if request.parallel_tool_calls is False and request.tools:
         losses.report("parallel_tool_calls")
-    request = leave_out(narrowed(request), FIELDS, _handled(request), losses)
+    request = leave_out(narrowed(request), FIELDS, _handled(request), losses, (DETAIL,))
     changes: dict[str, Any] = {
         "messages": fit_messages(request.messages, losses, lambda one, path: _parts(one, one.parts, path, losses))
     }
@@ -101,8 +102,6 @@ def _parts(message: Message, parts: Iterable[Part], path: str, losses: Losses) -
                 _check_media(part, path, losses)
                 yield part
             case _:
-                if getattr(part, "extra", {}).get("cache_control"):
-                    losses.report("cache_control")
                 yield part
 
 

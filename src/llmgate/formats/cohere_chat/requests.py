@@ -159,7 +159,9 @@ def _head(read: TopLevel) -> RequestHead:
         raise InvalidRequestError("stream must be true or false", param="stream")
     if not isinstance(messages, list):
         raise InvalidRequestError("messages must be an array of messages", param="messages")
-    return RequestHead(model, bool(stream), bool(stream), patch=lambda edits, _: _patched(read, edits))
+    return RequestHead(
+        model, bool(stream), bool(stream), patch=lambda edits, _: _patched(read, edits), values=read.values
+    )
 
 
 def _decode(source: dict[str, Any], head: RequestHead) -> ChatRequest:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.formats.fields import ShapeError, as_object, as_text, merged, optional, rest
+from llmgate.formats.part_proofs import with_proved_ids
 from llmgate.spec import (
     ChatChoice,
     ChatResponse,
@@ -32,6 +33,7 @@ from .parts import FORMAT, TOOL_PLAN, encode_part
 from .usage import KNOWN as USAGE_KNOWN, decode_usage, encode_usage
 
 __all__ = [
+    "ENDS",
     "decode_finish",
     "decode_response",
     "encode_finish",
@@ -44,7 +46,7 @@ _KNOWN: Final = frozenset({"id", "finish_reason", "message", "usage"})
 _MESSAGE_KNOWN: Final = frozenset({"role", "content", "tool_calls", TOOL_PLAN})
 _REASONS: Final[Mapping[str, FinishReason]] = {
     "COMPLETE": FinishReason.STOP,
-    "STOP_SEQUENCE": FinishReason.STOP,
+    "STOP_SEQUENCE": FinishReason.STOP_SEQUENCE,
     "USER_CANCEL": FinishReason.STOP,
     "MAX_TOKENS": FinishReason.LENGTH,
     "ERROR_LIMIT": FinishReason.LENGTH,
@@ -53,13 +55,15 @@ _REASONS: Final[Mapping[str, FinishReason]] = {
     "ERROR": FinishReason.ERROR,
     "TIMEOUT": FinishReason.ERROR,
 }
-_WORDS: Final[Mapping[FinishReason, str]] = {
+ENDS: Final[Mapping[FinishReason, str]] = {
     FinishReason.STOP: "COMPLETE",
+    FinishReason.STOP_SEQUENCE: "STOP_SEQUENCE",
     FinishReason.LENGTH: "MAX_TOKENS",
     FinishReason.TOOL_CALLS: "TOOL_CALL",
     FinishReason.CONTENT_FILTER: "ERROR_TOXIC",
     FinishReason.ERROR: "ERROR",
 }
+"""The ends that the format has a word for: all."""
 
 
 def decode_finish(value: Any) -> FinishReason | None:
@@ -73,7 +77,7 @@ def encode_finish(reason: FinishReason | None, *, calls: bool) -> str:
         return "TOOL_CALL"
     if reason is None or reason is FinishReason.TOOL_CALLS:  # there are no calls
         return "COMPLETE"
-    return _WORDS[reason]
+    return ENDS[reason]
 
 
 def decode_response(body: bytes) -> ChatResponse:
@@ -115,7 +119,7 @@ def encode_response(response: ChatResponse) -> bytes:
     """The response in this format: the first answer of it. A part that only another format knows is left out."""
     own = response.extra_format in ("", FORMAT)
     choice = response.first
-    parts = _sayable(choice.message.parts, own=own)
+    parts = _sayable(choice.message.parts if own else with_proved_ids(choice.message.parts), own=own)
     calls = [part for part in parts if isinstance(part, ToolCall)]
     message = _encode_message(parts, calls, own=own)
     finish = encode_finish(choice.finish_reason, calls=bool(calls))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from llmgate.formats.chat_format import ChatFormat
-from llmgate.spec import GatewayError, StreamEncoder, StreamReader
+from llmgate.spec import GatewayError, Reasoning, StreamEncoder, StreamReader
 
-from . import errors, fitting, requests, responses
+from . import errors, finishes, fitting, requests, responses
 from .encoder import ContentStreamEncoder
 from .keys import FORMAT
+from .parts import SEALED
 from .stream import ContentStreamReader
 
 __all__ = ["GeminiGenerateContentFormat"]
@@ -25,6 +26,7 @@ class GeminiGenerateContentFormat(ChatFormat):
 
     name = FORMAT
     fields = fitting.FIELDS
+    ends = finishes.ENDS
     requests = requests
     responses = responses
     errors = errors
@@ -32,12 +34,17 @@ class GeminiGenerateContentFormat(ChatFormat):
     addressed = True
     longest_tool_name = 128
     heartbeat = b"\n"
+    foreign_proofs = (SEALED,)
     response_headers = frozenset({"retry-after", "server-timing", "x-gemini-service-tier"})
 
     def address(self, path: str, *, model: str, stream: bool) -> str:
         """Where a request goes, below the provider's address."""
         where = super().address(path, model=model, stream=stream)
         return where.removesuffix(_WHOLE) + _STREAMED if stream else where
+
+    def is_foreign(self, part: Reasoning) -> bool:
+        """Whether reasoning carries the proof of another vendor: Gemini's own stand elsewhere."""
+        return bool(part.signature) or "data" in part.extra
 
     def error_status(self, error: GatewayError) -> int:
         """The HTTP status of an error in this format."""

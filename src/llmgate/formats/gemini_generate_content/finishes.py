@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from llmgate.spec import FinishReason
 
-__all__ = ["block_reason", "decode_finish", "encode_finish", "native_extra"]
+__all__ = ["ENDS", "block_reason", "decode_finish", "encode_finish", "native_extra"]
 
 _REASONS: Final[Mapping[str, FinishReason]] = {
     "STOP": FinishReason.STOP,
@@ -26,13 +26,14 @@ _REASONS: Final[Mapping[str, FinishReason]] = {
 }  # fmt: skip
 """Every other word (``MALFORMED_FUNCTION_CALL``, ``OTHER``) is an end of its own kind, for which others have none."""
 
-_WORDS: Final[Mapping[FinishReason, str]] = {
+ENDS: Final[Mapping[FinishReason, str]] = {
     FinishReason.STOP: "STOP",
     FinishReason.TOOL_CALLS: "STOP",
     FinishReason.LENGTH: "MAX_TOKENS",
     FinishReason.CONTENT_FILTER: "SAFETY",
-    FinishReason.ERROR: "OTHER",
 }
+"""The ends that the format tells apart; that an answer calls functions is to be seen in itself."""
+
 _UNSPECIFIED: Final = frozenset({"", "FINISH_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED"})
 
 
@@ -48,7 +49,9 @@ def encode_finish(reason: FinishReason | None, *, refused: bool = False) -> str:
     """The ``finishReason``."""
     if refused and reason in (None, FinishReason.STOP):
         return "SAFETY"
-    return "STOP" if reason is None else _WORDS[reason]
+    if reason is FinishReason.ERROR:
+        return "OTHER"
+    return "STOP" if reason is None else ENDS.get(reason, "STOP")
 
 
 def native_extra(value: Any) -> dict[str, Any]:

@@ -111,8 +111,6 @@ def _messages(messages: Sequence[Message], losses: Losses) -> Iterable[Message]:
 
 def _parts(message: Message, parts: Iterable[Part], path: str, losses: Losses) -> Iterable[Part]:
     for part in parts:
-        if getattr(part, "extra", {}).get("cache_control"):
-            losses.report("cache_control")
         match part:
             case ToolCallResponse():
                 yield attrs.evolve(part, content=tuple(_parts(message, part.content, path, losses)))

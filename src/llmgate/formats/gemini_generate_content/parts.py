@@ -32,7 +32,16 @@ from llmgate.spec import (
 
 from .keys import FORMAT, as_camel, as_items
 
-__all__ = ["WHOLE", "call_input", "decode_part", "decode_parts", "encode_part", "encode_result", "modality_of"]
+__all__ = [
+    "SEALED",
+    "WHOLE",
+    "call_input",
+    "decode_part",
+    "decode_parts",
+    "encode_part",
+    "encode_result",
+    "modality_of",
+]
 
 INVALID_ARGUMENTS: Final = "INVALID_JSON"
 """The only member of the input of a call whose arguments are no JSON object: its value is what the model wrote."""
@@ -41,6 +50,9 @@ WHOLE: Final = "whole_thought"
 """In the ``extra`` of the last piece of a streamed thought: all of its text, which the signature is for."""
 
 _SEAL: Final = b"llmgate:thought:"
+SEALED: Final = base64.b64encode(_SEAL[: len(_SEAL) // 3 * 3])
+"""What the base64 of every sealed signature begins with."""
+
 _SIGNATURE: Final = "thoughtSignature"
 _PART: Final = frozenset({"thought", _SIGNATURE, EXTRA})
 _WRAPPERS: Final = ("output", "result")

@@ -113,7 +113,7 @@ def _patched(read: TopLevel, edits: Mapping[str, Any], facts: ModelFacts) -> byt
 def _head(read: TopLevel) -> RequestHead:
     if not isinstance(read.get("contents"), list | dict):
         raise InvalidRequestError("contents must be an array of contents", param="contents")
-    return RequestHead("", patch=lambda edits, facts: _patched(read, edits, facts))
+    return RequestHead("", patch=lambda edits, facts: _patched(read, edits, facts), values=read.values)
 
 
 def _decode(source: dict[str, Any]) -> ChatRequest:

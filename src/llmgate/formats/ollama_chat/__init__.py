@@ -23,6 +23,7 @@ class OllamaChatFormat(ChatFormat):
 
     name = FORMAT
     fields = fitting.FIELDS
+    ends = responses.ENDS
     stream_media_type = "application/x-ndjson"
     heartbeat = HEARTBEAT
     response_headers = frozenset({"retry-after"})

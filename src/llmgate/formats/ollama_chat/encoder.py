@@ -13,6 +13,7 @@ import attrs
 from llmgate.codecs.jsons import dumps, loads
 from llmgate.codecs.ndjson import encode_line
 from llmgate.formats.logprobs import tokens_in
+from llmgate.formats.part_proofs import ThoughtsBefore
 from llmgate.spec import (
     ChoiceDelta,
     FinishReason,
@@ -43,6 +44,7 @@ class _Call:
 
     id: str = ""
     name: str = ""
+    extra: dict[str, Any] = attrs.field(factory=dict)
     pieces: list[str] = attrs.field(factory=list)
 
 
@@ -54,6 +56,7 @@ class LineEncoder(StreamEncoder):
         self._created: int | None = None
         self._calls: dict[int, _Call] = {}
         self._written = 0
+        self._thoughts = ThoughtsBefore()
         self._finish: FinishReason | None = None
         self._usage: Usage | None = None
 
@@ -80,12 +83,17 @@ class LineEncoder(StreamEncoder):
 
     def _choice(self, choice: ChoiceDelta) -> bytes:
         self._finish = choice.finish_reason or self._finish
-        thoughts = "".join(part.text for part in choice.parts if isinstance(part, Reasoning))
+        thoughts = ""
+        for part in choice.parts:
+            if isinstance(part, Reasoning):
+                thoughts += part.text
+                self._thoughts.add(part)
         text = "".join(part.text for part in choice.parts if isinstance(part, Text)) + (choice.refusal or "")
         for delta in choice.tool_calls:
             call = self._calls.setdefault(delta.index, _Call())
             call.id, call.name = call.id or delta.id or "", call.name or delta.name or ""
             call.pieces.append(delta.arguments)
+            call.extra |= delta.extra
         tokens = tokens_in(choice.extra) if choice.extra else ()
         if not thoughts and not text and not tokens:
             return b""
@@ -100,10 +108,13 @@ class LineEncoder(StreamEncoder):
             return b""
         first, self._written = self._written, self._written + len(calls)
         written = [
-            encode_call(ToolCall(call.id or f"call_{first + i}", call.name, "".join(call.pieces)), first + i)
+            encode_call(ToolCall(self._id_of(call, first + i), call.name, "".join(call.pieces)), first + i)
             for i, call in enumerate(calls)
         ]
         return self._line({"role": "assistant", "content": "", "tool_calls": written}, done=False)
+
+    def _id_of(self, call: _Call, number: int) -> str:
+        return self._thoughts.call_id(call.id or f"call_{number}", call.extra)
 
     def _end(self) -> bytes:
         end = {"done_reason": encode_done(self._finish), **encode_usage(self._usage)}

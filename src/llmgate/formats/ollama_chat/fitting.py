@@ -92,8 +92,6 @@ def _parts(message: Message, parts: Iterable[Part], path: str, losses: Losses) -
             case Unknown() | FileRef() | Uri() | Blob():
                 yield _media(part, path, losses)
             case _:
-                if getattr(part, "extra", {}).get("cache_control"):
-                    losses.report("cache_control")
                 yield part
 
 

@@ -159,7 +159,7 @@ def _head(read: TopLevel) -> RequestHead:
     if messages is not None and not isinstance(messages, list):
         raise InvalidRequestError("messages must be an array of messages", param="messages")
     streamed = bool(messages) and stream is not False
-    return RequestHead(model, streamed, streamed, patch=lambda edits, _: _patched(read, edits))
+    return RequestHead(model, streamed, streamed, patch=lambda edits, _: _patched(read, edits), values=read.values)
 
 
 def _decode(source: dict[str, Any], head: RequestHead) -> ChatRequest:

@@ -16,6 +16,8 @@ import attrs
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.formats.fields import ShapeError, as_list, as_object, as_text, merged, optional, rest
 from llmgate.formats.logprobs import choice_logprobs, tokens_in
+from llmgate.formats.openai_chat.responses import finish_of
+from llmgate.formats.part_proofs import with_proved_ids
 from llmgate.spec import (
     Blob,
     ChatChoice,
@@ -38,6 +40,7 @@ from .parts import FORMAT, decode_media
 from .usage import decode_usage, encode_usage
 
 __all__ = [
+    "ENDS",
     "answer_id",
     "call_ids",
     "created_text",
@@ -59,6 +62,12 @@ _REASONS: Final[Mapping[str, FinishReason]] = {
     "content_filter": FinishReason.CONTENT_FILTER,
     "error": FinishReason.ERROR,
 }
+ENDS: Final[Mapping[FinishReason, str]] = {
+    **{reason: word for word, reason in _REASONS.items()},
+    FinishReason.TOOL_CALLS: "stop",
+}
+"""The ends that the format tells apart; that an answer calls tools is to be seen in itself."""
+
 _EPOCH: Final = "1970-01-01T00:00:00Z"
 
 
@@ -66,13 +75,13 @@ def decode_done(value: Any, *, calls: bool) -> FinishReason | None:
     """Why an answer ended; the format has no word for calls of tools, and one that nobody knows is a normal end."""
     if not isinstance(value, str) or not value:
         return None
-    reason = _REASONS.get(value, FinishReason.STOP)
+    reason = _REASONS.get(value) or finish_of(value)
     return FinishReason.TOOL_CALLS if calls and reason is FinishReason.STOP else reason
 
 
 def encode_done(reason: FinishReason | None) -> str:
     """The ``done_reason``."""
-    return "stop" if reason in (None, FinishReason.TOOL_CALLS) else reason.value
+    return "stop" if reason is None else ENDS.get(reason, "stop")
 
 
 def decode_response(body: bytes) -> ChatResponse:
@@ -107,7 +116,8 @@ def encode_response(response: ChatResponse) -> bytes:
     """The response in this format: the first answer of it. A part that only another format knows is left out."""
     own = response.extra_format in ("", FORMAT)
     choice = response.first
-    message = {"role": Role.ASSISTANT.value, **encode_turn(_sayable(choice.message.parts))}
+    parts = choice.message.parts if own else with_proved_ids(choice.message.parts)
+    message = {"role": Role.ASSISTANT.value, **encode_turn(_sayable(parts))}
     done = choice.extra.get("done_reason") if own else None
     given = response.extra.get("created_at") if own else None
     value: dict[str, Any] = {

@@ -15,9 +15,10 @@ from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.codecs.ndjson import LineSplitter, encode_line
 from llmgate.formats.fields import ShapeError
 from llmgate.formats.logprobs import choice_logprobs
-from llmgate.formats.reading import FrameReader
+from llmgate.formats.reading import FAILED, FrameReader
 from llmgate.spec import (
     ChoiceDelta,
+    ErrorDetail,
     FinishReason,
     GatewayChunk,
     ProviderProtocolError,
@@ -80,6 +81,9 @@ class LineReader(FrameReader):
         self._note(value)
         if value.get("done") is not True:
             return self._chunk(value, raw)
+        if self.outcome.finish_reason is FinishReason.ERROR:
+            self.outcome.error = ErrorDetail(FAILED)
+            return GatewayChunk(error=self.outcome.error, raw=raw)
         self._end(value, raw)
         return GatewayChunk(final=True, raw=self._terminal)
 

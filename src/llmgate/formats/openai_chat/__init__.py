@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from llmgate.formats.chat_format import ChatFormat
-from llmgate.spec import GatewayError, StreamEncoder, StreamReader
+from llmgate.spec import ChatResponse, Format, GatewayError, GatewayRequest, StreamEncoder, StreamReader
 
 from . import errors, fitting, requests, responses
+from .functions import asks_with_functions
 from .parts import FORMAT
 from .stream import ChatStreamEncoder, ChatStreamReader
 
@@ -22,6 +23,8 @@ class OpenAIChatFormat(ChatFormat):
 
     name = FORMAT
     fields = fitting.FIELDS
+    ends = responses.ENDS
+    stop_text = "choices.stop_reason"
     requests = requests
     responses = responses
     errors = errors
@@ -45,6 +48,16 @@ class OpenAIChatFormat(ChatFormat):
         }
     )
 
+    _functions = False
+
+    def answering(self, request: GatewayRequest) -> Format:
+        """This format, for the answers to one request: who names functions is told of calls of functions."""
+        return _FunctionsFormat() if asks_with_functions(request) else self
+
+    def encode_response(self, response: ChatResponse) -> bytes:
+        """The response in this format."""
+        return responses.encode_response(response, functions=self._functions)
+
     def error_status(self, error: GatewayError) -> int:
         """The HTTP status of an error in this format, which knows no 529."""
         status = error.http_status
@@ -56,4 +69,10 @@ class OpenAIChatFormat(ChatFormat):
 
     def stream_encoder(self, *, include_usage: bool = False) -> StreamEncoder:
         """An encoder for one stream."""
-        return ChatStreamEncoder(include_usage=include_usage)
+        return ChatStreamEncoder(include_usage=include_usage, functions=self._functions)
+
+
+class _FunctionsFormat(OpenAIChatFormat):
+    """The same for a client who reads calls of functions, as they were before tools."""
+
+    _functions = True

@@ -12,12 +12,14 @@ from llmgate.codecs.jsons import dumps
 from llmgate.formats.fields import rest
 from llmgate.spec import ChoiceDelta, GatewayChunk, Reasoning, Text, ToolCallDelta, Usage
 
+from .functions import answer_with_calls, older_answer
 from .messages import decode_reasoning, encode_reasoning
-from .responses import decode_finish
+from .responses import encode_end, told_end
 from .usage import decode_usage
 
 __all__ = ["CallPlaces", "choices_in", "decode_chunk", "encode_choices", "is_usage_only", "usage_in"]
 
+_DELTA: Final = frozenset({"delta"})
 _CHUNK_KNOWN: Final = frozenset({"id", "object", "created", "model", "choices", "usage"})
 _CHOICE_KNOWN: Final = frozenset({"index", "delta", "finish_reason"})
 _DELTA_KNOWN: Final = frozenset({"role", "content", "refusal", "tool_calls"})
@@ -67,16 +69,21 @@ def choices_in(value: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [one for one in choices if isinstance(one, dict)] if isinstance(choices, list) else []
 
 
-def encode_choices(choices: Sequence[ChoiceDelta]) -> list[dict[str, Any]]:
-    """The ``choices`` of a chunk."""
-    return [_encode_choice(choice) for choice in choices]
+def encode_choices(choices: Sequence[ChoiceDelta], *, functions: bool = False) -> list[dict[str, Any]]:
+    """The ``choices`` of a chunk.
+
+    Args:
+        choices: What is new.
+        functions: Whether the client reads calls of functions, as they were before tools.
+    """
+    return [older_answer(_encode_choice(choice), "delta", always=functions) for choice in choices]
 
 
 def decode_chunk(value: Mapping[str, Any], raw: bytes) -> GatewayChunk:
     """A chunk of the JSON of its event."""
     response_id, model, created = value.get("id"), value.get("model"), value.get("created")
     return GatewayChunk(
-        choices=tuple(_decode_choice(choice) for choice in choices_in(value)),
+        choices=tuple(_decode_choice(choice, response_id) for choice in choices_in(value)),
         id=response_id if isinstance(response_id, str) and response_id else None,
         model=model if isinstance(model, str) and model else None,
         usage=usage_in(value),
@@ -86,19 +93,20 @@ def decode_chunk(value: Mapping[str, Any], raw: bytes) -> GatewayChunk:
     )
 
 
-def _decode_choice(choice: Mapping[str, Any]) -> ChoiceDelta:
+def _decode_choice(choice: Mapping[str, Any], answer: Any) -> ChoiceDelta:
     delta = choice.get("delta")
     delta = delta if isinstance(delta, dict) else {}
+    if "function_call" in delta:
+        delta = answer_with_calls(delta, f"call_{answer}_{choice.get('index', 0)}")
     index, role, refusal, calls = (
         choice.get("index"),
         delta.get("role"),
         delta.get("refusal"),
         delta.get("tool_calls"),
     )
-    finish, native = decode_finish(choice.get("finish_reason"))
     reasoning, used = decode_reasoning(delta)
     inner = rest(delta, _DELTA_KNOWN | used)
-    extra = {**native, **rest(choice, _CHOICE_KNOWN)}
+    end = told_end(choice, _CHOICE_KNOWN)
     return ChoiceDelta(
         index=index if isinstance(index, int) else 0,
         role=role if isinstance(role, str) and role else None,
@@ -109,8 +117,7 @@ def _decode_choice(choice: Mapping[str, Any]) -> ChoiceDelta:
             for position, call in enumerate(calls if isinstance(calls, list) else ())
             if isinstance(call, dict)
         ),
-        finish_reason=finish,
-        extra={**extra, "delta": inner} if inner else extra,
+        **(end | {"extra": {**end["extra"], "delta": inner}} if inner else end),
     )
 
 
@@ -150,21 +157,22 @@ def _decode_call(call: Mapping[str, Any], position: int) -> ToolCallDelta:
 
 
 def _encode_choice(choice: ChoiceDelta) -> dict[str, Any]:
-    delta: dict[str, Any] = dict(choice.extra.get("delta", {}))
+    delta: dict[str, Any] = dict(choice.extra["delta"]) if "delta" in choice.extra else {}
     if choice.role is not None:
         delta["role"] = choice.role
-    texts = [part.text for part in choice.parts if isinstance(part, Text)]
-    if texts:
-        delta["content"] = "".join(texts)
-    reasoning = [part for part in choice.parts if isinstance(part, Reasoning)]
-    if reasoning:
-        delta |= encode_reasoning(reasoning)
+    if choice.parts:
+        texts = [part.text for part in choice.parts if isinstance(part, Text)]
+        if texts:
+            delta["content"] = "".join(texts)
+        reasoning = [part for part in choice.parts if isinstance(part, Reasoning)]
+        if reasoning:
+            delta |= encode_reasoning(reasoning)
     if choice.refusal is not None:
         delta["refusal"] = choice.refusal
     if choice.tool_calls:
         delta["tool_calls"] = [_encode_call(call) for call in choice.tool_calls]
-    finish = choice.finish_reason.value if choice.finish_reason else None
-    return {**rest(choice.extra, frozenset({"delta"})), "index": choice.index, "delta": delta, "finish_reason": finish}
+    more = rest(choice.extra, _DELTA) if choice.extra else choice.extra
+    return {**more, "index": choice.index, "delta": delta, **encode_end(choice)}
 
 
 def _encode_call(call: ToolCallDelta) -> dict[str, Any]:

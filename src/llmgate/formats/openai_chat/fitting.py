@@ -9,6 +9,7 @@ import attrs
 
 from llmgate.formats.allowed_tools import narrowed
 from llmgate.formats.efforts import effort_below
+from llmgate.formats.inner_losses import DETAIL, FILE_TITLE
 from llmgate.formats.logprobs import logprob_fields
 from llmgate.formats.losses import Losses, leave_out, with_parts
 from llmgate.formats.thought_signatures import unmarked_id
@@ -70,7 +71,7 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
     losses = Losses()
     if request.extra_format in ("", FORMAT):
         return request, losses
-    request = leave_out(narrowed(request), _CARRIED, _handled(request), losses)
+    request = leave_out(narrowed(request), _CARRIED, _handled(request), losses, (DETAIL, FILE_TITLE))
     for tool in request.tools:
         if "type" in tool.extra:
             losses.refuse("tools", f"tool {tool.name!r} is built into another vendor's models: leave it out")
@@ -121,8 +122,6 @@ def _parts(message: Message, parts: Iterable[Part], path: str, losses: Losses) -
             case FileRef():
                 losses.refuse(path, f"{path} names a file that another vendor keeps: send the file itself")
             case _:
-                if getattr(part, "extra", {}).get("cache_control"):
-                    losses.report("cache_control")
                 yield part
 
 

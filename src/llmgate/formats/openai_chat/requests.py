@@ -5,7 +5,7 @@ Source: OpenAI API reference, "Create chat completion".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from llmgate.codecs.jsons import REMOVE, TopLevel
@@ -23,9 +23,11 @@ from llmgate.formats.fields import (
     rest,
 )
 from llmgate.formats.logprobs import asked_logprobs
-from llmgate.spec import UNKNOWN_MODEL, ChatRequest, InvalidRequestError, ModelFacts, RequestHead
+from llmgate.formats.losses import SINGLE_CALLS
+from llmgate.spec import UNKNOWN_MODEL, ChatRequest, InvalidRequestError, Message, ModelFacts, RequestHead
 
 from .fitting import SHARED, fitted
+from .functions import older_fields, older_messages, with_tools
 from .messages import decode_message, encode_messages
 from .parts import FORMAT
 from .tools import (
@@ -98,6 +100,7 @@ def _head(read: TopLevel) -> RequestHead:
         user,
         patch=lambda edits, _: _patched(read, edits),
         output_bound=lambda: output_bound(read, _LIMITS, "n"),
+        values=read.values,
     )
 
 
@@ -110,7 +113,7 @@ def decode_request(body: bytes) -> ChatRequest:
     read = read_top(body)
     head = _head(read)
     with naming_fields():
-        return _decode(read.values(), head)
+        return _decode(with_tools(read.values()), head)
 
 
 def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> bytes:
@@ -134,6 +137,8 @@ def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> b
         value |= dict.fromkeys(names, request.max_output_tokens)
     dropped = frozenset(_LIMITS) if request.stream else frozenset(_LIMITS) | {"stream_options"}
     if own:
+        if any(SINGLE_CALLS in tool.extra for tool in request.tools):
+            value = older_fields(value)
         return written(merged(value, rest(request.extra, dropped)))
     shared = {name: request.extra[name] for name in SHARED if isinstance(request.extra.get(name), str)}
     return written({**value, **shared, **asked_logprobs(request)})
@@ -167,6 +172,8 @@ def _patched(read: TopLevel, edits: Mapping[str, Any]) -> bytes:
         elif name not in ("stream", "include_usage"):
             changes |= _encode_field(name, value, own=True) or {_wire_name(name): REMOVE}
     changes |= _patch_stream(read, edits)
+    if changes.keys() & {"tools", "tool_choice"} and read.get("functions") and not read.get("tools"):
+        changes = older_fields(changes)
     return patched(read, changes)
 
 
@@ -223,6 +230,11 @@ def _encode_field(name: str, value: Any, *, own: bool) -> dict[str, Any]:
     return {_wire_name(name): value if encode is None else encode(value, own)}
 
 
+def _encode_messages(messages: Sequence[Message], *, own: bool) -> list[dict[str, Any]]:
+    written = encode_messages(messages, own=own)
+    return older_messages(written) if own else written
+
+
 def _wire_name(name: str) -> str:
     plain = _PLAIN.get(name)
     return plain[0] if plain else {"stop_sequences": "stop", "output_format": "response_format"}.get(name, name)
@@ -252,7 +264,7 @@ def _patch_stream(read: TopLevel, edits: Mapping[str, Any]) -> dict[str, Any]:
 
 _ENCODED: Final[Mapping[str, Callable[[Any, bool], Any] | None]] = {
     "model": None,
-    "messages": lambda value, own: encode_messages(value, own=own),
+    "messages": lambda value, own: _encode_messages(value, own=own),
     "tools": lambda value, own: encode_tools(value, own=own),
     "tool_choice": lambda value, _: encode_tool_choice(value),
     "output_format": lambda value, _: encode_output_format(value),

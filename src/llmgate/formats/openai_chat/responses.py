@@ -15,6 +15,7 @@ from llmgate.spec import (
     Blob,
     ChatChoice,
     ChatResponse,
+    ChoiceDelta,
     FinishReason,
     Outcome,
     Part,
@@ -29,11 +30,25 @@ from llmgate.spec import (
 )
 
 from .errors import error_in
+from .functions import answer_with_calls, older_answer
 from .messages import decode_message, encode_turn
 from .parts import FORMAT, encode_part
 from .usage import decode_usage, encode_usage, service_tier
 
-__all__ = ["answer_text", "decode_finish", "decode_response", "encode_response", "finish_of", "observe_response"]
+__all__ = [
+    "ENDS",
+    "answer_text",
+    "decode_finish",
+    "decode_response",
+    "encode_end",
+    "encode_finish",
+    "encode_response",
+    "finish_in",
+    "finish_of",
+    "native_end",
+    "observe_response",
+    "told_end",
+]
 
 _KNOWN: Final = frozenset({"id", "object", "created", "model", "choices", "usage"})
 _CHOICE_KNOWN: Final = frozenset({"index", "message", "finish_reason"})
@@ -44,14 +59,37 @@ _FINISHES: Final[Mapping[str, FinishReason]] = {
     **{reason.value: reason for reason in FinishReason},
     "function_call": FinishReason.TOOL_CALLS,
     "tool_use": FinishReason.TOOL_CALLS,
-    "model_length": FinishReason.LENGTH,
-    "max_tokens": FinishReason.LENGTH,
-    "eos": FinishReason.STOP,
-    "end_turn": FinishReason.STOP,
-    "stop_sequence": FinishReason.STOP,
-    "safety": FinishReason.CONTENT_FILTER,
+    "tool_call": FinishReason.TOOL_CALLS,
+    **dict.fromkeys(
+        (
+            "model_length", "max_tokens", "max_output_tokens", "max_new_tokens", "token_limit", "time_limit",
+            "model_context_window_exceeded",
+        ),
+        FinishReason.LENGTH,
+    ),
+    **dict.fromkeys(("eos", "eos_token", "end_turn", "complete", "completed", "done"), FinishReason.STOP),
+    **dict.fromkeys(
+        (
+            "safety", "refusal", "content_filtered", "content-filter", "recitation", "prohibited_content", "blocklist",
+            "spii", "guardrail_intervened", "error_toxic", "moderation", "sensitive",
+        ),
+        FinishReason.CONTENT_FILTER,
+    ),
+    **dict.fromkeys(("timeout", "failed", "network_error", "insufficient_system_resource"), FinishReason.ERROR),
+}  # fmt: skip
+"""Finish reasons of OpenAI and of the servers that speak its format, or hand on what others say.
+
+Sources: OpenAI API reference; documentation of Mistral (``model_length``), DeepSeek (``insufficient_system_resource``),
+Zhipu (``sensitive``, ``network_error``), watsonx (``time_limit``), and the vendors whose formats have folders here.
+"""
+
+ENDS: Final[Mapping[FinishReason, str]] = {
+    reason: reason.value for reason in FinishReason if reason is not FinishReason.STOP_SEQUENCE
 }
-"""Finish reasons of OpenAI and of the servers that speak its format."""
+"""The ends that the format has a word for."""
+
+_SEQUENCE: Final = "stop_reason"
+"""Which of the request's texts ended an answer, as vLLM tells it; it may also be the number of a token."""
 
 
 def decode_finish(value: Any) -> tuple[FinishReason | None, dict[str, Any]]:
@@ -59,7 +97,51 @@ def decode_finish(value: Any) -> tuple[FinishReason | None, dict[str, Any]]:
     if not isinstance(value, str) or not value:
         return None, {}
     reason = finish_of(value)
-    return reason, {} if reason == value else {"native_finish_reason": value}
+    return reason, {} if encode_finish(reason) == value else {"native_finish_reason": value}
+
+
+def encode_finish(reason: FinishReason | None) -> str | None:
+    """The ``finish_reason``, of which there is one for both kinds of stop; None for none."""
+    return None if reason is None else ENDS.get(reason, FinishReason.STOP.value)
+
+
+def finish_in(choice: Mapping[str, Any]) -> FinishReason | None:
+    """Why a choice ended."""
+    reason = decode_finish(choice.get("finish_reason"))[0]
+    told = reason is FinishReason.STOP and isinstance(choice.get(_SEQUENCE), str)
+    return FinishReason.STOP_SEQUENCE if told else reason
+
+
+def native_end(word: Any, ends: Mapping[FinishReason, str]) -> dict[str, Any]:
+    """Another vendor's own word for an end, where clients of this format would not know what it means.
+
+    Args:
+        word: The word.
+        ends: The words of the vendor's format that canonical ends stand for.
+    """
+    return {"native_finish_reason": word} if isinstance(word, str) and word and word not in ends.values() else {}
+
+
+def told_end(choice: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """How a choice ended, as the fields ``finish_reason``, ``stop_sequence`` and ``extra`` of the canonical one.
+
+    Args:
+        choice: The choice, whole or a piece.
+        known: Its members that have a canonical place.
+    """
+    reason, native = decode_finish(choice.get("finish_reason"))
+    extra = {**native, **rest(choice, known)}
+    if reason is not FinishReason.STOP or not isinstance(extra.get(_SEQUENCE), str):
+        return {"finish_reason": reason, "extra": extra}
+    return {"finish_reason": FinishReason.STOP_SEQUENCE, "stop_sequence": extra.pop(_SEQUENCE), "extra": extra}
+
+
+def encode_end(choice: ChatChoice | ChoiceDelta) -> dict[str, Any]:
+    """The members of a choice that tell how it ended."""
+    told = {"finish_reason": encode_finish(choice.finish_reason)}
+    if choice.stop_sequence is not None:
+        told[_SEQUENCE] = choice.stop_sequence
+    return told
 
 
 def finish_of(value: str) -> FinishReason:
@@ -79,7 +161,7 @@ def decode_response(body: bytes) -> ChatResponse:
         return ChatResponse(
             id=optional(source, "id", as_text) or "",
             model=optional(source, "model", as_text) or "",
-            choices=tuple(_decode_choice(choice, index) for index, choice in enumerate(choices)),
+            choices=tuple(_decode_choice(choice, index, source.get("id")) for index, choice in enumerate(choices)),
             usage=decode_usage(source.get("usage")) or _groq_usage(source),
             created=_whole(source.get("created")),
             extra=rest(source, _KNOWN),
@@ -89,14 +171,20 @@ def decode_response(body: bytes) -> ChatResponse:
         raise _not_an_answer(str(error)) from None
 
 
-def encode_response(response: ChatResponse) -> bytes:
-    """The response in this format. A part that only another format knows is left out."""
+def encode_response(response: ChatResponse, *, functions: bool = False) -> bytes:
+    """The response in this format. A part that only another format knows is left out.
+
+    Args:
+        response: The response.
+        functions: Whether the client reads calls of functions, as they were before tools.
+    """
     own = response.extra_format in ("", FORMAT)
     value: dict[str, Any] = {"id": response.id, "object": "chat.completion"}
     if response.created is not None:
         value["created"] = response.created
     value["model"] = response.model
-    value["choices"] = [_encode_choice(choice, own=own) for choice in response.choices]
+    choices = [_encode_choice(choice, own=own) for choice in response.choices]
+    value["choices"] = [older_answer(choice, "message", always=functions) for choice in choices]
     if response.usage is not None:
         value["usage"] = encode_usage(response.usage)
     return dumps(merged(value, response.extra) if own else value)
@@ -121,7 +209,7 @@ def observe_response(body: bytes) -> Outcome:
         response_id=response_id if isinstance(response_id, str) else None,
         model=model if isinstance(model, str) else None,
         usage=decode_usage(source.get("usage")) or _groq_usage(source),
-        finish_reason=decode_finish(first.get("finish_reason"))[0],
+        finish_reason=finish_in(first),
         content=any(answer_text(choice.get("message")) for choice in choices),
         complete=True,
         service_tier=service_tier(source.get("service_tier")),
@@ -151,18 +239,16 @@ def _source(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _decode_choice(value: Any, index: int) -> ChatChoice:
+def _decode_choice(value: Any, index: int, answer: Any) -> ChatChoice:
     path = f"choices[{index}]"
     source = as_object(value, path)
     position = optional(source, "index", as_integer, path)
-    message = dict(as_object(source.get("message"), f"{path}.message"))
+    message = dict(answer_with_calls(as_object(source.get("message"), f"{path}.message"), f"call_{answer}_{index}"))
     message["role"] = message.get("role") or Role.ASSISTANT.value
-    finish, native = decode_finish(source.get("finish_reason"))
     return ChatChoice(
         index=index if position is None else position,
         message=decode_message(message, f"{path}.message"),
-        finish_reason=finish,
-        extra={**native, **rest(source, _CHOICE_KNOWN)},
+        **told_end(source, _CHOICE_KNOWN),
     )
 
 
@@ -173,8 +259,7 @@ def _encode_choice(choice: ChatChoice, *, own: bool) -> dict[str, Any]:
     written.setdefault("refusal", None)
     if images:  # OpenRouter's place for them: ``content`` of an answer is a string
         written["images"] = [encode_part(part, own=own) for part in images]
-    finish = choice.finish_reason.value if choice.finish_reason else None
-    value = {"index": choice.index, "message": written, "finish_reason": finish}
+    value = {"index": choice.index, "message": written, **encode_end(choice)}
     if own:
         return {**choice.extra, **value}
     for part in message.parts:  # Gemini's own endpoint of this format has the signature of a text on the message

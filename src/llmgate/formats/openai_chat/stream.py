@@ -15,20 +15,22 @@ import attrs
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.codecs.sse import EventSplitter, encode_event, event_data, event_name
-from llmgate.formats.reading import FrameReader
+from llmgate.formats.reading import FAILED, FrameReader
 from llmgate.spec import (
     ChoiceDelta,
     ErrorDetail,
+    FinishReason,
     GatewayChunk,
     GatewayError,
     Role,
     StreamEncoder,
+    Text,
     Usage,
 )
 
 from .chunks import CallPlaces, choices_in, decode_chunk, encode_choices, is_usage_only, usage_in
 from .errors import encode_error, error_in
-from .responses import answer_text, decode_finish
+from .responses import answer_text, finish_in
 from .usage import encode_usage, service_tier
 
 __all__ = ["ChatStreamEncoder", "ChatStreamReader"]
@@ -40,6 +42,8 @@ _CLOSES: Final = b"}\n\n"
 _NOT_PLAIN: Final = (b'"error', b"\ndata: [")
 _FINISH: Final = re.compile(rb'"finish_reason"(?!: ?null)')
 _USAGE: Final = re.compile(rb'"usage"(?!: ?null)')
+_MARK: Final = b'"llmgate-text"'
+"""Stands for the text while what is around it is found out."""
 _BURST: Final = 4
 """From how many events in one piece on they are looked at together."""
 
@@ -71,6 +75,9 @@ class ChatStreamReader(FrameReader):
         self._note(value)
         if self._withhold_usage and is_usage_only(value):
             raw = b""
+        if self.outcome.finish_reason is FinishReason.ERROR:
+            self.outcome.error = ErrorDetail(FAILED)
+            return GatewayChunk(error=self.outcome.error, raw=raw)
         self._places.give(value)
         return decode_chunk(value, raw)
 
@@ -114,7 +121,7 @@ class ChatStreamReader(FrameReader):
         outcome.usage = usage_in(value) or outcome.usage
         outcome.service_tier = service_tier(value.get("service_tier")) or outcome.service_tier
         for choice in choices_in(value):
-            reason = decode_finish(choice.get("finish_reason"))[0]
+            reason = finish_in(choice)
             if reason is not None and choice.get("index", 0) == 0:
                 outcome.finish_reason = reason
             outcome.content = outcome.content or answer_text(choice.get("delta"))
@@ -127,13 +134,16 @@ class ChatStreamEncoder(StreamEncoder):
 
     Args:
         include_usage: Whether the client asked for usage at the end.
+        functions: Whether the client reads calls of functions, as they were before tools.
     """
 
-    def __init__(self, *, include_usage: bool = False) -> None:
+    def __init__(self, *, include_usage: bool = False, functions: bool = False) -> None:
+        self._functions = functions
         self._include_usage = include_usage
         self._head: dict[str, Any] = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": ""}
         self._usage: Usage | None = None
         self._speaking: set[int] = set()
+        self._around: dict[int, tuple[bytes, bytes]] = {}
 
     def encode(self, chunk: GatewayChunk) -> bytes:
         """The event; ``b""`` for a chunk that says nothing now."""
@@ -143,14 +153,34 @@ class ChatStreamEncoder(StreamEncoder):
             detail = chunk.error
             error = {"message": detail.message, "type": detail.type, "param": detail.param, "code": detail.code}
             return encode_event(dumps({"error": error}))
+        head = self._head
         for name, value in (("id", chunk.id), ("created", chunk.created), ("model", chunk.model)):
-            if value is not None:
-                self._head[name] = value
+            if value is not None and head[name] != value:
+                head[name] = value
+                self._around.clear()
         self._usage = chunk.usage or self._usage
-        if not chunk.choices and not chunk.extra:
-            return b""
-        choices = encode_choices([self._begun(choice) for choice in chunk.choices])
+        if not chunk.extra:
+            if not chunk.choices:
+                return b""
+            text = _text_alone(chunk.choices)
+            if text is not None and chunk.choices[0].index in self._speaking:
+                return self._text_event(chunk.choices[0].index, text)
+        return self._event(chunk)
+
+    def _event(self, chunk: GatewayChunk) -> bytes:
+        choices = encode_choices([self._begun(choice) for choice in chunk.choices], functions=self._functions)
         return encode_event(dumps({**chunk.extra, **self._head, "choices": choices}))
+
+    def _text_event(self, index: int, text: str) -> bytes:
+        """An event with text and nothing else: what is around the text is the same for all of an answer's."""
+        around = self._around.get(index)
+        if around is None:
+            before, found, behind = self._event(_sample(index)).partition(_MARK)
+            around = self._around[index] = (before, behind)
+            if not found or _MARK in behind:
+                del self._around[index]  # whoever named the answer named it so
+                return self._event(_sample(index, text))
+        return around[0] + dumps(text) + around[1]
 
     def passed(self, chunk: GatewayChunk) -> bytes:
         """Chunks stand by themselves; only usage that has been encoded goes before the terminal marker."""
@@ -171,6 +201,23 @@ class ChatStreamEncoder(StreamEncoder):
         if self._usage is None or not self._include_usage:
             return b""
         return encode_event(dumps({**self._head, "choices": [], "usage": encode_usage(self._usage)}))
+
+
+def _text_alone(choices: Sequence[ChoiceDelta]) -> str | None:
+    """The text of a chunk that says nothing else, as nearly every chunk does; None for any other."""
+    if len(choices) != 1:
+        return None
+    (choice,) = choices
+    if len(choice.parts) != 1 or choice.refusal is not None or choice.tool_calls:
+        return None
+    if choice.finish_reason is not None or choice.stop_sequence is not None or choice.extra:
+        return None
+    part = choice.parts[0]
+    return part.text if isinstance(part, Text) else None
+
+
+def _sample(index: int, text: str = "llmgate-text") -> GatewayChunk:
+    return GatewayChunk(choices=(ChoiceDelta(index, parts=(Text(text),)),))
 
 
 def _is_plain(raw: bytes) -> bool:

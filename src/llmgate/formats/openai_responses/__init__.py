@@ -5,13 +5,14 @@ from __future__ import annotations
 from llmgate.formats.chat_format import ChatFormat
 from llmgate.formats.openai_chat import OpenAIChatFormat
 from llmgate.formats.sealing import SEAL
-from llmgate.spec import ChatResponse, Format, GatewayError, GatewayRequest, StreamEncoder, StreamReader
+from llmgate.spec import ChatResponse, Format, GatewayError, GatewayRequest, Reasoning, StreamEncoder, StreamReader
 
 from . import errors, fitting, requests, responses
 from .asked import Asked
 from .encoder import KEEP_ALIVE
 from .following import FollowingEncoder
 from .parts import FORMAT
+from .reasoning import is_own
 from .stream import ResponseStreamReader
 
 __all__ = ["OpenAIResponsesFormat"]
@@ -26,6 +27,7 @@ class OpenAIResponsesFormat(ChatFormat):
 
     name = FORMAT
     fields = fitting.FIELDS
+    ends = responses.ENDS
     requests = requests
     responses = responses
     errors = errors
@@ -33,7 +35,7 @@ class OpenAIResponsesFormat(ChatFormat):
     longest_tool_name = 64
     rate_limits = "openai"
     heartbeat = KEEP_ALIVE
-    foreign_proof = SEAL.encode("ascii")
+    foreign_proofs = (SEAL.encode("ascii"),)
     response_headers = OpenAIChatFormat.response_headers
 
     def __init__(self, asked: Asked | None = None) -> None:
@@ -46,6 +48,10 @@ class OpenAIResponsesFormat(ChatFormat):
     def encode_response(self, response: ChatResponse) -> bytes:
         """The response in this format."""
         return responses.encode_response(response, self._asked)
+
+    def is_foreign(self, part: Reasoning) -> bool:
+        """Whether reasoning carries the proof of a model of another format."""
+        return not is_own(part)
 
     def error_status(self, error: GatewayError) -> int:
         """The HTTP status of an error in this format, which knows no 529."""

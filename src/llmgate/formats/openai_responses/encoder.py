@@ -12,6 +12,8 @@ from typing import Any, Final
 from llmgate.codecs.jsons import dumps
 from llmgate.codecs.sse import encode_event
 from llmgate.formats.logprobs import tokens_in
+from llmgate.formats.part_proofs import is_whole, proof_of
+from llmgate.formats.thought_signatures import signature_in
 from llmgate.spec import (
     ChoiceDelta,
     FinishReason,
@@ -19,6 +21,8 @@ from llmgate.spec import (
     GatewayError,
     Reasoning,
     StreamEncoder,
+    Text,
+    ToolCall,
     ToolCallDelta,
     Usage,
 )
@@ -101,9 +105,11 @@ class ResponseStreamEncoder(StreamEncoder):
         for part in choice.parts:
             if isinstance(part, Reasoning):
                 self._think(part, pieces)
-            elif part.text:
+                continue
+            if part.text:
                 self._write(self._message(pieces).add("output_text", part.text, tokens), pieces)
                 tokens = ()
+            self._prove(part, pieces)
         if choice.refusal:
             self._write(self._message(pieces).add("refusal", choice.refusal), pieces)
         for call in choice.tool_calls:
@@ -118,9 +124,16 @@ class ResponseStreamEncoder(StreamEncoder):
             self._open(self._speaking, pieces)
         return self._speaking
 
+    def _prove(self, part: Text | ToolCall, pieces: list[bytes]) -> None:
+        """Write the signature of a part, if it has one, as reasoning of its own."""
+        proof = proof_of(part) if part.extra else None
+        if proof is not None:
+            self._think(proof, pieces)
+
     def _think(self, part: Reasoning, pieces: list[bytes]) -> None:
-        whole = "data" in part.extra
-        if not (part.text or part.signature or whole):
+        whole = is_whole(part)
+        proven = bool(part.signature) or whole or signature_in(part.extra) is not None
+        if not (part.text or proven):
             return
         if not isinstance(self._speaking, ReasoningItem) or whole:
             self._close(pieces)
@@ -130,7 +143,7 @@ class ResponseStreamEncoder(StreamEncoder):
         if part.text:
             self._write(thought.add(part.text), pieces)
         thought.extra |= part.extra
-        if part.signature or whole:
+        if proven:
             thought.signature = part.signature
             self._close(pieces)
 
@@ -139,10 +152,12 @@ class ResponseStreamEncoder(StreamEncoder):
         if call is None:
             before = self._waiting.pop(delta.index, ToolCallDelta(delta.index))
             given = before.arguments + delta.arguments
-            delta = ToolCallDelta(delta.index, before.id or delta.id, before.name or delta.name, given)
+            extra = {**before.extra, **delta.extra}
+            delta = ToolCallDelta(delta.index, before.id or delta.id, before.name or delta.name, given, extra)
             if not delta.name:
                 self._waiting[delta.index] = delta  # which tool is meant comes later
                 return
+            self._prove(ToolCall(delta.id or "", delta.name, "", extra), pieces)
             self._close(pieces)
             call = self._calls[delta.index] = self._new_call(delta)
             self._open(call, pieces)

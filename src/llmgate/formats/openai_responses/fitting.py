@@ -9,6 +9,7 @@ import attrs
 
 from llmgate.formats.allowed_tools import allowed_tools
 from llmgate.formats.efforts import effort_below
+from llmgate.formats.inner_losses import DETAIL, FILE_TITLE
 from llmgate.formats.logprobs import logprob_fields
 from llmgate.formats.losses import Losses, fit_messages, leave_out
 from llmgate.formats.openai_chat.fitting import SHARED
@@ -59,7 +60,7 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
     losses = Losses()
     if request.extra_format == FORMAT:
         return request, losses
-    request = leave_out(request, FIELDS, _handled(request), losses)
+    request = leave_out(request, FIELDS, _handled(request), losses, (DETAIL, FILE_TITLE))
     for tool in request.tools:
         if "type" in tool.extra:
             losses.refuse("tools", f"tool {tool.name!r} is built into another vendor's models: leave it out")
@@ -102,8 +103,6 @@ def _parts(message: Message, parts: Iterable[Part], path: str, losses: Losses) -
             case Blob() | Uri() if part.modality not in ("image", "document"):
                 losses.refuse(path, f"{path} holds {part.modality}, which {FORMAT} has no place for: leave it out")
             case _:
-                if getattr(part, "extra", {}).get("cache_control"):
-                    losses.report("cache_control")
                 yield part
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
+
 from llmgate.formats.sealing import opened, sealed
 from llmgate.spec import Reasoning
 
@@ -28,7 +30,7 @@ def decode_reasoning(source: Mapping[str, Any]) -> Reasoning:
     encrypted = source.get("encrypted_content")
     found = opened(encrypted) if isinstance(encrypted, str) else None
     if found is not None:
-        return found
+        return found if found.text else attrs.evolve(found, text=text_of(source))
     return Reasoning(text_of(source), signature_of(source), extra={"item": dict(source)})
 
 
@@ -80,7 +82,12 @@ def reasoning_item(part: Reasoning, item_id: str) -> dict[str, Any]:
     own = encode_reasoning(part)
     if own is not None:
         return {"id": item_id, **own}
-    return {"id": item_id, "type": "reasoning", "summary": _summary(part.text), "encrypted_content": sealed(part)}
+    return {
+        "id": item_id,
+        "type": "reasoning",
+        "summary": _summary(part.text),
+        "encrypted_content": sealed(part, always=True),
+    }
 
 
 def _summary(text: str) -> list[dict[str, Any]]:

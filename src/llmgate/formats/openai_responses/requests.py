@@ -182,6 +182,7 @@ def _head(read: TopLevel) -> RequestHead:
         bound_by=kept,
         patch=patch,
         output_bound=lambda: output_bound(read, ("max_output_tokens",)),
+        values=read.values,
     )
 
 

@@ -15,6 +15,7 @@ from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.formats.fields import ShapeError, as_list, as_text, merged, optional, rest
 from llmgate.formats.logprobs import choice_logprobs, tokens_in
 from llmgate.formats.openai_chat.usage import service_tier
+from llmgate.formats.part_proofs import beside
 from llmgate.spec import (
     ChatChoice,
     ChatResponse,
@@ -39,6 +40,7 @@ from .reasoning import reasoning_item
 from .usage import decode_usage, encode_usage, usage_of
 
 __all__ = [
+    "ENDS",
     "PREFIXES",
     "decode_response",
     "encode_response",
@@ -66,6 +68,13 @@ _REASONS: Final[Mapping[str, FinishReason]] = {
     "content_filter": FinishReason.CONTENT_FILTER,
 }
 _INCOMPLETE: Final = {reason: word for word, reason in _REASONS.items()}
+ENDS: Final[Mapping[FinishReason, str]] = {
+    FinishReason.STOP: "completed",
+    FinishReason.TOOL_CALLS: "completed",
+    **{reason: f"incomplete, {word}" for word, reason in _REASONS.items()},
+}
+"""The ends that the format tells apart; that an answer calls tools is to be seen in itself."""
+
 _NOT_IN_ID: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -221,7 +230,7 @@ def _own_output(own_id: str, message: Message) -> list[dict[str, Any]]:
 def _items(own_id: str, parts: Sequence[Part], asked: Asked, status: str) -> Sequence[dict[str, Any]]:
     """The items of an answer of another format: reasoning, messages and calls, in the order in which they came."""
     items: list[dict[str, Any]] = []
-    for part in parts:
+    for part in beside(parts, texts=True):
         match part:
             case Reasoning():
                 items.append(reasoning_item(part, item_id(own_id, "reasoning", len(items))))

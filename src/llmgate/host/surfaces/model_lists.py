@@ -61,6 +61,8 @@ def model_value(entry: ModelEntry, wire_format: str) -> dict[str, Any]:
         }
     if wire_format != "anthropic-messages":
         value = {"id": entry.id, "object": "model", "created": 0, "owned_by": entry.owned_by}
+        if entry.mapping == "pending":
+            value["mapping"] = "pending"
         return value | _said(context_window=window, max_completion_tokens=most)
     return {
         "type": "model",

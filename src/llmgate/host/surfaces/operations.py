@@ -18,6 +18,7 @@ from llmgate.spec import InvalidRequestError, Operation
 
 if TYPE_CHECKING:
     from llmgate.pipeline import Checkup
+    from llmgate.telemetry.standing import Standing
 
 __all__ = [
     "DEPLOYMENTS",
@@ -26,6 +27,7 @@ __all__ = [
     "READY",
     "VALIDATE",
     "deployments",
+    "described",
     "health",
     "metrics",
     "ready",
@@ -61,14 +63,16 @@ async def ready(call: Call) -> None:
 
 
 async def deployments(call: Call) -> None:
-    """Say of every deployment that has been asked how it does, and of one that is left out why and until when."""
+    """Say of every deployment that has been asked how it does, and how far records are on their way to loggers."""
     async with call.exchange(Operation.MODELS, SURFACE) as exchange:
         checkups = await exchange.health()
-    answer = {"object": "list", "data": [_described(one) for one in checkups]}
+    standing = await call.desk.pipeline.standing()
+    answer = {"object": "list", "data": [described(one) for one in checkups], "records": _records(standing)}
     await call.reply.whole(200, call.answer_headers(), dumps(answer))
 
 
-def _described(one: Checkup) -> Mapping[str, Any]:
+def described(one: Checkup) -> Mapping[str, Any]:
+    """A checkup as programs read it."""
     times = {"first_content": one.first_content, "total": one.total}
     return {
         "id": one.id,
@@ -92,6 +96,26 @@ def _described(one: Checkup) -> Mapping[str, Any]:
     }
 
 
+def _records(standing: Standing) -> Mapping[str, Any]:
+    """How far records are on their way, as programs read it."""
+    down = standing.journal_down
+    return {
+        "loggers": [
+            {
+                "id": one.id,
+                "waiting": one.waiting,
+                "backlog_bytes": one.size,
+                "oldest_seconds": None if one.oldest is None else round(one.oldest, 3),
+                "failing": one.failing,
+                "dropped": one.dropped,
+                "failures": one.failed,
+            }
+            for one in standing.loggers
+        ],
+        "journal": None if down is None else {"down": down, "failed": standing.journal_failed},
+    }
+
+
 def _date(moment: float | None) -> str | None:
     return None if moment is None else dt.datetime.fromtimestamp(moment, dt.UTC).isoformat(timespec="milliseconds")
 
@@ -104,6 +128,7 @@ async def metrics(call: Call) -> None:
             raise RefusedError(
                 404, "metrics are not counted: write telemetry: {prometheus: true}", code="metrics_not_counted"
             )
+        await telemetry.collect()
         shown = await asyncio.to_thread(telemetry.metrics.exposition)
     kind = [(b"content-type", telemetry.metrics.content_type.encode("ascii"))]
     await call.reply.whole(200, call.answer_headers(kind), shown)

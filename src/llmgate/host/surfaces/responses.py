@@ -45,12 +45,14 @@ FORMAT: Final = "openai-responses"
 
 _ID: Final = re.compile(r"[A-Za-z0-9_.:~-]{1,512}", re.ASCII)
 _PROVIDER: Final = re.compile(r"(?:^|&)provider=([A-Za-z0-9._-]{1,100})(?=&|$)", re.ASCII)
+_OURS: Final = re.compile(r"(?:^|&)(?:provider=[A-Za-z0-9._-]{1,100}|api-version=[^&]*)(?=&|$)", re.ASCII)
+"""What goes no further: whom the caller names, and the version of Azure's clients, which its v1 API does not take."""
 
 
 def routes() -> Sequence[Route]:
     """The routes of this surface."""
     table: list[Route] = []
-    for prefix in (*PREFIXES, *MOUNTS):
+    for prefix in (*PREFIXES, *MOUNTS, ""):
         table.append(Route(f"{prefix}/responses", RESPONSES, name="responses"))
         table.append(Route(f"{prefix}/responses/input_tokens", ABOUT_A_MODEL, name="response_input_tokens"))
         table.append(Route(f"{prefix}/responses/compact", ABOUT_A_MODEL, name="response_compact"))
@@ -99,7 +101,7 @@ async def _relay(call: Call, exchange: ExchangeFrame, provider: Provider, body: 
     rest = call.path.rstrip("/").rpartition("/responses")[2]
     try:
         target = map_path(provider, call.method, f"{provider.row.formats[FORMAT].strip('/')}{rest}")
-        query = without_credentials(_PROVIDER.sub("", call.query).removeprefix("&"))
+        query = without_credentials(_OURS.sub("", call.query).removeprefix("&"))
     except ValueError as error:
         raise RefusedError(400, f"{error}: write it plainly", code="invalid_path", close=True) from None
     request = GatewayRequest(

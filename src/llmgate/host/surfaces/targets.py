@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import attrs
 
@@ -27,6 +27,7 @@ from llmgate.pipeline.targets import TargetKey
 from llmgate.spec import (
     CredentialHeader,
     Format,
+    GatewayError,
     GatewayRequest,
     InvalidRequestError,
     Operation,
@@ -63,12 +64,13 @@ async def to_target(call: Call) -> None:
         GatewayError: why the target may not be called, or did not answer.
     """
     if call.desk.config.targets is None:
-        raise RefusedError(
+        off = RefusedError(
             403,
             "the header Helicone-Target-URL is not served by this gateway: name the provider in the path or in the "
             "model; the operator can turn it on with `target-urls: true`",
             code="target_url_off",
         )
+        await _refuse(call, off)
     await send_to(call, call.headers[TARGET_HEADER], call.headers.get(PROVIDER_HEADER, ""))
 
 
@@ -86,6 +88,36 @@ async def send_to(call: Call, url: str, label: str) -> None:
     """
     if call.method in _TUNNELS:
         raise RefusedError(405, f"{call.method} is not relayed", code="method_not_allowed")
+    try:
+        way = _way(call, url, label)
+    except GatewayError as refused:
+        await _refuse(call, refused)
+    path = call.raw_path
+    if isinstance(way, Provider):
+        await passthrough.relay(call, way, path.strip("/"))
+        return
+    target, spoken, provider = way
+    if call.upgrade is not None:
+        await hold_session(call, surface=SURFACE, provider=provider.name, path=path)
+    elif spoken is not None and spoken.events and declares_json(call.headers):
+        await _understood(call, target, spoken, provider)
+    else:
+        await _as_it_is(call, target, spoken, provider)
+
+
+async def _refuse(call: Call, refused: GatewayError) -> NoReturn:
+    """Refuse a request, and say why to whoever may call: which targets are open is nobody else's business."""
+    async with call.exchange(Operation.RELAY, SURFACE):
+        raise refused
+
+
+def _way(call: Call, url: str, label: str) -> Provider | tuple[Target, Spoken | None, Provider]:
+    """Where a request goes: a provider that is configured at the target's origin, or the target, which it then aims at.
+
+    Raises:
+        RefusedError: 400, it needs a key and none is there.
+        GatewayError: why the target may not be called.
+    """
     door = call.desk.pipeline.snapshot.targets
     assert door is not None, "it is there where anything leads here"
     path, query = call.raw_path, call.query
@@ -97,11 +129,9 @@ async def send_to(call: Call, url: str, label: str) -> None:
     if key is None and target.path == keyless:
         bound = _bound_to(call, target)
         if bound is not None:
-            await passthrough.relay(call, bound, path.strip("/"))
-            return
+            return bound
     door.admit(target)
     spoken = spoken_at(call.method, path, query) if call.upgrade is None else None
-    read = spoken is not None and spoken.events and declares_json(call.headers)
     if key is None and not door.is_listed(target) and (call.upgrade is not None or target.path == keyless):
         raise RefusedError(
             400,
@@ -111,12 +141,7 @@ async def send_to(call: Call, url: str, label: str) -> None:
         )
     aim = door.aim(call.desk.pipeline.snapshot, target, spoken.format if spoken is not None else None, key)
     call.aim = aim
-    if call.upgrade is not None:
-        await hold_session(call, surface=SURFACE, provider=aim.provider.name, path=path)
-    elif spoken is not None and read:
-        await _understood(call, target, spoken, aim.provider)
-    else:
-        await _as_it_is(call, target, spoken, aim.provider)
+    return target, spoken, aim.provider
 
 
 def _brings_own(call: Call) -> bool:

@@ -10,11 +10,13 @@ from typing import Final
 import attrs
 
 from llmgate.spec import (
+    READING_SCOPES,
     AuthenticationError,
     AuthProvider,
     ConfigError,
     Credentials,
     GatewayError,
+    Operation,
     Principal,
     SecretNotFoundError,
     SecretRef,
@@ -54,6 +56,8 @@ class StaticKey:
         models: Patterns (``fnmatch``) of the models it may call; None for all.
         expires: An ISO 8601 date or time from which it is refused, UTC where it names no zone; None for never.
         attributes: What else is to be known of its caller, such as a ``team``; for limits and routing.
+        scopes: Operations that it may ask for, such as ``chat``; None for all. With ``usage`` or ``admin`` among them
+            it sees the records of everybody, not its own alone.
     """
 
     name: str = attrs.field(validator=attrs.validators.min_len(1))
@@ -62,6 +66,7 @@ class StaticKey:
     models: Sequence[str] | None = None
     expires: str | None = None
     attributes: Mapping[str, str] = attrs.field(factory=dict)
+    scopes: Sequence[str] | None = None
 
     def __attrs_post_init__(self) -> None:
         """Check what one field alone cannot tell."""
@@ -71,6 +76,10 @@ class StaticKey:
             parse_hash(self.hash)
         if self.expires is not None:
             _parse_expiry(self.expires)
+        known = [*(one.value for one in Operation), *READING_SCOPES]
+        for scope in self.scopes or ():
+            if scope not in known:
+                raise ValueError(f"scopes: {scope[:64]!r} is not one of {', '.join(known)}")
 
 
 def _hashes_once(_: object, __: object, keys: Sequence[StaticKey]) -> None:
@@ -172,7 +181,9 @@ class StaticKeys(AuthProvider[StaticKeysConfig]):
         raise AuthenticationError(reason=reason)
 
     def _listed(self, key: StaticKey) -> _Listed:
-        principal = Principal(id=key.name, issuer=self.name, models=key.models, attributes=key.attributes)
+        principal = Principal(
+            id=key.name, issuer=self.name, models=key.models, attributes=key.attributes, scopes=key.scopes
+        )
         return _Listed(principal, None if key.expires is None else _parse_expiry(key.expires))
 
     async def _fetch(self, context: StageContext, *, strict: bool) -> None:

@@ -94,16 +94,24 @@ class Latency(RoutingStrategy[LatencyConfig]):
         count = len(deployments)
         if count < 2:
             return tuple(deployments)
-        scored = [
-            (self.score(one, context.now), context.random(), position) for position, one in enumerate(deployments)
-        ]
-        if any(one.id not in self._scores for one in deployments):
-            return tuple(deployments[position] for _, _, position in sorted(scored))
-        first = int(context.random() * count)
-        second = (first + 1 + int(context.random() * (count - 1))) % count
-        winner = min(scored[first], scored[second])
-        rest = sorted(entry for entry in scored if entry is not winner)
-        return tuple(deployments[position] for _, _, position in (winner, *rest))
+        now, chance, exp, decay = context.now, context.random, math.exp, self.config.decay
+        scores, new, scored = self._scores, False, []
+        for position, one in enumerate(deployments):
+            known = scores.get(one.id)
+            if known is None:
+                score, new = 0.0, True
+            else:
+                score = known.cost * (known.in_flight + 1) * exp((known.stamp - now) / decay)
+            scored.append((score, chance(), position))
+        scored.sort()
+        ranked = [deployments[entry[2]] for entry in scored]
+        if not new:
+            # The better of two draws: whoever they would have been, one of them is the better by its place.
+            first = int(chance() * count)
+            second = (first + 1 + int(chance() * (count - 1))) % count
+            if first and second:
+                ranked.insert(0, ranked.pop(first if first < second else second))  # noqa: FURB136 - each request comes by
+        return ranked
 
     def score(self, deployment: Deployment, now: float) -> float:
         """Seconds to the first content that a request sent now is taken to need; the lower the better.
@@ -113,13 +121,12 @@ class Latency(RoutingStrategy[LatencyConfig]):
             now: Monotonic seconds.
         """
         known = self._scores.get(deployment.id)
-        if known is None:
-            return 0.0
-        return known.cost * self._faded(known, now) * (known.in_flight + 1)
+        return 0.0 if known is None else known.cost * (known.in_flight + 1) * self._faded(known, now)
 
     def started(self, attempt: Attempt) -> None:
         """Count the attempt as in flight."""
-        self._known(attempt, attempt.started).in_flight += 1
+        known = self._scores.get(attempt.deployment.id) or self._known(attempt, attempt.started)
+        known.in_flight += 1
 
     def first_content(self, attempt: Attempt) -> None:
         """Take the measurement."""
@@ -130,7 +137,10 @@ class Latency(RoutingStrategy[LatencyConfig]):
         """Count the attempt as ended; measure an answer without a first content, and a failure."""
         now = attempt.started if attempt.finished is None else attempt.finished
         known = self._known(attempt, now)
-        known.in_flight = max(0, known.in_flight - 1)
+        if known.in_flight > 0:
+            known.in_flight -= 1
+        if attempt.error is None and attempt.first_content is not None:
+            return
         elapsed = max(0.0, now - attempt.started)
         if _deployment_failed(attempt):
             self._measured(attempt, max(elapsed, self.config.error_penalty), now)
@@ -141,16 +151,21 @@ class Latency(RoutingStrategy[LatencyConfig]):
             self._measured(attempt, elapsed, now)
 
     def _faded(self, known: _Score, now: float) -> float:
-        return math.exp(-max(0.0, now - known.stamp) / self.config.decay)
+        age = now - known.stamp
+        return math.exp(-age / self.config.decay) if age > 0.0 else 1.0
 
     def _measured(self, attempt: Attempt, seconds: float, now: float) -> None:
-        known = self._known(attempt, now)
-        seconds = max(0.0, seconds)
-        weight = self._faded(known, now)
+        known = self._scores.get(attempt.deployment.id) or self._known(attempt, now)
+        if seconds < 0.0:
+            seconds = 0.0
+        age = now - known.stamp
+        if age > 0.0:
+            weight, known.stamp = math.exp(-age / self.config.decay), now
+        else:
+            weight = 1.0
         old = known.cost * weight
         known.cost = seconds if seconds >= old or not known.measured else old + seconds * (1 - weight)
         known.measured = True
-        known.stamp = max(known.stamp, now)
 
     def _known(self, attempt: Attempt, now: float) -> _Score:
         """The deployment's score, moved to the end of the line of those that may be forgotten."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import attrs
 
@@ -13,6 +14,9 @@ from llmgate.formats.end_user import end_user_of
 from llmgate.spec import Deployment, ExchangeView, RoutingContext, RoutingStrategy
 
 __all__ = ["Split", "SplitConfig", "segment"]
+
+_HEADERS: Final[Mapping[str, str]] = {"user": "helicone-user-id", "session": "helicone-session-id"}
+"""Where callers may say what else stands in the body; the header wins, as it does for limits and records."""
 
 
 def _some_text(_: object, attribute: attrs.Attribute[str], value: str) -> None:
@@ -25,9 +29,10 @@ class SplitConfig:
     """The config of ``split``.
 
     Args:
-        by: Who stays together: ``user`` (the request's own field), ``principal`` (who has logged in), ``exchange``
-            (each request for itself, so that its id tells where it went), or the name of a label in the request's
-            metadata, such as ``session``. Requests that name nobody are drawn by chance, in the same shares.
+        by: Who stays together: ``user`` (the header Helicone-User-Id, else the request's own field), ``principal`` (who
+            has logged in), ``exchange`` (each request for itself, so that its id tells where it went), or the name of a
+            label in the request's metadata, such as ``session`` (for which the header Helicone-Session-Id comes first).
+            Requests that name nobody are drawn by chance, in the same shares.
         seed: Any text; another one deals the callers out anew, so that two experiments do not pick the same ones.
     """
 
@@ -68,6 +73,9 @@ class Split(RoutingStrategy[SplitConfig]):
 
     def _key(self, view: ExchangeView) -> str | None:
         by = self.config.by
+        named = view.client_headers.get(_HEADERS[by]) if by in _HEADERS else None
+        if named:
+            return named
         if by == "user":
             return end_user_of(view.request)
         if by == "principal":

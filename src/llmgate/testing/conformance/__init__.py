@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .auth import AuthConformance as AuthConformance
     from .base import StageConformance as StageConformance
+    from .domains import DomainConformance as DomainConformance
     from .interceptors import InterceptorConformance as InterceptorConformance
     from .loggers import LoggerConformance as LoggerConformance
+    from .pages import PagesConformance as PagesConformance
     from .providers import ProviderConformance as ProviderConformance
     from .routing import RoutingConformance as RoutingConformance
     from .secrets import SecretConformance as SecretConformance
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AuthConformance",
+    "DomainConformance",
     "InterceptorConformance",
     "LoggerConformance",
+    "PagesConformance",
     "ProviderConformance",
     "RoutingConformance",
     "SecretConformance",
@@ -40,8 +44,10 @@ __all__ = [
 
 _HOMES = {
     "AuthConformance": "auth",
+    "DomainConformance": "domains",
     "InterceptorConformance": "interceptors",
     "LoggerConformance": "loggers",
+    "PagesConformance": "pages",
     "ProviderConformance": "providers",
     "RoutingConformance": "routing",
     "SecretConformance": "secrets",

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
 
+import attrs
 import pytest
 
-from llmgate.spec import Record, StageContext, Usage
+from llmgate.journal import Courier, Journal, JournalSettings
+from llmgate.spec import (
+    ProviderConnectionError,
+    ProviderRequest,
+    ProviderResponse,
+    ProviderStream,
+    Record,
+    StageContext,
+    SystemClock,
+    Transport,
+    Usage,
+)
 from llmgate.testing.samples import sample_record
 
 from .base import StageConformance
@@ -17,6 +31,9 @@ __all__ = ["LoggerConformance"]
 
 _HOSTILE = '\r\n{"id":"forged"}\n\x00\x1b[31m\u2028\u2029\x85\udc80 \U0001f511'
 """What a caller may write into a model name or a label to forge a record or to break its reader."""
+
+_PATIENCE: Final = 30.0
+"""Seconds that a logger gets to take what it is brought."""
 
 
 def _every_ending() -> Sequence[Record]:
@@ -41,6 +58,41 @@ def _every_ending() -> Sequence[Record]:
             metadata={},
         ),
     )
+
+
+class _Faltering:
+    """A transport behind which nobody can be reached while it is ``down``."""
+
+    def __init__(self, behind: Transport) -> None:
+        self.down = False
+        self._behind = behind
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._behind, name)  # what a subclass of the kit asks its own transport
+
+    async def send(self, request: ProviderRequest) -> ProviderResponse:
+        if self.down:
+            raise ProviderConnectionError("nobody can be reached")
+        return await self._behind.send(request)
+
+    async def open_stream(self, request: ProviderRequest) -> ProviderStream:
+        if self.down:
+            raise ProviderConnectionError("nobody can be reached")
+        return await self._behind.open_stream(request)
+
+    async def aclose(self) -> None:
+        await self._behind.aclose()
+
+
+def _write(journal: Journal, records: Sequence[Record]) -> None:
+    for record in records:
+        journal.write(record)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(_PATIENCE):
+        while not condition():  # noqa: ASYNC110 - of what is waited for nobody tells
+            await asyncio.sleep(0.01)
 
 
 class LoggerConformance(StageConformance):
@@ -73,6 +125,48 @@ class LoggerConformance(StageConformance):
         records = _every_ending()
         await self.log(context, records)
         assert self.occurrences(context, records) == [1] * len(records)
+
+    @pytest.mark.asyncio
+    async def test_behind_a_journal_nothing_is_lost(self, context: StageContext, tmp_path: Path) -> None:
+        """What a durable logger cannot take waits in the journal, over a restart too, and is there once, in order."""
+        if not self.make_stage().durable:
+            return  # it is brought no records from the journal, and promises nothing of them
+        service = _Faltering(context.transport)
+        context = attrs.evolve(context, transport=service)
+        records = [sample_record() for _ in range(60)]
+        async with self._brought(context, tmp_path / "journal") as (journal, courier):
+            _write(journal, records[:30])
+            await _until(lambda: courier.backlog == 0)
+            service.down = True
+            _write(journal, records[30:40])
+            await _until(lambda: courier.failed >= 2 or courier.backlog == 0)
+            _write(journal, records[40:50])
+        async with self._brought(context, tmp_path / "journal") as (journal, courier):
+            _write(journal, records[50:])
+            await _until(lambda: courier.failed >= 1 or courier.backlog == 0)
+            service.down = False
+            await _until(lambda: courier.backlog == 0 and len(list((tmp_path / "journal").glob("*/lock"))) == 1)
+            assert courier.dropped == 0
+        assert self.occurrences(context, records) == [1] * len(records)
+        places = [next(place for place, one in enumerate(records) if one.id in text) for text in self.written(context)]
+        assert [one for one in places if one < 50] == list(range(50)), "in the order of the process that is gone"
+        assert [one for one in places if one >= 50] == list(range(50, 60)), "and of the one behind it"
+
+    @asynccontextmanager
+    async def _brought(self, context: StageContext, path: Path) -> AsyncIterator[tuple[Journal, Courier]]:
+        """A stage that is brought its records from a journal, as in one process from its start to its end."""
+        journal = Journal(JournalSettings(path, sync="os"), SystemClock())
+        await journal.open()
+        try:
+            async with self.opened(context) as stage:
+                courier = journal.courier(context.id, stage.name, stage)
+                courier.start()
+                try:
+                    yield journal, courier
+                finally:
+                    await courier.aclose()
+        finally:
+            await journal.aclose()
 
     @pytest.mark.asyncio
     async def test_closing_writes_what_is_waiting(self, context: StageContext) -> None:

@@ -320,4 +320,4 @@ class StateConformance(StageConformance):
                 await store.publish("a", b"%d" % number)
             heard = b""
             while heard != b"19999":
-                heard = await asyncio.wait_for(anext(slow), 5)
+                heard = await asyncio.wait_for(anext(slow), 30)

@@ -21,6 +21,21 @@ async def test_those_who_wait_get_what_lands() -> None:
     assert len(flights) == 0
 
 
+async def test_one_that_nobody_has_waited_for_is_told_to_who_comes_later() -> None:
+    flights = Flights()
+    flights.start(PLACE)
+    landing = Landing(None, left=True)
+    flights.land(PLACE, landing)
+    assert await flights.landing(PLACE, 30) is landing
+    flights.close(PLACE)
+    assert PLACE not in flights
+    flights.start(PLACE)
+    waiting = asyncio.create_task(flights.landing(PLACE, 30))
+    await asyncio.sleep(0)
+    flights.close(PLACE)
+    assert await waiting == Landing(None), "closed without a word: nobody waits for ever"
+
+
 async def test_waiting_has_an_end_and_one_who_gives_up_disturbs_nobody() -> None:
     flights = Flights()
     flights.start(PLACE)

@@ -9,6 +9,7 @@ import attrs
 import pytest
 from hypothesis import given, strategies as st
 
+from llmgate.formats import get_format, read_request
 from llmgate.spec import GatewayRequest, Operation, Principal
 from llmgate.stages.interceptors.cache.keys import request_key
 from llmgate.testing.samples import sample_exchange, sample_view
@@ -48,7 +49,7 @@ def key(
 ) -> str:
     asked = asked or request()
     view = sample_view(sample_exchange(asked, **{"principal": Principal("alice", "keys"), **fields}))
-    return request_key(view, asked, shared=shared, seed=seed, ignored=ignored)
+    return request_key(view, asked, view.controls, seed, ignored, shared=shared)
 
 
 @given(FIELDS, JSON, JSON)
@@ -62,6 +63,15 @@ def test_any_changed_field_of_the_body_changes_the_key(name: str, one: Any, othe
 def test_order_and_space_change_nothing(items: list[tuple[str, Any]], indent: int | None) -> None:
     plain = key(request({**BODY, "a": 1, "b": {"d": 2, "c": 1}}))
     assert key(request(json.dumps(dict(items), indent=indent).encode())) == plain
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_stream_counts_as_what_it_means(streams: bool) -> None:
+    said = [key(request({**BODY, "stream": value}, stream=streams)) for value in (streams, None, not streams, 0, "no")]
+    silent = key(request(stream=streams))
+    assert said[0] == silent
+    assert (said[1] == silent) is not streams, "null is no stream"
+    assert len({silent, *said[2:]}) == 4, "what contradicts, or is no switch, is something else"
 
 
 @pytest.mark.parametrize(
@@ -101,6 +111,9 @@ def test_shared_answers_are_shared_by_those_who_may_call_the_same_models() -> No
     shared = key(shared=True)
     assert key(shared=True, principal=Principal("bob", "other")) == shared
     assert key(shared=True, principal=Principal("bob", "other", models=("m",))) != shared
+    denied = Principal("bob", "other", denied_models=("m",))
+    assert key(shared=True, principal=denied) != shared, "nobody gets what he may not ask for from another's answer"
+    assert key(principal=attrs.evolve(denied, denied_models=())) == key(principal=denied), "apart, they are apart"
 
 
 def test_a_credential_and_what_differs_from_call_to_call_do_not_count() -> None:
@@ -113,6 +126,21 @@ def test_a_credential_and_what_differs_from_call_to_call_do_not_count() -> None:
     assert key(client_headers=headers) == key()
     assert key(request(headers={"idempotency-key": "1"})) == key()
     assert key(attrs.evolve(request(), metadata={"team": "blue"})) == key()
+
+
+@given(
+    st.dictionaries(st.text(max_size=3).map("x{}".format), JSON, max_size=4),
+    st.sampled_from([(), ("user",), ("messages", "a")]),
+)
+def test_what_has_been_read_gives_the_key_of_its_bytes(more: dict[str, Any], ignored: tuple[str, ...]) -> None:
+    body = json.dumps({**more, **BODY}).encode()
+    read = read_request(get_format("openai-chat"), body)
+    assert read.top_values() is not None
+    once_read = key(read, ignored=ignored)
+    assert once_read == key(request(body), ignored=ignored) == key(read, ignored=ignored)
+    assert read.chat.model == "m", "nothing of it has been changed by looking at it"
+    assert key(read.edited(temperature=1)) == key(attrs.evolve(request(body), edits={"temperature": 1}))
+    assert attrs.evolve(read, body=b"{}").top_values() is None, "it belongs to one body only"
 
 
 def test_ignored_fields_do_not_count_and_the_model_always_does() -> None:

@@ -7,14 +7,17 @@ import pytest
 from llmgate.spec import InvalidRequestError
 from llmgate.stages.interceptors.cache.config import CacheConfig
 from llmgate.stages.interceptors.cache.directives import read_directives
-from llmgate.stages.interceptors.cache.wishes import Wishes, read_wishes
+from llmgate.stages.interceptors.cache.wishes import WishBook, Wishes, read_wishes
 from llmgate.testing.samples import sample_exchange, sample_view
 
 
 def wishes(headers: dict[str, str] | None = None, **config: Any) -> Wishes | None:
     settings = CacheConfig(**config)
-    view = sample_view(sample_exchange(client_headers=headers or {}))
-    return read_wishes(settings, read_directives(settings.directive), view)
+    controls = sample_view(sample_exchange(client_headers=headers or {})).controls
+    book = WishBook(settings, directive := read_directives(settings.directive))
+    found = read_wishes(settings, directive, controls)
+    assert [book.read(controls) for _ in range(2)] == [found, found], "what has been said before means the same"
+    return found
 
 
 def some(headers: dict[str, str] | None = None, **config: Any) -> Wishes:

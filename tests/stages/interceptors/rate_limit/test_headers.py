@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from llmgate.spec import RateDecision
 from llmgate.stages.interceptors.rate_limit.account import Charge, Counted
 from llmgate.stages.interceptors.rate_limit.config import LimitConfig
-from llmgate.stages.interceptors.rate_limit.headers import limit_headers
+from llmgate.stages.interceptors.rate_limit.headers import HeaderPlan, PlannedHeaders, limit_headers
 from llmgate.testing.clock import FakeClock
 
 NOW = 1_700_000_000.0
@@ -76,3 +78,26 @@ def test_requests_at_once_have_a_unit_of_their_own_and_no_vendors_header():
         "ratelimit-policy": '"a";q=10;qu="concurrent-requests"',
         "ratelimit": '"a";r=7;t=13',
     }
+
+
+@pytest.mark.parametrize("wire_format", ["openai-chat", "anthropic-messages", "gemini-generate-content", "no-format"])
+@pytest.mark.parametrize("left", [0, 7])
+@pytest.mark.parametrize("reset", [0.0, 0.0201, 12.5, 86400.0])
+def test_what_is_planned_says_the_same(wire_format, left, reset):
+    def one(name, unit, **fields):
+        config = LimitConfig(100, unit=unit, **fields)
+        limit = Counted(name, name, config, 100)
+        claim = limit.claim(name, 1, "h", clock)
+        return Charge(None, limit, claim, RateDecision(True, left, 0.0, reset))
+
+    clock = FakeClock(now=NOW)
+    requests, tokens = one("a", "requests", refill_frequency=60.0), one("t", "tokens", refill_frequency=3600.0)
+    at_once, monthly = one("c", "concurrent"), one("m", "input-tokens", window="month")
+    for charges in ([requests], [tokens, requests], [at_once, requests, monthly], [requests, tokens, at_once, monthly]):
+        plan = HeaderPlan([charge.limit for charge in charges], wire_format)
+        assert plan.fits
+        told = PlannedHeaders(plan, [charge.decision for charge in charges], NOW if plan.tells_time else 0.0)
+        assert told == limit_headers(charges, wire_format, NOW, None)
+        assert len(told) == len(dict(told))
+    assert not HeaderPlan([requests.limit, requests.limit], wire_format).fits, "the tighter one is told"
+    assert not HeaderPlan([tokens.limit], wire_format).fits

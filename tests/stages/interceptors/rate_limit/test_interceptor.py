@@ -18,6 +18,7 @@ from llmgate.spec import (
     InvalidRequestError,
     Outcome,
     Principal,
+    ProviderError,
     Rate,
     RateLimitError,
     StageContext,
@@ -65,6 +66,7 @@ class Bench:
     def __init__(self, store=None):
         self.clock = FakeClock()
         self.store = Memory(MemoryConfig()) if store is None else store
+        self.local = None
 
     async def stage(self, *limits, name="global.rate-limit", workers=1, **config):
         one = RateLimit(RateLimitConfig(limits=limits, **config))
@@ -73,7 +75,7 @@ class Bench:
             clock=self.clock,
             transport=ScriptedTransport(),
             fetch_secret=None,
-            state=lambda _: self.store,
+            state=lambda name: self.local if name == "memory" and self.local is not None else self.store,
             workers=workers,
         )
         await self.store.open(context)
@@ -237,7 +239,7 @@ class TestLeaving:
         stage = await bench.stage(LimitConfig(100, 1e6, unit="tokens"))
         exchange = await bench.ask(stage)
         await stage.on_settle(ExchangeView(exchange))
-        assert "account" not in exchange.notes("rate-limit")
+        assert not {"account", "grant"} & exchange.notes("rate-limit").keys()
 
 
 class TestTokens:
@@ -324,6 +326,22 @@ class TestWindows:
         bench.clock.advance(error.retry_after - 1)
         assert await bench.granted(5, stage) == 0
         bench.clock.advance(1)
+        assert await bench.granted(5, stage) == 3
+
+    async def test_a_clock_that_is_put_back_over_the_end_grants_nothing_twice(self, bench):
+        stage = await bench.stage(LimitConfig(3, window="month"))
+        assert await bench.granted(5, stage) == 3
+        bench.clock.advance((await bench.ask(stage)).error.retry_after)
+        assert await bench.granted(2, stage) == 2
+        bench.clock.shift_wall(-5)
+        assert await bench.granted(5, stage) == 1
+        bench.clock.advance(10)
+        assert await bench.granted(5, stage) == 0
+
+    async def test_one_that_was_far_ahead_is_put_right(self, bench):
+        stage = await bench.stage(LimitConfig(3, window="month"))
+        assert await bench.granted(5, stage) == 3
+        bench.clock.shift_wall(-40 * 86400)
         assert await bench.granted(5, stage) == 3
 
 
@@ -570,3 +588,93 @@ class TestOwnLimits:
             assert await bench.granted(capacity + 1, stage, principal=principal) == capacity
         assert len(stage._own) <= 3
         assert await bench.granted(1, stage, principal=Principal("p1", "keys", limits=(CallerLimit(1, 60.0),))) == 0
+
+
+class Moody(Memory):
+    """A store that fails when it is told to."""
+
+    broken = False
+
+    async def claim(self, claims, *, once=None):
+        if self.broken:
+            raise ConnectionError("refused")
+        return await super().claim(claims, once=once)
+
+    async def give_back(self, claims, *, once=None):
+        if self.broken:
+            raise ConnectionError("refused")
+        await super().give_back(claims, once=once)
+
+
+class TestGrants:
+    """What is granted in one pass is what the ordinary way would have granted."""
+
+    LIMITS = (
+        LimitConfig(5, 1e6, name="r"),
+        LimitConfig(1000, 1e6, unit="tokens", name="t"),
+        LimitConfig(3, unit="concurrent", name="c"),
+    )
+
+    async def left(self, bench, name, capacity, index=0):
+        rate = Rate(capacity, 1e6)
+        keys = [key for key in bench.store._rates.entries if str(key).startswith(f"rate-limit:{name}.{index}")]
+        return [(await bench.store.peek(str(key), rate, 0)).remaining for key in keys]
+
+    @pytest.mark.parametrize("wait", [0.0, 0.01])  # who may wait goes the ordinary way
+    async def test_one_that_another_instance_refuses_is_charged_by_none(self, bench, wait):
+        first = await bench.stage(*self.LIMITS, wait=wait)
+        second = await bench.stage(LimitConfig(2, 1e6, name="tight"), name="router.rate-limit", wait=wait)
+        exchanges = [await bench.ask(first, second, request=sample_request(max_output_tokens=10)) for _ in range(4)]
+        assert [one.error is None for one in exchanges] == [True, True, False, False]
+        assert await self.left(bench, "global.rate-limit", 5) == [3], "the refused ones count nowhere"
+        refused = exchanges[2].noted_headers()
+        assert '"r";r=' in refused["ratelimit"], "what the first instance granted is told"
+        assert '"tight";r=0' in refused["ratelimit"]
+        assert exchanges[0].noted_headers()["ratelimit"].startswith('"r";r=4;t=')
+        assert exchanges[0].noted_headers()["ratelimit"].endswith('"tight";r=1;t=500000')
+        small = sample_request(max_output_tokens=10)
+        assert await bench.granted(9, first, principal=BOB, request=small) == 5, "no place is left behind"
+
+    async def test_what_both_ways_tell_is_the_same(self, bench):
+        plain, waiting = Bench(), Bench()
+        request = sample_request(max_output_tokens=10)
+        for _ in range(7):
+            told = []
+            for one, wait in ((plain, 0.0), (waiting, 0.01)):
+                if not hasattr(one, "limits"):
+                    one.limits = await one.stage(*self.LIMITS, wait=wait)
+                exchange = await one.ask(one.limits, request=request)
+                told.append((dict(exchange.noted_headers()), exchange.error and exchange.error.message))
+                assert exchange.notes("rate-limit")["verdicts"]["limit"]
+                one.clock.advance(0.25)
+            assert told[0] == told[1]
+
+    async def test_a_store_that_fails_before_the_end_is_told_when_it_is_back(self):
+        bench = Bench(Moody(MemoryConfig()))
+        stage = await bench.stage(*self.LIMITS, on_failure="allow", pause=0)
+        request = sample_request(max_output_tokens=10)
+        exchange = await bench.ask(stage, request=request, settle=False)
+        bench.store.broken = True
+        exchange.error = ProviderError("down")
+        await stage.on_settle(ExchangeView(exchange))
+        assert await bench.granted(3, stage, request=request) == 3, "let through uncounted"
+        bench.store.broken = False
+        assert await bench.granted(9, stage, request=request) == 5, "what the first one held is given back"
+        await stage.aclose()
+
+    @pytest.mark.parametrize("mode", ["deny", "allow", "local-share"])
+    async def test_what_another_store_has_granted_is_given_back_there(self, mode):
+        bench = Bench(Moody(MemoryConfig()))
+        bench.local = Memory(MemoryConfig())
+        stage = await bench.stage(LimitConfig(2, unit="concurrent"), on_failure=mode, pause=0, state="other")
+        held = await bench.ask(stage, settle=False)
+        bench.store.broken = True
+        meanwhile = await bench.ask(stage, settle=False)
+        assert (meanwhile.error is None) is (mode != "deny")
+        bench.store.broken = False
+        assert await bench.granted(5, stage) == 5
+        for one in (meanwhile, held):
+            await stage.on_settle(ExchangeView(one))
+        again = [await bench.ask(stage, settle=False) for _ in range(3)]
+        assert [one.error is None for one in again] == [True, True, False]
+        await stage.aclose()

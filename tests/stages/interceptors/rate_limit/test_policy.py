@@ -22,6 +22,11 @@ def test_a_policy_is_a_limit_of_its_caller(text, capacity, period, by):
     assert (limit.capacity, limit.refill_frequency, limit.by, limit.unit) == (capacity, period, by, "requests")
 
 
+def test_a_policy_may_count_money():
+    limit = read_policy("500;w=86400;u=cents;s=user")
+    assert (limit.capacity, limit.unit, limit.by, limit.unknown_price) == (500, "cents", ("api-key", "user"), "deny")
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -49,5 +54,5 @@ def test_another_text_is_refused(text):
 
 
 def test_a_unit_that_is_not_counted_is_refused():
-    with pytest.raises(InvalidRequestError, match="the unit 'cents' is not counted here"):
-        read_policy("10;w=60;u=cents")
+    with pytest.raises(InvalidRequestError, match="the unit 'tokens' is not counted here"):
+        read_policy("10;w=60;u=tokens")

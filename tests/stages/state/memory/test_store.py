@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmgate.spec import Rate, StageContext
+from llmgate.spec import Place, Rate, StageContext
 from llmgate.stages.state.memory import Memory, MemoryConfig, StateFullError
 from llmgate.testing.clock import FakeClock
 from llmgate.testing.transport import ScriptedTransport
@@ -68,6 +68,43 @@ async def test_a_limit_is_never_given_up_before_its_time(clock):
     assert await store.add("counter") == 2
     clock.advance(10)
     assert (await store.acquire("new", TEN, 1)).allowed, "the spent rate has come back in full, and has ended"
+
+
+async def test_what_has_ended_a_moment_ago_makes_room(clock):
+    store = await opened(clock, max_entries=2)
+    await store.acquire("back in a second", TEN, 1)
+    await store.lease("given back", "h", limit=1, ttl=60)
+    with pytest.raises(StateFullError):
+        await store.acquire("new", TEN, 10)
+    await store.release("given back", "h")
+    assert (await store.acquire("new", TEN, 10)).allowed
+    with pytest.raises(StateFullError):
+        await store.acquire("newer", TEN, 10)
+    clock.advance(1)
+    assert (await store.acquire("newer", TEN, 10)).allowed
+    with pytest.raises(StateFullError):
+        await store.lease("given back", "h", limit=1, ttl=60)
+    assert not (await store.acquire("new", TEN, 10)).allowed
+    assert len(store) == 2
+
+
+async def test_a_place_given_back_is_as_good_as_new(clock):
+    store = await opened(clock)
+    for ttl in (60, float("inf")):
+        for _ in range(3):
+            assert await store.lease("a", "one", limit=1, ttl=ttl)
+            assert not await store.lease("a", "two", limit=1, ttl=ttl)
+            await store.release("a", "one")
+            clock.advance(0.4)
+    assert await store.lease("a", "late", limit=2, ttl=5)
+    clock.advance(5)
+    (decision,) = await store.claim((Place("a", "two", 2, 60),))
+    assert (decision.allowed, decision.remaining) == (True, 1), "whose time is over has no place"
+    clock.advance(70)
+    await store.counter("x")
+    for _ in range(5):
+        await store.peek("x", TEN)
+    assert len(store) == 0
 
 
 async def test_a_value_for_which_there_is_no_room_is_not_kept_and_the_old_one_neither(clock):

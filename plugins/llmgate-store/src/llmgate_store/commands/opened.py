@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from llmgate.spec import CommandContext, ConfigError, StageContext
+from llmgate.spec import CommandContext, ConfigError, Peppers, StageContext
 from llmgate_store.config import KEYS, IssuedKeysConfig
 from llmgate_store.keys.grant import ISSUER
-from llmgate_store.keys.peppers import Peppers
 from llmgate_store.keys.text import PREFIX, PUBLIC_ID
 from llmgate_store.watch import CHANNEL
 

@@ -9,17 +9,18 @@ import attrs
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
-from llmgate.spec import CallerLimit, Clock, GatewayError
+from llmgate.spec import CallerLimit, Clock, GatewayError, KeyPage, Peppers
 from llmgate_store.config import KEYS
 from llmgate_store.database import Database
 from llmgate_store.tables import MICROSECONDS, issued_keys, revisions
 
 from .grant import Grant, IssuedKey, KeyKind, State
-from .peppers import Peppers
 from .text import KeyText
 
 __all__ = ["KeyBook", "KeyChangeError", "Seen"]
 
+PAGE: Final = 1000
+"""Keys that are handed to another process at a time."""
 MOST_CHANGES: Final = 1000
 """Changed keys that are told one by one; beyond it everybody is to forget all."""
 
@@ -186,6 +187,25 @@ class KeyBook:
         async with self._database.read() as connection:
             found = (await connection.execute(question)).scalars().all()
         return None if len(found) > MOST_CHANGES else found
+
+    async def page(self, after: int | None, cursor: str | None) -> KeyPage:
+        """Keys as other processes need them, so many at most; see ``spec.KeyBook``."""
+        columns = issued_keys.c
+        question = sa.select(issued_keys).order_by(columns.public_id).limit(PAGE + 1)
+        if after is None:
+            question = question.where(columns.revoked_at.is_(None))
+        else:
+            question = question.where(columns.revision > after)
+        if cursor is not None:
+            question = question.where(columns.public_id > cursor)
+        seen = sa.select(revisions.c.revision).where(revisions.c.subject == KEYS)
+        async with self._database.read() as connection:
+            # First the revision: what is changed before the keys are read is told once more, and nothing is missed.
+            revision = int((await connection.execute(seen)).scalar_one())
+            found = [_key_of(row) for row in (await connection.execute(question)).mappings()]
+        return KeyPage(
+            revision, [key.shared() for key in found[:PAGE]], found[PAGE - 1].public_id if found[PAGE:] else None
+        )
 
     async def note_used(self, used: Mapping[str, float]) -> None:
         """Write when keys were last used, in seconds since the epoch by key; it is no change that anybody is told."""

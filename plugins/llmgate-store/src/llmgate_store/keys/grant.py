@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import attrs
 
-from llmgate.spec import CallerLimit, Operation, Principal, SecretRef
+from llmgate.spec import READING_SCOPES, CallerLimit, Operation, Principal, SecretRef, SharedKey
 
 __all__ = ["UNITS", "Grant", "IssuedKey", "KeyKind", "State"]
 
@@ -55,7 +55,7 @@ def _patterns(_: object, field: attrs.Attribute[Any], values: Sequence[str] | No
 
 
 def _operations(_: object, field: attrs.Attribute[Any], values: Sequence[str] | None) -> None:
-    known = [one.value for one in Operation]
+    known = [*(one.value for one in Operation), *READING_SCOPES]
     for value in values or ():
         if value not in known:
             raise ValueError(f"{field.name}: {value[:64]!r} is not one of {', '.join(known)}")
@@ -191,6 +191,18 @@ class IssuedKey:
             secrets={name: SecretRef.parse(value) for name, value in grant.secrets.items()},
             limits=tuple(grant.limits),
             attributes=attributes,
+        )
+
+    def shared(self) -> SharedKey:
+        """What another process must have of it to know its owner."""
+        ends = [at for at in (self.grant.expires_at, self.ends_at) if at is not None]
+        return SharedKey(
+            id=self.public_id,
+            hash=self.secret_hash,
+            pepper_id=self.pepper_id,
+            principal=self.principal() if self.revoked_at is None else None,
+            ends_at=min(ends, default=None),
+            addresses=self.grant.addresses,
         )
 
     def described(self, now: float) -> Mapping[str, Any]:

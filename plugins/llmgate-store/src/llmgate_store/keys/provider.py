@@ -13,6 +13,8 @@ from llmgate.spec import (
     Clock,
     Credentials,
     GatewayError,
+    KeyPage,
+    Peppers,
     Principal,
     StageContext,
 )
@@ -22,7 +24,6 @@ from llmgate_store.watch import Watch
 
 from .grant import ISSUER
 from .memory import KeyMemory, Remembered
-from .peppers import Peppers
 from .text import KeyText, read_key
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class IssuedKeys(AuthProvider[IssuedKeysConfig]):
         self._watch: Watch | None = None
         self._asked: dict[str, asyncio.Future[Remembered]] = {}
         self._turns = asyncio.Semaphore(config.max_lookups)
+        self._looks = asyncio.Event()
         self._revision = -1
         self._looked = -math.inf
         self._written = -math.inf
@@ -105,6 +107,7 @@ class IssuedKeys(AuthProvider[IssuedKeysConfig]):
         if self._database is not None:
             await self._database.aclose()
         self._clock = self._database = self._book = self._peppers = self._watch = None
+        self._tell_looks()
         self._memory.clear()
 
     async def authenticate(self, credentials: Credentials) -> Principal | None:
@@ -135,6 +138,29 @@ class IssuedKeys(AuthProvider[IssuedKeysConfig]):
         if reason:
             raise AuthenticationError(reason=reason)
         return None
+
+    async def read_keys(self, after: int | None = None, cursor: str | None = None) -> KeyPage:
+        """Keys for gateways elsewhere; see ``spec.KeyBook``.
+
+        Raises:
+            StoreUnavailableError: the database does not answer.
+        """
+        if self._book is None:
+            raise self._unavailable()
+        return await self._book.page(after, cursor)
+
+    async def await_change(self, revision: int) -> int:
+        """Wait until the keys are at another revision than this.
+
+        Raises:
+            StoreUnavailableError: the database does not answer.
+        """
+        while True:
+            if self._book is None or self._down:
+                raise self._unavailable()
+            if self._revision != revision:
+                return self._revision
+            await self._looks.wait()
 
     def _refuse_stale(self, clock: Clock) -> None:
         """See that what is remembered may be believed still."""
@@ -205,8 +231,15 @@ class IssuedKeys(AuthProvider[IssuedKeysConfig]):
                 await book.note_used(self._memory.take_used())
         except StoreUnavailableError:
             self._down = True
+            self._tell_looks()
             raise
         self._looked, self._down = now, False
+        self._tell_looks()
+
+    def _tell_looks(self) -> None:
+        """Wake whoever waits for a change."""
+        looks, self._looks = self._looks, asyncio.Event()
+        looks.set()
 
     def _unavailable(self) -> StoreUnavailableError:
         return StoreUnavailableError(f"{self._id}: the database does not answer", retry_after=1.0)

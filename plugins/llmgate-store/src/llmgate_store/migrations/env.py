@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from llmgate_store.records import tables as records  # noqa: F401 - they are in the same metadata
 from llmgate_store.schema import VERSION_TABLE
 from llmgate_store.tables import metadata
 

@@ -26,7 +26,7 @@ __all__ = ["Entry", "is_keepable"]
 _MAGIC: Final = b"llmgate-cache/1 "
 _LONGEST_HEAD: Final = 64 * 1024
 _COUNTS: Final = tuple(field.name for field in attrs.fields(Usage) if field.name != "estimated")
-_WHOLE: Final = frozenset({FinishReason.STOP, FinishReason.LENGTH, FinishReason.TOOL_CALLS})
+_WHOLE: Final = frozenset({FinishReason.STOP, FinishReason.STOP_SEQUENCE, FinishReason.LENGTH, FinishReason.TOOL_CALLS})
 
 
 @attrs.frozen

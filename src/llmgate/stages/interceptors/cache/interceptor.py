@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
@@ -13,6 +14,7 @@ from llmgate.spec import (
     GatewayError,
     GatewayRequest,
     GatewayResponse,
+    GatewayTimeoutError,
     Interceptor,
     Operation,
     Outcome,
@@ -26,15 +28,27 @@ from .entries import Entry, is_keepable
 from .flights import Flights, Landing, Place
 from .keys import request_key
 from .shelf import Shelf
-from .wishes import Wishes, read_wishes
+from .wishes import WishBook, Wishes
 
 __all__ = ["Cache", "NotCachedError"]
 
-_OPERATIONS: Final = frozenset(
-    {Operation.CHAT, Operation.TEXT_COMPLETION, Operation.EMBEDDINGS, Operation.MODERATION, Operation.RERANK}
-)
+_OPERATIONS: Final = (
+    Operation.CHAT, Operation.TEXT_COMPLETION, Operation.EMBEDDINGS, Operation.MODERATION, Operation.RERANK
+)  # fmt: skip
 _GRACE: Final = 3600.0
 """Seconds for which an entry is kept past its freshness, where it was fresh that long, for who takes a stale one."""
+_RENEWAL: Final = 120.0
+"""Seconds after which a renewal that has not ended is taken for lost, so that another may begin."""
+_NO_RENEWAL: Final = 5.0
+"""Seconds for which no renewal begins after one that has brought nothing to keep."""
+
+
+_MISSED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "headers": MappingProxyType({"helicone-cache": "MISS", "helicone-cache-bucket-idx": 0}),
+    "metadata": MappingProxyType({"status": "miss", "bucket": 0}),
+    "verdicts": MappingProxyType({"cache": "miss"}),
+}
+"""What is told of the usual miss, the same every time."""
 
 
 class NotCachedError(GatewayError):
@@ -45,19 +59,41 @@ class NotCachedError(GatewayError):
 
 
 @attrs.define(eq=False)
+class _Renewal:
+    """What the exchange that renews an entry is told by the one that has found it stale.
+
+    Args:
+        of: The id of that exchange, under which it has taken the place of the one who renews.
+        bucket: Which entry it is.
+        leads: Whether others wait for it.
+        begun: Whether it has come as far as the cache.
+        kept: Whether a new one has been kept.
+    """
+
+    of: str
+    bucket: int
+    leads: bool = False
+    begun: bool = False
+    kept: bool = False
+
+
 class _Ask:
     """What one exchange wants of the cache, and what has been gathered for it so far."""
 
-    key: str
-    wishes: Wishes
-    request: GatewayRequest
+    # Every request makes one and leaves most of these as they are, so they are the class's until they change.
     bucket: int = 0
     leads: bool = False
     hit: bool = False
-    saves: bool = True
+    renewal: _Renewal | None = None
     response: GatewayResponse | None = None
-    pieces: list[bytes] = attrs.field(factory=list)
+    pieces: list[bytes] | None = None
     size: int = 0
+
+    def __init__(self, key: str, wishes: Wishes, request: GatewayRequest) -> None:
+        self.key = key
+        self.wishes = wishes
+        self.request = request
+        self.saves = wishes.saves
 
     @property
     def place(self) -> Place:
@@ -72,7 +108,7 @@ class Cache(Interceptor[CacheConfig]):
     to those who want a stream, whole ones to those who do not.
 
     It tells the caller by the headers ``helicone-cache``, ``helicone-cache-bucket-idx`` and ``age``, and the record by
-    ``cache.status`` (hit, stale or miss), ``cache.bucket`` and ``cache.age``.
+    ``cache.status`` (hit, stale, miss or renewal), ``cache.bucket``, ``cache.age`` and ``cache.renews``.
     """
 
     name = "cache"
@@ -80,8 +116,12 @@ class Cache(Interceptor[CacheConfig]):
 
     def __init__(self, config: CacheConfig) -> None:
         super().__init__(config)
-        self._directive = read_directives(config.directive)
+        directive = read_directives(config.directive)
+        self._wishes = WishBook(config, directive)
+        self.repeats = bool(directive.revalidate)
         self._flights = Flights()
+        self._mark = f"ask {id(self)}"
+        """Under which its notes hold what an exchange wants of this instance, as there may be several."""
         self._clock: Clock = SystemClock()
         self._shelf: Shelf | None = None
 
@@ -118,22 +158,30 @@ class Cache(Interceptor[CacheConfig]):
         """
         if request.operation not in _OPERATIONS or request.relay or request.upload or request.bound_by:
             return None
-        wishes = read_wishes(self.config, self._directive, exchange)
+        controls = exchange.controls
+        wishes = self._wishes.read(controls)
         if wishes is None:
             return None
-        key = request_key(
-            exchange, request, shared=self.config.shared, seed=wishes.seed, ignored=wishes.ignored
-        )  # fmt: skip
-        ask = _Ask(key, wishes, request, saves=wishes.saves)
-        exchange.notes(self.name).setdefault("asks", {})[id(self)] = ask
-        entry = await self._find(ask) if wishes.reads else None
+        key = request_key(exchange, request, controls, wishes.seed, wishes.ignored, shared=self.config.shared)
+        ask = _Ask(key, wishes, request)
+        notes = exchange.notes(self.name)
+        notes[self._mark] = ask
+        if "renewals" in notes:
+            renewal: _Renewal | None = notes["renewals"].get(id(self))
+            if renewal is not None:
+                _renew(notes, ask, renewal)
+                return None
+        entry = await self._find(exchange, ask) if wishes.reads else None
         if entry is not None:
-            return self._hit(exchange, ask, entry)
+            return self._hit(notes, ask, entry)
         if wishes.only:
             raise NotCachedError("no answer to this request is kept, and only-if-cached allows no other")
         if not wishes.reads and wishes.buckets > 1:
             ask.bucket = int(self._clock.random() * wishes.buckets)
-        self._tell(exchange, "MISS", "miss", ask.bucket)
+        if ask.bucket:
+            _tell(notes, "MISS", "miss", ask.bucket)
+        else:
+            notes.update(_MISSED)
         return None
 
     def on_sent(self, exchange: ExchangeView, data: bytes) -> None:
@@ -142,49 +190,63 @@ class Cache(Interceptor[CacheConfig]):
         if ask is None or ask.hit or not ask.saves:
             return
         ask.size += len(data)
+        if ask.pieces is None:
+            ask.pieces = []
         ask.pieces.append(data)
         if ask.size > self.config.max_entry_size:
             ask.saves = False
-            ask.pieces.clear()
+            ask.pieces = None
 
     async def after_response(self, exchange: ExchangeView, response: GatewayResponse) -> GatewayResponse:
         """Remember a whole answer."""
-        ask = self._ask(exchange)
+        ask: _Ask | None = exchange.notes(self.name).get(self._mark)
         if ask is not None and ask.saves and not ask.hit and len(response.body) <= self.config.max_entry_size:
             ask.response = response
         return response
 
     async def on_settle(self, exchange: ExchangeView) -> None:
         """Keep the answer if it is one to keep, and let those go on who wait for it."""
-        notes = exchange.notes(self.name)
-        asks: dict[int, _Ask] = notes.get("asks", {})
-        ask = asks.pop(id(self), None)
-        if not asks:
-            notes.pop("asks", None)
-        if ask is None or ask.hit:
+        ask: _Ask | None = exchange.notes(self.name).pop(self._mark, None)
+        if ask is None or not (ask.saves or ask.leads) or ask.hit:
             return
         entry = None
         try:
             entry = self._made(exchange, ask)
             if ask.leads:
-                self._flights.land(ask.place, Landing(entry, left=exchange.disconnected))
+                # Who had less time than others says nothing of the answer that they wait for, like one who leaves.
+                left = exchange.disconnected or isinstance(exchange.error, GatewayTimeoutError)
+                self._flights.land(ask.place, Landing(entry, left=left))
             if entry is not None and self._shelf is not None:
                 await self._shelf.keep(ask.bucket, entry, self._kept_for(ask.wishes))
+                if ask.renewal is not None:
+                    ask.renewal.kept = True
         finally:
             if ask.leads:
                 self._flights.close(ask.place)
 
     def _ask(self, exchange: ExchangeView) -> _Ask | None:
-        found: _Ask | None = exchange.notes(self.name).get("asks", {}).get(id(self))
+        found: _Ask | None = exchange.notes(self.name).get(self._mark)
         return found
 
-    async def _find(self, ask: _Ask) -> Entry | None:
+    async def _find(self, exchange: ExchangeView, ask: _Ask) -> Entry | None:
         """A kept answer, or one that is on its way; with None this request goes for one itself."""
+        shelf = self._shelf
+        assert shelf is not None, "an interceptor is open while it is asked"
+        if ask.wishes.buckets == 1:  # the usual way, without what the others need
+            flights = self._flights
+            before, place = flights.closed, (ask.key, 0)
+            entry = await shelf.find_one(ask.key)
+            if entry is not None and self._is_usable(entry, ask.wishes):
+                return entry
+            fetches = entry is None or not self.repeats
+            unseen = flights.closed == before or not flights.closed_since(place, before)
+            if fetches and unseen and place not in flights.under_way:
+                self._lead(ask, place)
+                return None
         end = self._clock.monotonic() + self.config.wait
         while True:
-            assert self._shelf is not None, "an interceptor is open while it is asked"
             before = self._flights.closed
-            found = await self._shelf.find(ask.key, ask.wishes.buckets)
+            found = await shelf.find(ask.key, ask.wishes.buckets)
             missing = [bucket for bucket, entry in enumerate(found) if not self._is_usable(entry, ask.wishes)]
             if not missing:
                 ask.bucket = int(self._clock.random() * len(found))
@@ -193,7 +255,10 @@ class Cache(Interceptor[CacheConfig]):
             if ask.place not in self._flights:
                 if self._flights.closed_since(ask.place, before) and self._clock.monotonic() < end:
                     continue  # its answer came to the store behind this look at it
-                self._lead(ask)
+                old = self._stale(found, [ask.bucket], ask.wishes)
+                if old is not None and (ask.wishes.only or (ask.saves and exchange.can_repeat)):
+                    return old if ask.wishes.only else await self._old(exchange, ask, old)
+                self._lead(ask, ask.place)
                 return None
             stale = self._stale(found, missing, ask.wishes)
             if stale is not None:
@@ -205,10 +270,38 @@ class Cache(Interceptor[CacheConfig]):
             if landing is None or not landing.left:
                 return None
 
-    def _lead(self, ask: _Ask) -> None:
-        if self.config.wait > 0 and ask.saves and not ask.wishes.only:
+    async def _old(self, exchange: ExchangeView, ask: _Ask, old: Entry) -> Entry:
+        """Give a stale answer at once, and have it renewed unless somebody does that already, here or elsewhere."""
+        shelf = self._shelf
+        assert shelf is not None, "an interceptor is open while it is asked"
+        place, holder = ask.place, exchange.id
+        if not await shelf.take(*place, holder, _RENEWAL):
+            return old
+        found = await shelf.find_one(*place)
+        if found is not None and self._is_usable(found, ask.wishes):
+            await shelf.leave(*place, holder)  # one who held the place before has renewed it meanwhile
+            return found
+        renewal = _Renewal(exchange.id, ask.bucket)
+
+        async def done() -> None:
+            if renewal.leads and not renewal.begun:
+                self._flights.close(place)
+            if renewal.kept:
+                await shelf.leave(*place, holder)
+            else:
+                await shelf.take(*place, holder, _NO_RENEWAL)
+
+        if not exchange.repeat(self.name, {"renewals": {id(self): renewal}}, done):
+            await shelf.leave(*place, holder)
+        elif place not in self._flights and self.config.wait > 0:
+            renewal.leads = True
+            self._flights.start(place)
+        return old
+
+    def _lead(self, ask: _Ask, place: Place) -> None:
+        if ask.saves and self.config.wait > 0 and not ask.wishes.only:
             ask.leads = True
-            self._flights.start(ask.place)
+            self._flights.start(place)
 
     def _is_usable(self, entry: Entry | None, wishes: Wishes) -> bool:
         if entry is None:
@@ -250,21 +343,29 @@ class Cache(Interceptor[CacheConfig]):
             lifetime=ask.wishes.lifetime,
             served_by=attempts[-1].deployment.model if attempts else "",
             outcome=attrs.evolve(outcome),
-            body=b"".join(ask.pieces) if response is None else response.body,
+            body=b"".join(ask.pieces or ()) if response is None else response.body,
         )
         return entry if is_keepable(entry) else None
 
-    def _hit(self, exchange: ExchangeView, ask: _Ask, entry: Entry) -> GatewayResponse:
+    def _hit(self, notes: dict[str, Any], ask: _Ask, entry: Entry) -> GatewayResponse:
         ask.hit = True
         age = entry.age(self._clock.now())
-        self._tell(exchange, "HIT", "hit" if age < entry.lifetime else "stale", ask.bucket)
-        notes = exchange.notes(self.name)
+        _tell(notes, "HIT", "hit" if age < entry.lifetime else "stale", ask.bucket)
         notes["headers"]["age"] = notes["metadata"]["age"] = int(age)
         if entry.served_by:
             notes["headers"]["llmgate-model"] = notes["metadata"]["model"] = entry.served_by
         return entry.response()
 
-    def _tell(self, exchange: ExchangeView, word: str, status: str, bucket: int) -> None:
-        notes: dict[str, Any] = exchange.notes(self.name)
-        notes["headers"] = {"helicone-cache": word, "helicone-cache-bucket-idx": bucket}
-        notes["metadata"] = {"status": status, "bucket": bucket}
+
+def _renew(notes: dict[str, Any], ask: _Ask, renewal: _Renewal) -> None:
+    """Go for the answer that another exchange has found stale; those who take no stale one wait for it."""
+    renewal.begun = True
+    ask.renewal, ask.bucket, ask.leads = renewal, renewal.bucket, renewal.leads
+    _tell(notes, "MISS", "renewal", ask.bucket)
+    notes["metadata"]["renews"] = renewal.of
+
+
+def _tell(notes: dict[str, Any], word: str, status: str, bucket: int) -> None:
+    notes["headers"] = {"helicone-cache": word, "helicone-cache-bucket-idx": bucket}
+    notes["metadata"] = {"status": status, "bucket": bucket}
+    notes["verdicts"] = {"cache": status}

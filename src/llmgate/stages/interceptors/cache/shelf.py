@@ -43,16 +43,34 @@ class Shelf:
     async def find(self, key: str, buckets: int) -> list[Entry | None]:
         """The entries of a request, one for each bucket; None where there is none."""
         if buckets == 1:
-            return [await self._find(key, 0)]
-        return list(await asyncio.gather(*(self._find(key, bucket) for bucket in range(buckets))))
+            return [await self.find_one(key)]
+        return list(await asyncio.gather(*(self.find_one(key, bucket) for bucket in range(buckets))))
 
     async def keep(self, bucket: int, entry: Entry, ttl: float) -> None:
         """Keep an entry for so many seconds."""
-        await self._guarded(self._store.put(_place(entry.key, bucket), entry.dump(), ttl=ttl))
+        await self._guarded(self._store.put(f"{_PREFIX}{entry.key}:{bucket}", entry.dump(), ttl=ttl))
 
-    async def _find(self, key: str, bucket: int) -> Entry | None:
-        data = await self._guarded(self._store.get(_place(key, bucket)))
-        return Entry.load(data, key) if isinstance(data, bytes) else None
+    async def take(self, key: str, bucket: int, holder: str, seconds: float) -> bool:
+        """Take the place of the one who renews an entry, in all processes that share the store, for so long at most."""
+        place = f"{_PREFIX}{key}:{bucket}:renewal"
+        return await self._guarded(self._store.lease(place, holder, limit=1, ttl=seconds)) is True
+
+    async def leave(self, key: str, bucket: int, holder: str) -> None:
+        """Give that place back."""
+        await self._guarded(self._store.release(f"{_PREFIX}{key}:{bucket}:renewal", holder))
+
+    async def find_one(self, key: str, bucket: int = 0) -> Entry | None:
+        """The entry of one bucket of a request."""
+        call = self._store.get(f"{_PREFIX}{key}:{bucket}")
+        if self._store.instant and not self._failed:
+            try:
+                data = await call
+            except Exception as failure:  # noqa: BLE001 - whatever a store does, the request goes on without it
+                self._note(failure)
+                return None
+        else:
+            data = await self._guarded(call)
+        return None if data is None else Entry.load(data, key)
 
     async def _guarded(self, call: Awaitable[T]) -> T | None:
         if self._clock.monotonic() < self._blind_until:
@@ -80,7 +98,3 @@ class Shelf:
         self._failed = True
         what = "took too long" if isinstance(failure, TimeoutError) else f"failed ({type(failure).__name__}: {failure})"
         log.warning("%s: the state store %s: nothing is found or kept until it answers", self._name, what)
-
-
-def _place(key: str, bucket: int) -> str:
-    return f"{_PREFIX}{key}:{bucket}"

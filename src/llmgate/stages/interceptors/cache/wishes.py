@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
 
-from llmgate.spec import ExchangeView, InvalidRequestError
+from llmgate.spec import InvalidRequestError
 
 from .config import MOST_BUCKETS, CacheConfig
 from .directives import Directives, read_directives
 
-__all__ = ["Wishes", "read_wishes"]
+__all__ = ["WishBook", "Wishes", "read_wishes"]
 
 _PREFIXES: Final = ("llmgate-cache-", "helicone-cache-")
+_SAYING: Final = (*_PREFIXES, "cache-control")
+_MOST_KNOWN: Final = 1000
+"""Different things that callers say which are remembered."""
+_LONGEST_KNOWN: Final = 1000
+"""Characters of what is remembered of one caller."""
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
 _MOST_KEYS: Final = 100
@@ -48,21 +53,48 @@ class Wishes:
     margin: float
     buckets: int
     seed: tuple[str, str]
-    ignored: Sequence[str]
+    ignored: tuple[str, ...]
 
 
-def read_wishes(config: CacheConfig, directive: Directives, exchange: ExchangeView) -> Wishes | None:
+class WishBook:
+    """Reads what is wanted; where callers say the same it has been read before.
+
+    Args:
+        config: The configuration.
+        directive: Its ``directive``, read.
+    """
+
+    def __init__(self, config: CacheConfig, directive: Directives) -> None:
+        self._config = config
+        self._directive = directive
+        self._known: dict[tuple[tuple[str, str], ...], Wishes | None] = {}
+
+    def read(self, controls: Mapping[str, str]) -> Wishes | None:
+        """As ``read_wishes``."""
+        said = tuple([one for one in controls.items() if one[0].startswith(_SAYING)]) if controls else ()
+        try:
+            return self._known[said]
+        except KeyError:
+            pass
+        wishes = read_wishes(self._config, self._directive, controls)
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        if sum(len(value) for _, value in said) <= _LONGEST_KNOWN:
+            self._known[said] = wishes
+        return wishes
+
+
+def read_wishes(config: CacheConfig, directive: Directives, controls: Mapping[str, str]) -> Wishes | None:
     """What is wanted for one request; None where the cache is to be left out.
 
     Args:
         config: The configuration.
         directive: Its ``directive``, read.
-        exchange: The exchange, whose caller's headers count.
+        controls: The caller's headers for the gateway, by lower-case name.
 
     Raises:
         InvalidRequestError: a header cannot be understood.
     """
-    controls = exchange.controls
     if not _switch(controls, "enabled", default=config.enabled):
         return None
     asked = _asked(controls)
@@ -128,7 +160,7 @@ def _buckets(controls: Mapping[str, str], default: int) -> int:
     )
 
 
-def _ignored(controls: Mapping[str, str], config: CacheConfig) -> Sequence[str]:
+def _ignored(controls: Mapping[str, str], config: CacheConfig) -> tuple[str, ...]:
     value = _header(controls, "ignore-keys")
     names = {*config.ignore_keys}
     if value is not None:

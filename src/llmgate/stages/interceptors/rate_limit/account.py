@@ -17,9 +17,12 @@ from .windows import CalendarWindow, window_at
 if TYPE_CHECKING:
     from .counting import Counting
 
-__all__ = ["Account", "Charge", "Counted"]
+__all__ = ["Account", "Charge", "Counted", "Grant"]
 
 _AT_ONCE: Final = "concurrent"
+_STEP_BACK: Final = 3600.0
+"""Seconds by which a clock may go back and the part of the calendar that it had reached still holds, unless that part
+is shorter: what was used of the one before may be forgotten by now, and would be granted again."""
 
 
 @attrs.define(eq=False)
@@ -47,15 +50,23 @@ class Counted:
     """What its keys begin with in the store."""
     at_once: bool = attrs.field(init=False)
     """Whether it counts what is under way rather than what is used up."""
+    places: int = attrs.field(init=False)
+    """How many may be under way, where it counts these."""
     _window: CalendarWindow = attrs.field(default=CalendarWindow(0, 0), init=False)
-    _rate: Rate | None = attrs.field(default=None, init=False)
+    rate: Rate | None = attrs.field(default=None, init=False)
+    """What it asks of the store; None where that depends on the time, or it is no rate."""
+    always: float | None = attrs.field(default=None, init=False)
+    """What every request is charged; None where that depends on it."""
     _policy: str | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.unit, self.at_once = UNITS[self.config.unit], self.config.unit == _AT_ONCE
+        if self.unit.always is not None:
+            self.always = min(self.unit.always, self.capacity)
+        self.places = int(self.capacity)
         self.by, self.prefix = tuple(self.config.by), f"rate-limit:{self.id}"
         if self.config.refill_frequency is not None:
-            self._rate = Rate(self.capacity, self.config.refill_frequency)
+            self.rate = Rate(self.capacity, self.config.refill_frequency)
 
     @property
     def period(self) -> float | None:
@@ -82,12 +93,12 @@ class Counted:
             holder: Who holds a place.
             clock: Tells the time.
         """
-        if self._rate is not None:
-            return Units(key, self._rate, cost)
+        if self.rate is not None:
+            return Units(key, self.rate, cost)
         if self.config.window is None:
-            return Place(key, holder, int(self.capacity), self.lease)
+            return Place(key, holder, self.places, self.lease)
         window, now = self._window, clock.now()
-        if not window.start <= now < window.end:
+        if not window.start - min(window.end - window.start, _STEP_BACK) <= now < window.end:
             window = self._window = window_at(self.config.window, self.config.time_zone, now)
         rate = Rate(self.capacity, window.end - window.start, ends_in=window.end - now)
         return Units(f"{key}:{window.id}", rate, cost)
@@ -116,6 +127,41 @@ class Charge:
     def cost(self) -> float:
         """How many units it takes."""
         return self.claim.cost if isinstance(self.claim, Units) else 1.0
+
+
+@attrs.define(eq=False)
+class Grant:
+    """What all limits of one instance have granted an exchange together, as long as nothing has to be told apart.
+
+    Args:
+        counting: What counts it.
+        limits: The limits.
+        claims: What was asked of the store for each.
+        decisions: What the store has said to each.
+    """
+
+    counting: Counting
+    limits: Sequence[Counted]
+    claims: Sequence[Claim]
+    decisions: Sequence[RateDecision]
+
+    def charges(self) -> list[Charge]:
+        """The same, one by one."""
+        told = zip(self.limits, self.claims, self.decisions, strict=True)
+        return [Charge(self.counting, limit, claim, decision) for limit, claim, decision in told]
+
+    def left(self, ended: Ended) -> Sequence[Claim]:
+        """What was granted beyond what was used; a negative number of units is what is missing."""
+        claims: list[Claim] = []
+        for limit, claim in zip(self.limits, self.claims, strict=True):
+            if not isinstance(claim, Units):
+                claims.append(claim)
+                continue
+            cost = claim.cost
+            units = cost - limit.unit.used(ended, cost)
+            if units:
+                claims.append(claim if units == cost else Units(claim.key, claim.rate, units))
+        return claims
 
 
 @attrs.define(eq=False)
@@ -148,16 +194,14 @@ class Account:
             return
         charges, self.charges = self.charges, []
         for counting, own in _by_counting(charges):
-            left = [(one, one.cost - one.limit.unit.used(ended, one.cost)) for one in own]
-            await counting.give_back([(one, units) for one, units in left if units])
+            await counting.settle(own, ended)
 
 
 def _by_counting(charges: Sequence[Charge]) -> Iterable[tuple[Counting, Sequence[Charge]]]:
     if not charges:
         return ()
-    first = charges[0].counting
-    if all(one.counting is first for one in charges):
-        return ((first, charges),)
+    if charges[0].counting is charges[-1].counting:  # those of one instance stand together
+        return ((charges[0].counting, charges),)
     found: dict[int, tuple[Counting, list[Charge]]] = {}
     for one in reversed(charges):
         found.setdefault(id(one.counting), (one.counting, []))[1].append(one)

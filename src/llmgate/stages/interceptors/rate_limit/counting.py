@@ -19,6 +19,7 @@ from .config import RateLimitConfig
 from .line import Lines
 from .outage import Outage
 from .places import Keeper
+from .units import Ended
 
 __all__ = ["Counting"]
 
@@ -60,7 +61,7 @@ class Counting:
         name: str,
         processes: int = 1,
     ) -> None:
-        self._store = store
+        self.store = store
         self._local = local
         self._config = config
         self._name = name
@@ -77,11 +78,25 @@ class Counting:
         self.keeper = Keeper(store, clock, config.lease, config.timeout) if store.shared else None
         self.repeatable = store.shared
         """Whether a decision needs a word, since a call over a network may be repeated on its way."""
+        self.quick = store.instant and not self.repeatable
+        """Whether the store neither takes time nor needs a word."""
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the store can be asked without more ado: it takes no time, is well, and is owed nothing."""
+        return self.quick and self._outage.calm and not (self._owed or self._unsent)
 
     async def decide(self, charges: Sequence[Charge], once: str | None) -> bool:
         """Have charges decided; False where nobody decides."""
-        decisions = await self._asked([one.claim for one in charges], once)
-        share = None
+        claims, share = [one.claim for one in charges], None
+        if self.at_once:
+            try:
+                decisions: Sequence[RateDecision] | None = await self.store.claim(claims, once=once)
+            except Exception as failure:  # noqa: BLE001 - as in _asked
+                self._note_failure(failure)
+                decisions = None
+        else:
+            decisions = await self._asked(claims, once)
         if decisions is None and self._config.on_failure == "local-share":
             share = self._share
             decisions = await self._local.claim([self._in_share(one.claim, share) for one in charges])
@@ -89,7 +104,7 @@ class Counting:
             return False
         for one, decision in zip(charges, decisions, strict=False):
             one.decision, one.share = decision, share
-        if all(one.allowed for one in decisions):
+        if (self.keeper is not None or share is not None) and all(one.allowed for one in decisions):
             self._granted(charges)
         return True
 
@@ -101,9 +116,15 @@ class Counting:
             return ()
         return charges if all(one.decision is not None and one.decision.allowed for one in charges) else ()
 
+    async def settle(self, charges: Sequence[Charge], ended: Ended) -> None:
+        """Give back what charges took beyond what was used, or take what is missing."""
+        left = [(one, one.cost - one.limit.unit.used(ended, one.cost)) for one in charges]
+        await self.give_back([(one, units) for one, units in left if units])
+
     async def give_back(self, units: Sequence[tuple[Charge, float]]) -> None:
         """Give units of charges back, a negative number takes more; where the store fails it is made up for later."""
         own: list[Claim] = []
+        lines = len(self.lines)
         for charge, count in units:
             claim = charge.claim
             if isinstance(claim, Units):
@@ -117,9 +138,19 @@ class Counting:
                 if isinstance(claim, Units):
                     self._owe(claim)
                 await self._local.give_back([self._in_share(claim, charge.share)])
-            self.lines.freed(charge.claim.key)
+            if lines:
+                self.lines.freed(charge.claim.key)
         if own:
             await self._send(own, next(self._words) if self.repeatable else None)
+
+    async def give_back_at_once(self, claims: Sequence[Claim]) -> None:
+        """Give back to a store that is asked without more ado; where it fails it is told later."""
+        try:
+            await self.store.give_back(claims)
+        except Exception as failure:  # noqa: BLE001 - as in _done
+            self._note_failure(failure)
+            for one in claims:
+                self._owe(one)
 
     async def aclose(self) -> None:
         """Stop keeping places; those that are held come free by themselves."""
@@ -134,11 +165,11 @@ class Counting:
         if not self._outage.admits():
             return None
         try:
-            if self._store.instant:
-                decisions = await self._store.claim(claims, once=once)
+            if self.store.instant:
+                decisions = await self.store.claim(claims, once=once)
             else:
                 async with asyncio.timeout(self._config.timeout):
-                    decisions = await self._store.claim(claims, once=once)
+                    decisions = await self.store.claim(claims, once=once)
         except Exception as failure:  # noqa: BLE001 - whatever a store fails with, the operator has said what follows
             self._note_failure(failure)
             if once is not None and TimeoutError in (type(failure), type(failure.__cause__)):
@@ -178,7 +209,7 @@ class Counting:
 
     async def _send(self, claims: Sequence[Claim], word: str | None) -> bool:
         """Give back to the store; where nobody knows whether it has, it is told again, under the same word."""
-        if not self._outage.down and await self._done(self._store.give_back(claims, once=word)):
+        if not self._outage.down and await self._done(self.store.give_back(claims, once=word)):
             return True
         if word is None:
             for one in claims:
@@ -204,7 +235,7 @@ class Counting:
         decisions: list[RateDecision] = []
 
         async def ask() -> None:
-            decisions.extend(await self._store.claim(claims, once=once))
+            decisions.extend(await self.store.claim(claims, once=once))
 
         if self._outage.down or not await self._done(ask()):
             self._unknown.append((claims, once))
@@ -227,7 +258,7 @@ class Counting:
 
     async def _done(self, work: Awaitable[None]) -> bool:
         try:
-            if self._store.instant:
+            if self.store.instant:
                 await work
             else:
                 async with asyncio.timeout(self._config.timeout):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from llmgate.spec import (
     Aspect,
     Attempt,
     CallerLimit,
+    Claim,
     Clock,
     ConfigError,
     Deployment,
@@ -19,15 +20,17 @@ from llmgate.spec import (
     GatewayRequest,
     GatewayResponse,
     Interceptor,
+    Place,
     RateLimitError,
     StageContext,
     SystemClock,
+    Units,
 )
 
-from .account import Account, Charge, Counted
+from .account import Account, Charge, Counted, Grant
 from .config import LimitConfig, RateLimitConfig, UnitName
 from .counting import Counting
-from .headers import limit_headers
+from .headers import HeaderPlan, PlannedHeaders, limit_headers, policy_headers
 from .policy import HEADER, read_policy
 from .reach import concerns, goes_by_attempt
 from .segments import segment_suffix, wants_body
@@ -72,13 +75,16 @@ class RateLimit(Interceptor[RateLimitConfig]):
         self._share = 1
         self._lease = config.lease
         self._limits: Sequence[Counted] = ()
+        self._plans: dict[str, HeaderPlan] = {}
         self._own: dict[CallerLimit, Counted] = {}
         written = config.all_limits()
-        if not any(
+        if not config.policy_header and not any(
             "provider" in one.by or "model" in one.by or one.models is not None or one.unit == "cents"
             for one in written
         ):
             self.skips = frozenset({"before_attempt", "after_attempt"})
+        self._alike = bool(self.skips) and not config.own_limits
+        """Whether every request is charged by the same limits."""
         if any(UNITS[one.unit].reads_body or wants_body(one.by) for one in written) or (
             config.policy_header or config.own_limits
         ):
@@ -100,6 +106,7 @@ class RateLimit(Interceptor[RateLimitConfig]):
             Counted(f"{context.id}.{index}", one.name or _called(one), one, self._capacity(one), lease)
             for index, one in enumerate(config.all_limits())
         ]
+        self._plans = {}
         local = context.state("memory") if config.on_failure == "local-share" else store
         self._counting = Counting(store, local, context.clock, config, context.id, config.processes or context.workers)
 
@@ -119,29 +126,66 @@ class RateLimit(Interceptor[RateLimitConfig]):
             RateLimitUnknownError: the store does not answer.
             InvalidRequestError: the caller's own policy cannot be read.
         """
+        notes = exchange.notes(self.name)
+        if self._alike and not notes:
+            # The usual way, in one pass: all limits grant, in a store that takes no time. Where they do not, nothing
+            # has been taken, and the request goes the way that knows what to do.
+            counting, plan = self._counting, self._plans.get(request.format) or self._plan(request.format)
+            assert counting is not None, "a stage is opened before it serves"
+            if plan.fits and counting.at_once:
+                claims = self._claims(self._limits, exchange, request)
+                try:
+                    decisions = await counting.store.claim(claims)
+                except Exception:  # noqa: BLE001 - it is asked again, and then its failure is told
+                    decisions = ()
+                if decisions and decisions[-1].allowed:  # where one is refused it is the last
+                    notes["grant"] = Grant(counting, self._limits, claims, decisions)
+                    notes["verdicts"] = {"limit": "passed"}
+                    notes["headers"] = PlannedHeaders(plan, decisions, self._clock.now() if plan.tells_time else 0.0)
+                    return None
+        await self._charge(notes, exchange, request)
+        return None
+
+    def _plan(self, wire_format: str) -> HeaderPlan:
+        """What is told of the limits to callers of a wire format, where all of them grant."""
+        plan = self._plans[wire_format] = HeaderPlan(self._limits, wire_format)
+        plan.fits = plan.fits and not self.config.wait
+        return plan
+
+    async def _charge(self, notes: dict[str, Any], exchange: ExchangeView, request: GatewayRequest) -> None:
+        """Charge the request by whatever limits concern it, and tell what they say."""
         policy = exchange.client_headers.get(HEADER) if self.config.policy_header else None
         wanted = self._charges(exchange, request, policy)
         if not wanted:
-            return None
-        notes = exchange.notes(self.name)
-        account: Account = notes.setdefault("account", Account())
-        refused = await self._admitted(account, wanted, exchange, request)
+            return
+        account: Account | None = notes.get("account")
+        if account is None:
+            grant: Grant | None = notes.pop("grant", None)  # another instance's
+            account = notes["account"] = Account([] if grant is None else grant.charges())
+        notes.setdefault("verdicts", {}).setdefault("limit", "passed")
+        if self.config.wait:
+            refused = await self._admitted(account, wanted, exchange, request)
+        else:
+            refused = await self._ask(account, wanted, exchange.id)
         told = [*account.charges, *(one for one in wanted if one.decision is not None and one not in account.charges)]
         if told:
             headers = limit_headers(told, request.format, self._clock.now(), policy)
-            notes.setdefault("headers", {}).update(headers)
+            notes["headers"] = {**notes.get("headers", {}), **headers}
         if refused is not None:
             await account.release()
-            notes["metadata"] = {"refused-by": f"{self._id} ({refused.limit.name})"}
+            _note_refusal(notes, f"{self._id} ({refused.limit.name})")
             raise _refusal(refused)
-        return None
 
     async def before_attempt(self, exchange: ExchangeView, attempt: Attempt) -> bool:
         """Charge the attempt by the limits that depend on where it goes; a refusal leaves its deployment out."""
-        request = exchange.request
+        request, policy = exchange.request, None
+        known = self._limits
+        if self.config.policy_header:
+            policy = exchange.notes(self.name).get("policies", {}).get(id(self))
+            known = known if policy is None else (*known, policy)
         limits = [
             one
-            for one in self._limits
+            for one in known
             if goes_by_attempt(one.config, request) and concerns(one.config, request, attempt.deployment)
         ]
         priceless = self._priceless(limits, request, attempt.deployment)
@@ -154,10 +198,15 @@ class RateLimit(Interceptor[RateLimitConfig]):
         account = Account()
         exchange.notes(self.name).setdefault("attempts", {})[id(self), attempt.index] = account
         refused = await self._ask(account, wanted, f"{exchange.id}.{attempt.index}")
+        if policy is not None:
+            decided = [one for one in wanted if one.decision is not None]
+            told = policy_headers(decided, exchange.client_headers.get(HEADER, ""))
+            notes = exchange.notes(self.name)
+            notes["headers"] = {**notes.get("headers", {}), **told}
         if refused is None:
             return True
         await account.release()
-        exchange.notes(self.name)["metadata"] = {"refused-by": f"{self._id} ({refused.limit.name})"}
+        _note_refusal(exchange.notes(self.name), f"{self._id} ({refused.limit.name})", "skipped")
         attempt.error = _refusal(refused)
         return False
 
@@ -174,9 +223,16 @@ class RateLimit(Interceptor[RateLimitConfig]):
     async def on_settle(self, exchange: ExchangeView) -> None:
         """Put what was used in the place of what was estimated; the first instance that is asked does it for all."""
         notes = exchange.notes(self.name)
+        if "grant" in notes:
+            grant: Grant = notes.pop("grant")
+            if not grant.counting.at_once:
+                await grant.counting.settle(grant.charges(), Ended.of(exchange))
+            elif left := grant.left(Ended.of(exchange)):
+                await grant.counting.give_back_at_once(left)
         account: Account | None = notes.pop("account", None)
-        for left in notes.pop("attempts", {}).values():
-            await left.release()
+        if "attempts" in notes:
+            for left in notes.pop("attempts").values():
+                await left.release()
         if account is not None:
             await account.settle(Ended.of(exchange))
 
@@ -201,9 +257,10 @@ class RateLimit(Interceptor[RateLimitConfig]):
     def _charges(self, exchange: ExchangeView, request: GatewayRequest, policy: str | None) -> list[Charge]:
         limits = self._limits
         if policy is not None:
-            own = read_policy(policy)
-            name = f"{self._id}.policy.{own.capacity}.{own.refill_frequency:g}"
-            limits = (*limits, Counted(name, "policy", own, max(1, own.capacity // self._share)))
+            own = self._policy(policy)
+            if goes_by_attempt(own.config, request):
+                exchange.notes(self.name).setdefault("policies", {})[id(self)] = own
+            limits = (*limits, own)
         if self.config.own_limits and exchange.principal.limits:
             limits = (*limits, *map(self._counted, exchange.principal.limits))
         if not self.skips:  # some limits may be an attempt's
@@ -211,6 +268,13 @@ class RateLimit(Interceptor[RateLimitConfig]):
                 one for one in limits if not goes_by_attempt(one.config, request) and concerns(one.config, request)
             ]
         return self._asked_of(limits, exchange, request)
+
+    def _policy(self, text: str) -> Counted:
+        """The limit that a caller asks for itself; all who ask for the same one are counted apart."""
+        own = read_policy(text)
+        unit = "" if own.unit == "requests" else f".{own.unit}"
+        name = f"{self._id}.policy{unit}.{own.capacity}.{own.refill_frequency:g}"
+        return Counted(name, "policy", own, max(1, own.capacity // self._share))
 
     def _counted(self, own: CallerLimit) -> Counted:
         """A limit that callers have by themselves; all who have the same one are counted apart."""
@@ -230,20 +294,42 @@ class RateLimit(Interceptor[RateLimitConfig]):
         request: GatewayRequest,
         deployment: Deployment | None = None,
     ) -> list[Charge]:
-        """What each limit is asked; limits that count by the same segments share the work of it."""
+        """What each limit is asked."""
         counting = self._counting
         assert counting is not None, "a stage is opened before it serves"
-        digests: dict[tuple[str, ...], str] = {}
-        charges = []
+        claims = self._claims(limits, exchange, request, deployment)
+        return [Charge(counting, limit, claim) for limit, claim in zip(limits, claims, strict=True)]
+
+    def _claims(
+        self,
+        limits: Sequence[Counted],
+        exchange: ExchangeView,
+        request: GatewayRequest,
+        deployment: Deployment | None = None,
+    ) -> list[Claim]:
+        """What the store is asked; limits side by side that count by the same segments share the work of it."""
+        claims: list[Claim] = []
+        by, suffix, holder, assumed = None, "", exchange.id, self.config.assumed_output
         for limit in limits:
-            key = digests.get(limit.by)
-            if key is None:
-                key = digests[limit.by] = segment_suffix(limit.by, exchange, request, deployment)
-            # One that is estimated above the whole capacity waits for all of it, rather than for ever.
-            cost = max(0.0, min(self._estimate(limit, request, deployment) or 0.0, limit.capacity))
-            claim = limit.claim(limit.prefix + key, cost, exchange.id, self._clock)
-            charges.append(Charge(counting, limit, claim))
-        return charges
+            if limit.by != by:
+                by = limit.by
+                suffix = segment_suffix(by, exchange, request, deployment)
+            cost = limit.always
+            if cost is None:
+                # One that is estimated above the whole capacity waits for all of it, rather than for ever.
+                if deployment is None:
+                    cost = limit.unit.estimate(request, assumed)
+                else:
+                    cost = self._estimate(limit, request, deployment) or 0.0
+                if cost > limit.capacity:
+                    cost = limit.capacity
+            if limit.rate is not None:
+                claims.append(Units(limit.prefix + suffix, limit.rate, cost))
+            elif limit.at_once:
+                claims.append(Place(limit.prefix + suffix, holder, limit.places, limit.lease))
+            else:
+                claims.append(limit.claim(limit.prefix + suffix, cost, holder, self._clock))
+        return claims
 
     async def _admitted(
         self, account: Account, wanted: list[Charge], exchange: ExchangeView, request: GatewayRequest
@@ -269,7 +355,9 @@ class RateLimit(Interceptor[RateLimitConfig]):
         except TimeoutError:
             refused = refused or await self._ask(account, wanted, f"{exchange.id}.again")
         waited = self._clock.monotonic() - started
-        exchange.notes(self.name).setdefault("metadata", {})["waited"] = f"{waited:.3f}"
+        notes = exchange.notes(self.name)
+        notes.setdefault("metadata", {})["waited"] = f"{waited:.3f}"
+        notes.setdefault("verdicts", {})["limit"] = "waited"
         return refused
 
     async def _ask(self, account: Account, wanted: list[Charge], word: str) -> Charge | None:
@@ -279,10 +367,13 @@ class RateLimit(Interceptor[RateLimitConfig]):
             RateLimitUnknownError: nobody decides, and requests are to be refused then.
         """
         counting = wanted[0].counting
-        once = word if counting.repeatable else None
-        account.asked = wanted, once
-        decided = await counting.decide(wanted, once)
-        account.asked = None
+        if counting.quick:  # nobody can leave meanwhile
+            decided = await counting.decide(wanted, None)
+        else:
+            once = word if counting.repeatable else None
+            account.asked = wanted, once
+            decided = await counting.decide(wanted, once)
+            account.asked = None
         if not decided:
             if self.config.on_failure == "allow":
                 return None
@@ -290,10 +381,17 @@ class RateLimit(Interceptor[RateLimitConfig]):
             raise RateLimitUnknownError(
                 "the gateway cannot count requests now: try again later", retry_after=max(1.0, self.config.pause)
             )
-        refused = next((one for one in wanted if one.decision is not None and not one.decision.allowed), None)
-        if refused is None:
-            account.charges += wanted
-        return refused
+        for one in wanted:
+            if one.decision is not None and not one.decision.allowed:
+                return one
+        account.charges += wanted
+        return None
+
+
+def _note_refusal(notes: dict[str, Any], by: str, verdict: str = "refused") -> None:
+    """Tell the record which limit has refused, or left a deployment out."""
+    notes["metadata"] = {"refused-by": by}
+    notes["verdicts"] = {"limit": f"{verdict}: {by}"}
 
 
 def _called(limit: LimitConfig) -> str:

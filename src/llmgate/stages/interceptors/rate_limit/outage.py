@@ -31,6 +31,8 @@ class Outage:
         self._until: float | None = None
         self._trying = False
         self._worked = True
+        self.calm = True
+        """Whether the store has answered all along, so that there is nothing to ask nor to tell here."""
         self._said = -math.inf
 
     @property
@@ -51,6 +53,7 @@ class Outage:
         """The store has failed; tells whether that is news for the log."""
         now, was_down = self._clock.monotonic(), self._until is not None
         self._until, self._trying = None if isinstance(failure, GatewayError) else now + self._pause, False
+        self.calm = False
         news = not was_down and self._worked and (self._until is not None or now - self._said >= _QUIET)
         self._worked = False
         if news:
@@ -60,7 +63,7 @@ class Outage:
     def worked(self) -> bool:
         """The store has answered; tells whether it was down before."""
         was_down, self._until = self._until is not None, None
-        self._trying, self._worked = False, True
+        self._trying, self._worked, self.calm = False, True, True
         return was_down
 
     def abandoned(self) -> None:

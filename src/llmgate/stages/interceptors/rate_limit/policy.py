@@ -21,10 +21,14 @@ _LONGEST: Final = 256
 _QUOTA: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
 _WINDOW: Final = re.compile(r"[0-9]{1,7}", re.ASCII)
 _SEGMENT: Final = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
-_UNITS: Final[Mapping[str, UnitName]] = {"request": "requests", "requests": "requests"}
+_UNITS: Final[Mapping[str, UnitName]] = {
+    "request": "requests",
+    "requests": "requests",
+    "cents": "cents",
+}
 """The units that a policy may name, by what they are called in a configuration."""
 _LONGEST_WINDOW: Final = 31 * 86400
-_HOW: Final = "write QUOTA;w=SECONDS, then ;u=request and ;s=user or ;s=PROPERTY where wanted"
+_HOW: Final = "write QUOTA;w=SECONDS, then ;u=request or ;u=cents and ;s=user or ;s=PROPERTY where wanted"
 
 
 def read_policy(text: str) -> LimitConfig:
@@ -50,7 +54,7 @@ def read_policy(text: str) -> LimitConfig:
         raise _wrong(text)
     if unit not in _UNITS:
         raise InvalidRequestError(
-            f"helicone-ratelimit-policy: the unit {unit!r} is not counted here: write u=request, or leave it out",
+            f"helicone-ratelimit-policy: the unit {unit!r} is not counted here: write u=request or u=cents",
             code="invalid_rate_limit_policy",
         )
     return LimitConfig(int(quota), float(window), unit=_UNITS[unit], by=("api-key", *_by(text, segment)), name="policy")

@@ -6,11 +6,14 @@ import functools
 import hashlib
 import ipaddress
 from collections.abc import Sequence
+from typing import Final
 
 from llmgate.codecs.jsons import dumps
 from llmgate.spec import Deployment, ExchangeView, GatewayRequest, Operation
 
 __all__ = ["caller_of", "network_of", "segment_suffix", "wants_body"]
+
+_BY_CALLER: Final = ("api-key",)
 
 
 def segment_suffix(
@@ -28,12 +31,19 @@ def segment_suffix(
     """
     if not by:
         return ""
+    if by == _BY_CALLER:  # what most limits count by
+        return _caller_digest(caller_of(view))
     return _digest(tuple([(one, *_value(one, view, request, deployment)) for one in by]))
 
 
 @functools.lru_cache(maxsize=4096)
 def _digest(found: tuple[tuple[str, ...], ...]) -> str:
     return f":{hashlib.sha256(dumps([list(one) for one in found])).hexdigest()[:32]}"
+
+
+@functools.lru_cache(maxsize=4096)
+def _caller_digest(caller: tuple[str, ...]) -> str:
+    return _digest((("api-key", *caller),))
 
 
 def wants_body(by: Sequence[str]) -> bool:
@@ -82,7 +92,7 @@ def _value(segment: str, view: ExchangeView, request: GatewayRequest, deployment
             return (str(view.principal.attributes.get(name, "")),)
 
 
-def caller_of(view: ExchangeView) -> Sequence[str]:
+def caller_of(view: ExchangeView) -> tuple[str, ...]:
     """Who asks; callers whom nobody has asked for a name are told apart by their address."""
     principal = view.principal
     if principal.kind == "anonymous":

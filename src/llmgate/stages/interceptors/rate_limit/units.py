@@ -16,9 +16,10 @@ _BYTES_A_TOKEN: Final = 4
 _PICO_A_CENT: Final = 10**10
 _NANO_A_CENT: Final = 10**7
 _TOO_MANY: Final = 429
+_CHAT: Final = Operation.CHAT
 
 
-@attrs.frozen
+@attrs.define(eq=False)  # not frozen: each request makes one
 class Ended:
     """How what was charged has ended: a whole exchange, or one of its attempts.
 
@@ -62,6 +63,9 @@ class Unit(ABC):
     reads_body: ClassVar[bool] = True
     """Whether the body of a request may be needed."""
 
+    always: ClassVar[float | None] = None
+    """What every request is charged; None where that depends on it."""
+
     @abstractmethod
     def estimate(self, request: GatewayRequest, assumed_output: int) -> float:
         """What a request is charged before it is answered.
@@ -81,6 +85,7 @@ class _Requests(Unit):
 
     subject = "requests"
     reads_body = False
+    always = 1.0
 
     def estimate(self, _request: GatewayRequest, _assumed_output: int) -> float:
         return 1.0
@@ -97,6 +102,7 @@ class _Concurrent(Unit):
     """Requests that are under way: places, of which each takes one."""
 
     reads_body = False
+    always = 1.0
 
     def estimate(self, _request: GatewayRequest, _assumed_output: int) -> float:
         return 1.0
@@ -119,12 +125,16 @@ class _Tokens(Unit):
 
     def estimate(self, request: GatewayRequest, assumed_output: int) -> float:
         given = -(-len(request.body) // _BYTES_A_TOKEN) if self._given else 0
-        if not self._wanted or request.operation is not Operation.CHAT or request.decode is None:
+        if not self._wanted or request.operation is not _CHAT or request.decode is None:
             return given
         bound = request.output_bound
         return given + (assumed_output if bound.tokens is None else bound.tokens) * bound.answers
 
     def used(self, ended: Ended, charged: float) -> float:
+        if len(ended.attempts) == 1 and (only := ended.attempts[0].outcome.usage) is not None:
+            count = self._count(only)
+            if count is not None:
+                return float(count)
         usages = [one.outcome.usage for one in ended.attempts if one.outcome.usage is not None]
         if not usages and ended.attempts:
             told = ended.usage()
@@ -136,9 +146,11 @@ class _Tokens(Unit):
         return charged if left or ended.may_have_worked else 0.0
 
     def _count(self, usage: Usage) -> int | None:
-        wanted = [(self._given, usage.input_tokens), (self._wanted, usage.output_tokens)]
-        known = [count for counts, count in wanted if counts and count is not None]
-        return sum(known) if known else None
+        given = usage.input_tokens if self._given else None
+        wanted = usage.output_tokens if self._wanted else None
+        if given is None or wanted is None:
+            return wanted if given is None else given
+        return given + wanted
 
 
 class _Cents(_Tokens):
@@ -171,7 +183,7 @@ class _Cents(_Tokens):
         return None if pico is None else float(pico / _PICO_A_CENT)
 
     def used(self, ended: Ended, charged: float) -> float:
-        costs = [one.cost_nano for one in ended.attempts]
+        costs = [None if one.cost_estimated else one.cost_nano for one in ended.attempts]  # none is a reason to repay
         known = [cost for cost in costs if cost is not None]
         if len(known) == len(costs):
             return sum(known) / _NANO_A_CENT

@@ -28,7 +28,7 @@ def _cut_choice(choice: ChatChoice, limit: int) -> ChatChoice:
     if _length(choice.message.parts) <= limit:
         return choice
     message = attrs.evolve(choice.message, parts=_cut(choice.message.parts, limit))
-    return attrs.evolve(choice, message=message, finish_reason=FinishReason.LENGTH)
+    return attrs.evolve(choice, message=message, finish_reason=FinishReason.LENGTH, stop_sequence=None)
 
 
 class StreamCounter:
@@ -66,7 +66,11 @@ class StreamCounter:
         self._full.add(choice.index)
         self.total += self._limit - seen
         return attrs.evolve(
-            choice, parts=_cut(choice.parts, self._limit - seen), tool_calls=(), finish_reason=FinishReason.LENGTH
+            choice,
+            parts=_cut(choice.parts, self._limit - seen),
+            tool_calls=(),
+            finish_reason=FinishReason.LENGTH,
+            stop_sequence=None,
         )
 
 

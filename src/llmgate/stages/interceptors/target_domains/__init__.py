@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .book import DomainBook, DomainEvent, Standing, standings
 from .config import TargetDomainsConfig
 from .interceptor import TargetDomains
 
-__all__ = ["DomainBook", "DomainEvent", "Standing", "TargetDomains", "TargetDomainsConfig", "standings"]
+__all__ = ["TargetDomains", "TargetDomainsConfig"]

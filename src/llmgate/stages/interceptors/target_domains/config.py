@@ -9,9 +9,8 @@ import attrs
 
 from llmgate.catalogue import DomainPatterns
 
-__all__ = ["DEFAULT_BOOK", "TargetDomainsConfig"]
+__all__ = ["TargetDomainsConfig"]
 
-DEFAULT_BOOK = "llmgate-domains.jsonl"
 _AT_LEAST_ONE = {"minimum": 1, "maximum": 10**9}
 
 
@@ -32,7 +31,6 @@ class TargetDomainsConfig:
         per_day: For ``limit``, their requests in a day (UTC), for each caller.
         domains: Approved domains beside the catalogue's: ``api.example.com``, ``api-*.example.com`` (``*`` within one
             label) or ``.example.com`` (every name below it).
-        book: The file of domains that ``llmgate domains`` writes; it need not be there.
         state: The name of the state store that counts.
         on_failure: For ``limit``, what becomes of them while the store does not answer: ``deny`` refuses them with 503,
             ``allow`` lets them through uncounted.
@@ -42,6 +40,5 @@ class TargetDomainsConfig:
     per_second: int = attrs.field(default=1, metadata={**_AT_LEAST_ONE, "seconds": False})
     per_day: int = attrs.field(default=10_000, metadata=_AT_LEAST_ONE)
     domains: Sequence[str] = attrs.field(default=(), validator=_domains)
-    book: str = DEFAULT_BOOK
     state: str = "memory"
     on_failure: Literal["deny", "allow"] = "deny"

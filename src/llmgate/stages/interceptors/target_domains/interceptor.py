@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import math
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Final
 
 from llmgate.catalogue import DomainPatterns
 from llmgate.spec import (
     Clock,
     ConfigError,
+    DomainBook,
+    DomainStanding,
     ExchangeView,
+    GatewayError,
     GatewayRequest,
     GatewayResponse,
     Interceptor,
@@ -24,11 +26,11 @@ from llmgate.spec import (
     StateStore,
     SystemClock,
     Target,
+    standings,
 )
 from llmgate.stages.interceptors.rate_limit.interceptor import RateLimitUnknownError
 from llmgate.stages.interceptors.rate_limit.segments import caller_of
 
-from .book import DomainBook, Standing, standings
 from .config import TargetDomainsConfig
 
 __all__ = ["TargetDomains"]
@@ -36,8 +38,8 @@ __all__ = ["TargetDomains"]
 log = logging.getLogger("llmgate.targets")
 
 DAY: Final = 86400
-LOOK_EVERY: Final = 1.0
-"""Seconds between two looks at the book: what the operator decides holds within so many."""
+LOOK_EVERY: Final = 0.5
+"""Seconds between two looks at the book: what the operator decides holds within twice as many."""
 STORE_SECONDS: Final = 0.5
 """Seconds that the store may take to count."""
 
@@ -60,16 +62,18 @@ class TargetDomains(Interceptor[TargetDomainsConfig]):
         self._clock: Clock = SystemClock()
         self._store: StateStore[Any] | None = None
         self._share = 1
-        self._book = DomainBook(Path(config.book))
-        self._seen: tuple[int, ...] = ()
-        self._looked = -math.inf
-        self._standings: dict[str, Standing] = {}
+        self._book: DomainBook[Any] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._seen: object = None
+        self._failed = False
+        self._standings: Mapping[str, DomainStanding] = {}
 
     async def open(self, context: StageContext) -> None:
         """Find the store, and read the book.
 
         Raises:
-            ConfigError: there is no such store, the book cannot be read, or a limit cannot be divided.
+            ConfigError: there is no such store, or a limit cannot be divided.
+            GatewayError: the book cannot be read.
         """
         self._store, self._clock = context.state(self.config.state), context.clock
         self._share = 1 if self._store.shared else context.workers
@@ -77,13 +81,19 @@ class TargetDomains(Interceptor[TargetDomainsConfig]):
             raise ConfigError(
                 f"{context.id}: per-day: {self.config.per_day} cannot be divided among {self._share} workers"
             )
-        self._book = DomainBook(context.directory / self.config.book)
-        self._seen = self._stamp()
-        self._standings = dict(standings(self._book.read()))
+        self._book = context.domains()
+        if self._book is not None:
+            await self._look(self._book)
+            self._watching = asyncio.create_task(self._watch(self._book), name=f"{context.id}: watch")
 
     async def aclose(self) -> None:
-        """Let go of the store."""
-        self._store = None
+        """Let go of the store and of the book."""
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait([watching])
+        self._store = self._book = None
+        self._seen = None
 
     async def before_request(
         self,
@@ -122,27 +132,36 @@ class TargetDomains(Interceptor[TargetDomainsConfig]):
     def _is_known(self, target: Target) -> bool:
         return bool(target.row) or self._patterns.fit(target.host)
 
-    def _standing(self, host: str) -> Standing | None:
-        """What the book says of a host, looked at again when it has changed; unreadable, it says what it said."""
-        now = self._clock.monotonic()
-        if now - self._looked >= LOOK_EVERY:
-            self._looked = now
-            stamp = self._stamp()
-            if stamp != self._seen:
-                try:
-                    self._standings = dict(standings(self._book.read()))
-                    self._seen = stamp
-                except ConfigError as failure:
-                    log.error("%s: what it said before holds", failure)  # noqa: TRY400 - the message says it all
+    def _standing(self, host: str) -> DomainStanding | None:
+        """What has been decided of a host, as the book was read last."""
         found = self._standings.get(host)
         return found if found is not None and (found.approved or found.denied) else None
 
-    def _stamp(self) -> tuple[int, ...]:
-        try:
-            found = self._book.path.stat()
-        except OSError:
-            return ()
-        return found.st_ino, found.st_size, found.st_mtime_ns
+    async def _look(self, book: DomainBook[Any]) -> None:
+        """Read the book when it is another than it was."""
+        revision = await book.revision()
+        if revision != self._seen:
+            self._standings = standings(await book.read())
+            self._seen = revision
+
+    async def _watch(self, book: DomainBook[Any]) -> None:
+        """Look at the book now and then; what it said before holds while it cannot be read."""
+        while True:
+            await self._clock.sleep(LOOK_EVERY)
+            try:
+                await self._look(book)
+            except GatewayError as failure:
+                if not self._failed:
+                    log.error("%s: what the book of domains said before holds", failure)  # noqa: TRY400 - it says it all
+                self._failed = True
+            except Exception:
+                if not self._failed:
+                    log.exception("the book of domains fails: what it said before holds")
+                self._failed = True
+            else:
+                if self._failed:
+                    log.warning("the book of domains can be read again")
+                self._failed = False
 
     async def _count(self, exchange: ExchangeView, target: Target) -> None:
         """Charge a request to both limits.

@@ -16,9 +16,11 @@ import attrs
 
 from llmgate.spec import Rate, RateDecision
 
-__all__ = ["Spent", "check_rate", "decide", "reset_after"]
+from .expiring import Entry
 
-_TOLERANCE: Final = 1e-9
+__all__ = ["TOLERANCE", "Bucket", "Spent", "check_rate", "decide", "judge", "left_of", "reset_after", "time_back"]
+
+TOLERANCE: Final = 1e-9
 """The part of the capacity by which rounding may deceive; without it a caller who waits ``retry_after`` to the last bit
 could be refused."""
 
@@ -39,8 +41,32 @@ class Spent:
         """The same at a later moment."""
         if rate.ends_in is not None:
             return self
-        back = max(0.0, now - self.at) * rate.capacity / rate.period
-        return Spent(max(0.0, self.units - back), max(now, self.at))
+        return Spent(left_of(self.units, now - self.at, rate), max(now, self.at))
+
+
+@attrs.define(eq=False)
+class Bucket(Entry):
+    """What has been spent of a rate at one moment, and when all of it has come back.
+
+    Args:
+        units: What had been spent and had not come back.
+        at: Monotonic seconds.
+    """
+
+    units: float
+    at: float
+
+    def left(self, now: float, rate: Rate) -> float:
+        """The units that have not come back."""
+        return 0.0 if self.expires <= now else left_of(self.units, now - self.at, rate)
+
+
+def left_of(units: float, seconds: float, rate: Rate) -> float:
+    """What of units that were spent has not come back after so many seconds."""
+    if rate.ends_in is not None or seconds <= 0.0:
+        return units
+    left = units - seconds * rate.capacity / rate.period
+    return max(left, 0.0)
 
 
 def check_rate(rate: Rate, cost: float) -> None:
@@ -69,30 +95,43 @@ def decide(spent: Spent, rate: Rate, cost: float) -> tuple[RateDecision, Spent]:
     Returns:
         The decision, and what will have been spent if it is carried out.
     """
-    slack = rate.capacity * _TOLERANCE if rate.ends_in is None else 0.0
-    allowed = spent.units + cost <= rate.capacity + slack
-    after = Spent(spent.units + cost, spent.at) if allowed else spent
-    if allowed:
-        retry_after = 0.0
-    elif cost > rate.capacity:
+    decision = judge(spent.units, rate, cost)
+    return decision, Spent(spent.units + cost, spent.at) if decision.allowed else spent
+
+
+def judge(spent: float, rate: Rate, cost: float) -> RateDecision:
+    """The decision of ``decide``.
+
+    Args:
+        spent: The units that have been spent by now.
+        rate: The rate.
+        cost: The units asked for, not negative.
+    """
+    capacity, ends_in, after, reset = rate.capacity, rate.ends_in, spent + cost, 0.0
+    slack = capacity * TOLERANCE if ends_in is None else 0.0
+    if after <= capacity + slack:
+        if after > 0.0:
+            reset = after * rate.period / capacity if ends_in is None else ends_in
+        return RateDecision(True, int(capacity - after + slack), 0.0, reset)
+    if cost > capacity:
         retry_after = math.inf
-    elif rate.ends_in is not None:
-        retry_after = rate.ends_in
+    elif ends_in is not None:
+        retry_after = ends_in
     else:
-        retry_after = (spent.units + cost - rate.capacity) * rate.period / rate.capacity
-    decision = RateDecision(
-        allowed=allowed,
-        remaining=max(0, math.floor(rate.capacity - after.units + slack)),
-        retry_after=retry_after,
-        reset_after=reset_after(after, rate),
-    )
-    return decision, after
+        retry_after = (after - capacity) * rate.period / capacity
+    left = capacity - spent + slack
+    return RateDecision(False, math.floor(left) if left > 0 else 0, retry_after, time_back(spent, rate))
 
 
 def reset_after(spent: Spent, rate: Rate) -> float:
     """Seconds until everything spent is back; infinity when nothing ever comes back."""
-    if spent.units <= 0:
+    return time_back(spent.units, rate)
+
+
+def time_back(units: float, rate: Rate) -> float:
+    """Seconds until units that are spent are back; infinity when nothing ever comes back."""
+    if units <= 0:
         return 0.0
     if rate.ends_in is not None:
         return rate.ends_in
-    return spent.units * rate.period / rate.capacity if rate.capacity > 0 else math.inf
+    return units * rate.period / rate.capacity if rate.capacity > 0 else math.inf

@@ -8,6 +8,8 @@ import attrs
 
 from llmgate.spec import Place, RateDecision
 
+from .expiring import Entry
+
 __all__ = ["Lease", "judge_place"]
 
 _ANY_TIME: Final = 1.0
@@ -15,21 +17,22 @@ _ANY_TIME: Final = 1.0
 
 
 @attrs.define(eq=False)
-class Lease:
-    """The places under one key.
+class Lease(Entry):
+    """The places under one key; it ends when the last of them is gone.
 
     Args:
         holders: Who holds a place, and until which monotonic time.
-        ends: When the last of them is gone.
     """
 
     holders: dict[str, float]
-    ends: float
 
     def take(self, place: Place, now: float) -> None:
         """Give a place to its holder, or renew it."""
-        self.holders[place.holder] = now + place.ttl
-        self.ends = max(self.ends, now + place.ttl)
+        if self.expires <= now:
+            self.holders.clear()
+        self.holders[place.holder] = until = now + place.ttl
+        if until > self.expires:
+            self.expires = until
 
 
 def judge_place(lease: Lease | None, place: Place, now: float, *, taken: bool = True) -> RateDecision:
@@ -46,17 +49,17 @@ def judge_place(lease: Lease | None, place: Place, now: float, *, taken: bool = 
     """
     if not place.ttl > 0:
         raise ValueError(f"a lease needs a positive number of seconds, not {place.ttl}")
-    held, mine = 0, False
-    if lease is not None:
+    held, mine, limit = 0, False, place.limit
+    if lease is not None and lease.expires > now:
         held, mine = len(lease.holders), lease.holders.get(place.holder, now) > now
-        if held >= place.limit and not mine:
+        if held >= limit and not mine:
             lease.holders = {name: until for name, until in lease.holders.items() if until > now}
             held = len(lease.holders)
-    allowed = mine or held < place.limit
-    held += taken and allowed and not mine
-    return RateDecision(
-        allowed=allowed,
-        remaining=max(0, place.limit - held),
-        retry_after=0.0 if allowed else _ANY_TIME,
-        reset_after=_ANY_TIME if held else 0.0,
-    )
+    elif taken and limit > 0:  # the usual way: nobody holds one
+        return RateDecision(True, limit - 1, 0.0, _ANY_TIME)
+    allowed = mine or held < limit
+    if taken and allowed and not mine:
+        held += 1
+    left = limit - held
+    left = left if left > 0 else 0  # noqa: FURB136 - each request with a limit at once comes by
+    return RateDecision(allowed, left, 0.0 if allowed else _ANY_TIME, _ANY_TIME if held else 0.0)

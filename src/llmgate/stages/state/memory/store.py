@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -24,11 +24,17 @@ from llmgate.spec import (
 )
 
 from .channels import Channels
-from .expiring import ExpiringTable
-from .gcra import Spent, check_rate, decide, reset_after
+from .expiring import EndingTable, ExpiringTable
+from .gcra import TOLERANCE, Bucket, check_rate, judge, time_back
 from .leases import Lease, judge_place
 
 __all__ = ["Memory", "MemoryConfig", "StateFullError"]
+
+
+_LINGER: Final = 1.0
+"""Seconds for which what has ended of rates and leases keeps its entry: most are there again for the next request."""
+_MOST_SOUND: Final = 1000
+"""Rates that are known to be sound."""
 
 
 class StateFullError(GatewayError):
@@ -60,6 +66,10 @@ class MemoryConfig:
     subscriber_queue: int = attrs.field(default=1024, validator=_positive)
 
 
+_Found: TypeAlias = "tuple[Claim, Bucket | Lease | None, float, float]"
+"""A claim, what is known of its key, the units that will have been spent of a rate, and when they are back."""
+
+
 @attrs.define(eq=False)
 class _Counter:
     """A counter and the monotonic time at which it is gone."""
@@ -87,15 +97,17 @@ class Memory(StateStore[MemoryConfig]):
         super().__init__(config)
         self._clock: Clock = SystemClock()
         self._counters: ExpiringTable[_Counter] = ExpiringTable()
-        self._rates: ExpiringTable[Spent] = ExpiringTable()
-        self._leases: ExpiringTable[Lease] = ExpiringTable()
+        self._rates: EndingTable[Bucket] = EndingTable(linger=_LINGER)
+        self._sound: dict[int, Rate] = {}
+        self._leases: EndingTable[Lease] = EndingTable(linger=_LINGER)
+        self._room = 0
         self._values: ExpiringTable[bytes] = ExpiringTable(_weight)
         self._once: ExpiringTable[Any] = ExpiringTable()
         self._channels = Channels(config.subscriber_queue)
-        self._tables: tuple[ExpiringTable[Any], ...] = (
+        self._tables: tuple[EndingTable[Any], ...] = (
             self._counters, self._rates, self._leases, self._values, self._once
         )  # fmt: skip
-        self._turns: Iterator[ExpiringTable[Any]] = itertools.cycle(self._tables)
+        self._turns: Iterator[EndingTable[Any]] = itertools.cycle(self._tables)
 
     async def open(self, context: StageContext) -> None:
         """Take the time from the context's clock."""
@@ -110,7 +122,7 @@ class Memory(StateStore[MemoryConfig]):
 
     def __len__(self) -> int:
         """How many entries are kept, all kinds together."""
-        return sum(len(table) for table in self._tables)
+        return sum([len(table.entries) for table in self._tables])
 
     async def add(self, key: str, amount: int = 1, *, ttl: float | None = None, once: str | None = None) -> int:
         """Add to a counter and return it."""
@@ -139,20 +151,48 @@ class Memory(StateStore[MemoryConfig]):
 
     async def peek(self, key: str, rate: Rate, cost: float = 1) -> RateDecision:
         """What ``acquire`` would say."""
-        _check_cost(rate, cost)
+        self._check(rate, cost)
         now = self._now()
-        return decide(_left(self._rates.get(key, now), now, rate), rate, cost)[0]
+        bucket = self._rates.entries.get(key)
+        return judge(0.0 if bucket is None else bucket.left(now, rate), rate, cost)
 
     async def refund(self, key: str, rate: Rate, cost: float) -> None:
         """Give units back, or spend more than there are."""
         self._refund(key, rate, cost, self._now())
 
     def _refund(self, key: str, rate: Rate, cost: float, now: float) -> None:
-        check_rate(rate, cost)
-        known = self._rates.get(key, now)
-        spent = _left(known, now, rate)
-        self._make_room(known is None and cost < 0)
-        self._keep_rate(key, Spent(max(0.0, spent.units - cost), now), rate, now)
+        if id(rate) not in self._sound or not -math.inf < cost < math.inf:
+            self._check(rate, abs(cost))
+        bucket = self._rates.entries.get(key)
+        if bucket is None or bucket.expires <= now:
+            if cost < 0:
+                self._make_room(bucket is None)
+                self._spend(key, bucket, -cost, time_back(-cost, rate), now)
+            return
+        units = bucket.left(now, rate) - cost
+        if units > 0.0:
+            self._spend(key, bucket, units, time_back(units, rate), now)
+        else:
+            self._rates.pop(key)
+
+    def _spend(self, key: str, bucket: Bucket | None, units: float, reset: float, now: float) -> None:
+        """Write down what has been spent by now, which is more than nothing, and in how many seconds it is back."""
+        expires = now + reset
+        if bucket is None:
+            self._rates.keep(key, Bucket(expires, units, now))
+            return
+        bucket.expires, bucket.units, bucket.at = expires, units, now
+        if expires + _LINGER < bucket.scheduled:
+            self._rates.keep(key, bucket)
+
+    def _seat(self, place: Place, lease: Lease | None, now: float) -> None:
+        """Write down who has got a place."""
+        if lease is not None:
+            lease.take(place, now)
+            return
+        lease = Lease(now, {})
+        lease.take(place, now)
+        self._leases.keep(place.key, lease)
 
     async def lease(self, key: str, holder: str, *, limit: int, ttl: float) -> bool:
         """Take or renew a place."""
@@ -163,40 +203,34 @@ class Memory(StateStore[MemoryConfig]):
         self._release(key, holder, self._now())
 
     def _release(self, key: str, holder: str, now: float) -> None:
-        lease = self._leases.get(key, now)
+        lease = self._leases.entries.get(key)
         if lease is not None and lease.holders.pop(holder, None) is not None and not lease.holders:
-            self._leases.pop(key)
+            lease.expires = now
+            if now + _LINGER < lease.scheduled:
+                self._leases.keep(key, lease)
 
     async def claim(self, claims: Sequence[Claim], *, once: str | None = None) -> Sequence[RateDecision]:
         """Take all of several claims, or nothing."""
         now = self._now()
-        mark = ("claim", *(one.key for one in claims), once) if once is not None else None
-        if mark is not None:
-            first: Sequence[RateDecision] | None = self._once.get(mark, now)
+        if once is not None:
+            first: Sequence[RateDecision] | None = self._once.get(_claim_mark(claims, once), now)
             if first is not None:
                 return first
-        decisions: list[RateDecision] = []
-        spent: list[Spent | None] = []
-        new = 0
-        for one in claims:
-            decision, after, is_new = self._judged(one, now)
-            decisions.append(decision)
-            if not decision.allowed:
-                decisions[:-1] = [self._judged(earlier, now, taken=False)[0] for earlier in claims[: len(spent)]]
-                spent, new = [], 0
-                break
-            spent.append(after)
-            new += is_new
-        self._make_room(new + (mark is not None))
-        for one, after in zip(claims, spent, strict=False):
-            self._take(one, after, now)
-        if mark is not None:
-            self._once.put(mark, decisions, now + self.config.once_ttl)
+        decisions, found, new = self._judged(claims, now)
+        if new or once is not None:
+            self._make_room(new + (once is not None))
+        for one, entry, cost, reset in found:
+            if isinstance(one, Place):
+                self._seat(one, entry, now)  # type: ignore[arg-type]  # it comes from the table of such claims
+            elif cost > 0.0:
+                self._spend(one.key, entry, cost, reset, now)  # type: ignore[arg-type]
+        if once is not None:
+            self._once.put(_claim_mark(claims, once), decisions, now + self.config.once_ttl)
         return decisions
 
     async def give_back(self, claims: Sequence[Claim], *, once: str | None = None) -> None:
         """Give back what has been claimed."""
-        now = self._now()
+        now = self._clock.monotonic()  # what was claimed has been swept for then
         if once is not None:
             mark = ("give-back", once)
             if self._once.get(mark, now) is not None:
@@ -229,7 +263,8 @@ class Memory(StateStore[MemoryConfig]):
 
     async def get(self, key: str) -> bytes | None:
         """A value kept."""
-        return self._values.get(key, self._now())
+        # Nothing is swept for a key that is not there: a look adds nothing.
+        return self._values.get(key, self._now()) if key in self._values.entries else None
 
     async def delete(self, key: str) -> None:
         """Forget a value."""
@@ -245,17 +280,23 @@ class Memory(StateStore[MemoryConfig]):
 
     def _now(self) -> float:
         """The time; every look at it sweeps a few of the entries that have ended, of one table after another."""
-        now = self._clock.monotonic()
-        next(self._turns).sweep(now)
+        now, table = self._clock.monotonic(), next(self._turns)
+        if table.schedule and table.schedule[0][0] <= now:
+            table.sweep(now)
         return now
 
     def _make_room(self, wanted: int) -> None:
-        """See to it that ``wanted`` more entries fit.
+        """See to it that ``wanted`` more entries fit; nothing is counted while there is room from the last time.
 
         Raises:
             StateFullError: they do not.
         """
-        if not wanted or len(self) + wanted <= self.config.max_entries:
+        if wanted <= self._room:
+            self._room -= wanted
+            return
+        self._room = 0
+        if len(self) + wanted <= self.config.max_entries:
+            self._room = self.config.max_entries - len(self) - wanted
             return
         now = self._clock.monotonic()
         for table in self._tables:
@@ -268,45 +309,65 @@ class Memory(StateStore[MemoryConfig]):
                 "raise max-entries, or use a shared store"
             )
 
-    def _judged(self, claim: Claim, now: float, *, taken: bool = True) -> tuple[RateDecision, Spent | None, bool]:
-        """The decision on a claim, what is then spent of a rate, and whether its key is new."""
-        if isinstance(claim, Units):
-            _check_cost(claim.rate, claim.cost)
-            known = self._rates.get(claim.key, now)
-            left = _left(known, now, claim.rate)
-            return (*decide(left, claim.rate, claim.cost if taken else 0.0), known is None)
-        lease = self._leases.get(claim.key, now)
-        return judge_place(lease, claim, now, taken=taken), None, lease is None
+    def _check(self, rate: Rate, cost: float) -> None:
+        """Refuse numbers that mean nothing; a rate that has been looked at is not looked at again."""
+        check_rate(rate, cost)
+        if cost < 0:
+            raise ValueError(f"a cost of {cost} would give units back: use refund")
+        if rate.ends_in is None:  # one of a window is another one each time
+            if len(self._sound) >= _MOST_SOUND:
+                self._sound.clear()
+            self._sound[id(rate)] = rate
 
-    def _take(self, claim: Claim, spent: Spent | None, now: float) -> None:
-        """Write down what has been granted."""
-        if isinstance(claim, Units):
-            assert spent is not None, "what is judged of a rate is what is spent of it"
-            self._keep_rate(claim.key, spent, claim.rate, now)
-            return
-        lease = self._leases.get(claim.key, now) or Lease({}, now)
-        lease.take(claim, now)
-        self._leases.put(claim.key, lease, lease.ends)
+    def _judged(self, claims: Sequence[Claim], now: float) -> tuple[list[RateDecision], list[_Found], int]:
+        """The decisions on claims; where all are granted what each is to write and where, and how many keys are new."""
+        decisions: list[RateDecision] = []
+        found: list[_Found] = []
+        buckets, sound, new = self._rates.entries, self._sound, 0
+        for one in claims:
+            entry: Bucket | Lease | None
+            if isinstance(one, Units):
+                rate, cost = one.rate, one.cost
+                if id(rate) not in sound or cost < 0.0:
+                    self._check(rate, cost)
+                entry = buckets.get(one.key)
+                left = 0.0 if entry is None or entry.expires <= now else entry.left(now, rate)
+                after, capacity = left + cost, rate.capacity
+                if 0.0 < after <= capacity and rate.ends_in is None:
+                    # What ``judge`` says of the usual case, without the way there.
+                    units = int(capacity - after + capacity * TOLERANCE)
+                    decision = RateDecision(True, units, 0.0, after * rate.period / capacity)
+                else:
+                    decision = judge(left, rate, cost)
+                cost = after
+            else:
+                cost, entry = 0.0, self._leases.entries.get(one.key)
+                decision = judge_place(entry, one, now)
+            decisions.append(decision)
+            if not decision.allowed:
+                if isinstance(one, Units):  # no cost that is no number was granted
+                    self._check(one.rate, one.cost)
+                decisions[:-1] = [self._untaken(earlier, now) for earlier in claims[: len(found)]]
+                return decisions, [], 0
+            found.append((one, entry, cost, decision.reset_after))
+            if entry is None:
+                new += 1
+        return decisions, found, new
 
-    def _keep_rate(self, key: str, spent: Spent, rate: Rate, now: float) -> None:
-        if spent.units > 0:
-            self._rates.put(key, spent, now + reset_after(spent, rate))
-        else:
-            self._rates.pop(key)
+    def _untaken(self, claim: Claim, now: float) -> RateDecision:
+        """What there is of a claim that could have been granted and is not, since another one is refused."""
+        if isinstance(claim, Units):
+            bucket = self._rates.entries.get(claim.key)
+            return judge(0.0 if bucket is None else bucket.left(now, claim.rate), claim.rate, 0.0)
+        return judge_place(self._leases.entries.get(claim.key), claim, now, taken=False)
 
 
 def _weight(key: Hashable, value: bytes) -> int:
     return len(str(key)) + len(value)
 
 
-def _left(known: Spent | None, now: float, rate: Rate) -> Spent:
-    return Spent(0.0, now) if known is None else known.left_at(now, rate)
-
-
-def _check_cost(rate: Rate, cost: float) -> None:
-    check_rate(rate, cost)
-    if cost < 0:
-        raise ValueError(f"a cost of {cost} would give units back: use refund")
+def _claim_mark(claims: Sequence[Claim], once: str) -> tuple[str, ...]:
+    return ("claim", *(one.key for one in claims), once)
 
 
 def _end(now: float, ttl: float | None) -> float:

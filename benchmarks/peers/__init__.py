@@ -1,0 +1,1 @@
+"""Other gateways and client libraries, measured beside llmgate."""

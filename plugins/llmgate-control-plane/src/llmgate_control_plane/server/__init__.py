@@ -1,0 +1,1 @@
+"""The control plane itself: one process that tells many gateways the keys of a book."""

@@ -1,0 +1,1 @@
+"""What was decided of the domains that callers may send requests to."""
