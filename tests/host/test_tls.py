@@ -95,6 +95,26 @@ def test_files_that_change_are_used_once_they_can_be(server: Issued, authority: 
     assert _shown(certificates.context, authority) == later.fingerprint
 
 
+def test_what_files_say_replaces_what_they_said(server: Issued, authority: Authority, tmp_path: Path) -> None:
+    """Lists of one second are told apart, and an authority that is taken out is trusted no more."""
+    own, shown, another = files(server, tmp_path), authority.issue(common_name="a"), Authority(tmp_path / "another")
+    shutil.copy(authority.cert, tmp_path / "ca")
+    authority.write_crl(tmp_path / "crl")
+    certificates = Certificates(TlsConfig(own.cert, own.key, "ca", client_crl="crl"), tmp_path)
+    assert _lets_in(certificates, authority, shown)
+    authority.revoke(shown)
+    authority.write_crl(tmp_path / "crl")
+    assert certificates.refresh()
+    assert not _lets_in(certificates, authority, shown)
+    later = authority.issue(common_name="b")
+    assert _lets_in(certificates, authority, later)
+    shutil.copy(another.cert, tmp_path / "ca")
+    another.write_crl(tmp_path / "crl")
+    assert certificates.refresh()
+    assert not _lets_in(certificates, authority, later)
+    assert _lets_in(certificates, authority, another.issue(common_name="c"))
+
+
 async def test_looks_at_files_now_and_then(
     server: Issued, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -147,10 +167,12 @@ def _now() -> float:
     return time.time()
 
 
-def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+def _handshake(
+    server: ssl.SSLContext, client: ssl.SSLContext, name: str | None = "localhost"
+) -> tuple[ssl.SSLObject, ssl.SSLObject]:
     """Two ends of a connection, in memory."""
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ends = (server.wrap_bio(up, down, server_side=True), client.wrap_bio(down, up, server_hostname="localhost"))
+    ends = (server.wrap_bio(up, down, server_side=True), client.wrap_bio(down, up, server_hostname=name))
     done: set[int] = set()
     for _ in range(10):
         for number, end in enumerate(ends):
@@ -170,3 +192,20 @@ def _shown(server: ssl.SSLContext, authority: Authority) -> str:
     content = _handshake(server, asking)[1].getpeercert(binary_form=True)
     digest = hashlib.sha256(content or b"").hexdigest().upper()
     return ":".join(digest[place : place + 2] for place in range(0, 64, 2))
+
+
+def _lets_in(certificates: Certificates, authority: Authority, shown: Issued) -> bool:
+    """Whether it does, which is the same for clients that name the server and for those that do not."""
+    found = {_is_let_in(certificates, authority, shown, name) for name in ("localhost", None)}
+    assert len(found) == 1
+    return found.pop()
+
+
+def _is_let_in(certificates: Certificates, authority: Authority, shown: Issued, name: str | None) -> bool:
+    asking = ssl.create_default_context(cafile=str(authority.cert))
+    asking.check_hostname = False
+    asking.load_cert_chain(shown.cert, shown.key)
+    try:
+        return client_certificate(_handshake(certificates.context, asking, name)[0]) is not None
+    except ssl.SSLCertVerificationError:
+        return False

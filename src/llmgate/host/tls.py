@@ -1,7 +1,8 @@
 """TLS of the host's own: its certificate, whose certificates it asks clients for, and files that change meanwhile.
 
-A context in use is given new certificates in place, since asyncio has no other way to change what it listens with: the
-next handshake uses them. What can be read only in part, while somebody writes it, is tried on another context first.
+asyncio cannot change the context that it listens with, so that one stands in front: at the start of each handshake it
+hands over to a context made of what the files say now. Adding to a context in use would not do: an authority or a list
+of revoked certificates that has been added stays in it for good.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = {"1.2": ssl.TLSVersion.TLSv1_2,
 class Certificates:
     """The TLS context of the host, and how it follows its files.
 
+    ``context`` is what to listen with; it stays the same.
+
     Args:
         tls: What the configuration says.
         directory: What paths are relative to.
@@ -42,7 +45,8 @@ class Certificates:
         self._tls = tls
         self._directory = directory
         self._marks = self._look()
-        self.context = self._made()
+        self._current = self.context = self._made()
+        self.context.sni_callback = self._hand_over
 
     def refresh(self) -> bool:
         """Use what the files say now, if they have changed; whether they have.
@@ -53,8 +57,7 @@ class Certificates:
         marks = self._look()
         if marks == self._marks:
             return False
-        self._made()
-        self._load(self.context)
+        self._current = self._made()
         self._marks = marks
         return True
 
@@ -73,6 +76,10 @@ class Certificates:
                 failed = False
                 if changed:
                     log.info("server.tls: the certificates have been read again")
+
+    def _hand_over(self, connection: ssl.SSLSocket | ssl.SSLObject, _: str | None, __: ssl.SSLContext) -> None:
+        """Called for every handshake, also for those that name no server."""
+        connection.context = self._current
 
     def _made(self) -> ssl.SSLContext:
         tls = self._tls
