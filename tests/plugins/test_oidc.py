@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import ssl
 import sys
 import threading
 import time
@@ -14,12 +16,13 @@ from typing import Any
 
 import pytest
 
+from authorities import Authority, Issued
 from end_to_end.gateways import Gateway, gateway
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "plugins" / "llmgate-oidc" / "tests"))
 
 from forgeries import Forger
-from identity_provider import IdentityProvider, playing_issuer
+from identity_provider import IdentityProvider, part, playing_issuer
 
 CONFIG = """\
 providers: {{echo: {{}}}}
@@ -35,6 +38,13 @@ auth:
           - {{claim: groups, values: [admins], models: ["*"], kind: admin}}
   - use: static-keys
     keys: [{{name: alice, secret: env:ALICE_KEY}}]
+"""
+BOUND = """\
+providers: {{echo: {{}}}}
+server:
+  tls: {{cert: tls.crt, key: tls.key, client-ca: ca.crt, client-certificates: optional}}
+auth:
+  - {{use: oidc, issuers: [{{issuer: {url}, audiences: [llmgate], certificate-bound: {bound}}}]}}
 """
 BODY = {"model": "echo/echo", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -52,12 +62,19 @@ def running(tmp_path: Path, issuer: IdentityProvider) -> Iterator[Gateway]:
         yield one
 
 
-def ask(one: Gateway, token: str, path: str = "/v1/chat/completions", body: Any = BODY) -> tuple[int, Any]:
-    headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
+def ask(
+    one: Gateway,
+    token: str,
+    path: str = "/v1/chat/completions",
+    body: Any = BODY,
+    tls: ssl.SSLContext | None = None,
+    **more: str,
+) -> tuple[int, Any]:
+    headers = {"content-type": "application/json", "authorization": f"Bearer {token}", **more}
     content = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{one.url}{path}", content, headers)
     try:
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with urllib.request.urlopen(request, timeout=30, context=tls) as reply:
             return reply.status, json.loads(reply.read())
     except urllib.error.HTTPError as refused:
         with refused:
@@ -112,3 +129,31 @@ def test_a_rotation_in_the_middle_of_a_burst_refuses_nobody(running: Gateway, is
         caller.join()
     assert set(statuses) == {200}, {status: statuses.count(status) for status in set(statuses)}
     assert len(statuses) > 20
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_a_bound_token_is_of_use_on_connections_with_its_certificate_alone(
+    tmp_path: Path, issuer: IdentityProvider, bound: bool
+) -> None:
+    authority = Authority(tmp_path / "authority")
+    server = authority.issue("DNS:localhost,IP:127.0.0.1", usage="serverAuth")
+    hers, his = authority.issue("DNS:her.example.com"), authority.issue("DNS:his.example.com")
+    for file, name in ((server.cert, "tls.crt"), (server.key, "tls.key"), (authority.cert, "ca.crt")):
+        shutil.copy(file, tmp_path / name)
+    (tmp_path / "llmgate.yaml").write_text(BOUND.format(url=issuer.url, bound=json.dumps(bound)))
+
+    def tls(shown: Issued | None) -> ssl.SSLContext:
+        made = ssl.create_default_context(cafile=str(authority.cert))
+        if shown is not None:
+            made.load_cert_chain(shown.cert, shown.key)
+        return made
+
+    fingerprint = bytes.fromhex(hers.fingerprint.replace(":", ""))
+    token = issuer.token(time.time(), cnf={"x5t#S256": part(fingerprint)})
+    with gateway(tmp_path) as one:
+        for _ in range(2):  # the second time it is remembered
+            for shown, status in ((None, 401), (his, 401), (hers, 200), (None, 401)):
+                assert ask(one, token, tls=tls(shown))[0] == status
+        claimed = {"x-forwarded-client-cert": f"Hash={fingerprint.hex()}", "client-cert": f":{part(fingerprint)}:"}
+        assert ask(one, token, tls=tls(None), **claimed)[0] == 401, "a header is a caller's own word"
+        assert ask(one, issuer.token(time.time()), tls=tls(hers))[0] == (401 if bound else 200)

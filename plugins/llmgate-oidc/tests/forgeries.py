@@ -108,6 +108,12 @@ AUDIENCES = [
     "*",
     ["*"],
 ]
+BONDS = [
+    *({}, None, [], "x5t#S256", 1, True, {"jkt": "AAAA"}, {"jwk": {}}, {"x5t": "AAAA"}, {"X5T#S256": "A" * 43}),
+    *({"x5t#S256": value} for value in (None, 1, [], {}, "", "AAAA", "A" * 42 + "=", "B" * 43, "0" * 64)),
+    {"x5t#S256": "A" * 43},
+    {"x5t#S256": "A" * 43, "jkt": "A" * 43},
+]
 NOBODY = ["", None, [], {}, True, 1.5, "a\nb", "a\x00", "x" * 600, "\u202e", ["jane"]]
 
 
@@ -210,7 +216,7 @@ class Forger:
             ("iat", 10**15),
         ):
             yield self.signed(self.header, {**self.claims, name: self.now + shift})
-        for name, odd in (("aud", AUDIENCES), ("sub", NOBODY), ("cnf", [{"jkt": "AAAA"}, {}, None])):
+        for name, odd in (("aud", AUDIENCES), ("sub", NOBODY), ("cnf", BONDS)):
             yield from (self.signed(self.header, {**self.claims, name: value}) for value in odd)
         for missing in ("aud", "exp", "sub"):
             yield self.signed(self.header, {name: one for name, one in self.claims.items() if name != missing})

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from identity_provider import sign
+from identity_provider import part, sign
 from llmgate_oidc.config import ClaimNames, ClaimRule, IssuerConfig, OidcConfig
 from opener import Opener, ask, reason
 
-from llmgate.spec import AuthenticationError, Credentials
+from llmgate.spec import AuthenticationError, ClientCertificate, Credentials
 
 RULES = [
     ClaimRule("groups", ["users"], models=["openai/gpt-4o*"], scopes=["chat"]),
@@ -87,6 +87,58 @@ async def test_a_client_may_be_demanded(opened: Opener) -> None:
         assert await ask(stage, opened.token(**claims)) is not None
     for claims in ({}, {"azp": "other"}, {"azp": "other", "client_id": "desktop"}, {"azp": ["desktop"]}, {"azp": 1}):
         assert "azp" in await reason(stage, opened.token(**claims))
+
+
+HERS, HIS = "0a" * 32, "0b" * 32
+
+
+def shown(fingerprint: str | None, ends: float = float("inf")) -> ClientCertificate | None:
+    return None if fingerprint is None else ClientCertificate(fingerprint, ends=ends)
+
+
+def bond(fingerprint: str, **more: str) -> dict[str, str]:
+    return {"x5t#S256": part(bytes.fromhex(fingerprint)), **more}
+
+
+@pytest.mark.parametrize("cache_for", [0.0, 300.0])
+async def test_a_bound_token_is_its_certificates_alone(opened: Opener, cache_for: float) -> None:
+    """RFC 8705: whoever has stolen it cannot use it, remembered or not, before its holder or after."""
+    stage, token = await opened(cache_for=cache_for), opened.token(cnf=bond(HERS))
+    for _ in range(2):
+        for certificate, said in ((None, "connection has none"), (shown(HIS), "another certificate")):
+            with pytest.raises(AuthenticationError) as caught:
+                await stage.authenticate(Credentials({"authorization": token}, certificate=certificate))
+            assert said in caught.value.reason
+        principal = await stage.authenticate(Credentials({"authorization": token}, certificate=shown(HERS)))
+        assert principal is not None
+        assert principal.id == "jane"
+
+
+async def test_a_bound_token_ends_with_its_certificate(opened: Opener) -> None:
+    stage, token = await opened(), opened.token(cnf=bond(HERS))
+    held = Credentials({"authorization": token}, certificate=shown(HERS, opened.clock.now() + 10))
+    assert await stage.authenticate(held) is not None
+    opened.clock.advance(10)
+    with pytest.raises(AuthenticationError):
+        await stage.authenticate(held)
+
+
+async def test_a_bond_that_is_more_than_a_certificate_is_not_half_believed(opened: Opener) -> None:
+    stage = await opened()
+    for said in (bond(HERS, jkt="AAAA"), bond(HERS[:62]), bond(HERS + "0a"), {"x5t#S256": HERS}):
+        held = Credentials({"authorization": opened.token(cnf=said)}, certificate=shown(HERS))
+        with pytest.raises(AuthenticationError):
+            await stage.authenticate(held)
+
+
+async def test_a_bond_may_be_demanded(opened: Opener) -> None:
+    stage = await opened(certificate_bound=True)
+    assert "not bound" in await reason(stage, opened.token())
+    held = Credentials({"authorization": opened.token(cnf=bond(HERS))}, certificate=shown(HERS))
+    assert await stage.authenticate(held) is not None
+    unbound = Credentials({"authorization": opened.token()}, certificate=shown(HERS))
+    with pytest.raises(AuthenticationError):
+        await stage.authenticate(unbound)
 
 
 async def test_claims_may_be_demanded(opened: Opener) -> None:

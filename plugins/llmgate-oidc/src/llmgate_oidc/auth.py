@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from llmgate.spec import AuthenticationError, AuthProvider, Clock, ConfigError, Credentials, Principal, StageContext
+from llmgate.spec import (
+    AuthenticationError,
+    AuthProvider,
+    ClientCertificate,
+    Clock,
+    ConfigError,
+    Credentials,
+    Principal,
+    StageContext,
+)
 
-from .checks import check_claims, check_header
+from .checks import bound_to, check_claims, check_header, check_holder
 from .config import OidcConfig
 from .errors import RefusedTokenError
 from .issuer import Issuer
 from .mapping import principal_of
-from .memory import TokenMemory, digest_of
+from .memory import Remembered, TokenMemory, digest_of
 from .token import SignedToken, looks_like_a_token, read_token
 
 __all__ = ["Oidc"]
@@ -77,7 +86,7 @@ class Oidc(AuthProvider[OidcConfig]):
             if not looks_like_a_token(token):
                 continue
             try:
-                principal = await self._judged(token, clock)
+                principal = await self._judged(token, clock, credentials.certificate)
             except RefusedTokenError as refused:
                 reason = reason or str(refused)
                 continue
@@ -87,12 +96,21 @@ class Oidc(AuthProvider[OidcConfig]):
             raise AuthenticationError(reason=reason)
         return None
 
-    async def _judged(self, text: str, clock: Clock) -> Principal | None:
+    async def _judged(self, text: str, clock: Clock, certificate: ClientCertificate | None) -> Principal | None:
         """Whose a token is; None where its issuer is none of ours."""
         digest = digest_of(text)
         known = self._memory.find(digest, clock.now())
-        if known is not None:
-            return known
+        if known is None:
+            known = await self._looked_at(text, clock)
+            if known is None:
+                return None
+            self._memory.keep(digest, known, clock.now())
+        # Who has heard a token is not who it was given to: what it is bound to is shown each time.
+        check_holder(known.bond, certificate, clock.now())
+        return known.principal
+
+    async def _looked_at(self, text: str, clock: Clock) -> Remembered | None:
+        """What a token is that is not remembered."""
         token = read_token(text, self.config.max_token_bytes)
         name = token.claims.get("iss")
         issuer = self._issuers.get(name) if isinstance(name, str) else None
@@ -100,11 +118,10 @@ class Oidc(AuthProvider[OidcConfig]):
             return None
         algorithm, kid = check_header(token.header, issuer.config)
         await _check_signature(token, issuer, algorithm, kid)
-        now = clock.now()
-        end = check_claims(token.claims, issuer.config, now)
+        end = check_claims(token.claims, issuer.config, clock.now())
+        bond = bound_to(token.claims, issuer.config)
         principal = principal_of(token.claims, issuer.config)
-        self._memory.keep(digest, principal, issuer, now, end)
-        return principal
+        return Remembered(principal, bond, end, issuer, issuer.version)
 
 
 async def _check_signature(token: SignedToken, issuer: Issuer, algorithm: str, kid: str | None) -> None:

@@ -1,6 +1,7 @@
 """What must be so of a token beside its signature: who made it, for whom, and when.
 
-Source: RFC 7519 section 4.1, RFC 8725 (best practices), RFC 9068 (access tokens), OpenID Connect Core section 3.1.3.7.
+Source: RFC 7519 section 4.1, RFC 8725 (best practices), RFC 9068 (access tokens), OpenID Connect Core section 3.1.3.7,
+RFC 8705 section 3 (tokens that are bound to certificates), RFC 7800 section 3.1 (``cnf``).
 """
 
 from __future__ import annotations
@@ -8,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from llmgate.spec import ClientCertificate
+
 from .config import IssuerConfig
 from .errors import RefusedTokenError
+from .token import decode_part
 from .values import texts_at
 
-__all__ = ["check_claims", "check_header"]
+__all__ = ["bound_to", "check_claims", "check_header", "check_holder"]
 
 _TYPES: Final = ("jwt", "at+jwt")
 _CHANGED_MEANING: Final = ("crit", "b64", "zip", "enc")
 """Members of a header that change how the token is read."""
+_THUMBPRINT: Final = "x5t#S256"
+_SHA256_BYTES: Final = 32
 
 
 def check_header(header: Mapping[str, Any], config: IssuerConfig) -> tuple[str, str | None]:
@@ -63,8 +69,6 @@ def check_claims(claims: Mapping[str, Any], config: IssuerConfig, now: float) ->
         raise RefusedTokenError("another issuer has made it")
     if not set(_audiences(claims.get("aud"))) & set(config.audiences):
         raise RefusedTokenError("it is for somebody else (aud)")
-    if "cnf" in claims:
-        raise RefusedTokenError("it is bound to a key of its holder's, who has not proved to have it (cnf)")
     end = _check_times(claims, config, now)
     if config.authorized_parties:
         party = claims.get("azp", claims.get("client_id"))
@@ -74,6 +78,47 @@ def check_claims(claims: Mapping[str, Any], config: IssuerConfig, now: float) ->
         if not set(texts_at(claims, name)) & set(values):
             raise RefusedTokenError(f"its claim {name} is not as required")
     return end
+
+
+def bound_to(claims: Mapping[str, Any], config: IssuerConfig) -> str | None:
+    """The certificate that a token is bound to, by its SHA-256 in hex digits; None where it is bound to nothing.
+
+    Raises:
+        RefusedTokenError: it is bound to something else, or should be bound and is not.
+    """
+    if "cnf" not in claims:
+        if config.certificate_bound:
+            raise RefusedTokenError("it is not bound to a certificate (cnf)")
+        return None
+    bond = claims["cnf"]
+    # What stands beside the one proof that is looked at might be another that its issuer wants.
+    if not isinstance(bond, dict) or set(bond) != {_THUMBPRINT} or not isinstance(bond[_THUMBPRINT], str):
+        raise RefusedTokenError("it is bound to a key of its holder's, who has not proved to have it (cnf)")
+    digest = decode_part(bond[_THUMBPRINT], "certificate's thumbprint (cnf)")
+    if len(digest) != _SHA256_BYTES:
+        raise RefusedTokenError("the certificate that it is bound to cannot be told (cnf)")
+    return digest.hex()
+
+
+def check_holder(bond: str | None, certificate: ClientCertificate | None, now: float) -> None:
+    """See that who presents a token is who it was given to.
+
+    Args:
+        bond: What the token is bound to, from ``bound_to``.
+        certificate: That of the connection, verified by TLS; None for none.
+        now: Seconds since the epoch.
+
+    Raises:
+        RefusedTokenError: it is another's.
+    """
+    if bond is None:
+        return
+    if certificate is None:
+        raise RefusedTokenError("it is bound to a certificate, and the connection has none (cnf)")
+    if certificate.fingerprint != bond:
+        raise RefusedTokenError("it is bound to another certificate than the connection's (cnf)")
+    if now >= certificate.ends:
+        raise RefusedTokenError("the certificate that it is bound to has ended since the connection was made (cnf)")
 
 
 def _audiences(found: Any) -> Sequence[str]:

@@ -149,6 +149,8 @@ class IssuerConfig:
             word at all.
         authorized_parties: Clients that tokens may have been given to (``azp``, or else ``client_id``); none for all.
         required_claims: Claims that must have one of some values.
+        certificate_bound: Whether a token must be bound to the certificate of its holder's connection (RFC 8705).
+            Whatever stands here, one that is bound is taken on a connection with that certificate alone.
         leeway: Seconds by which its clock may differ from ours.
         max_age: Seconds after ``iat`` from which on a token is too old, whatever ``exp`` says; None for no such bound.
         claims: Which claims say what.
@@ -167,6 +169,7 @@ class IssuerConfig:
     types: Sequence[str] | None = None
     authorized_parties: Sequence[str] = ()
     required_claims: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
+    certificate_bound: bool = False
     leeway: float = _number(30.0, 0, 300)
     max_age: float | None = _number(None, 1, 31 * 86400)
     claims: ClaimNames = ClaimNames()

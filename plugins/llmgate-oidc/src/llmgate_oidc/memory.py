@@ -10,7 +10,7 @@ from llmgate.spec import Principal
 
 from .issuer import Issuer
 
-__all__ = ["TokenMemory", "digest_of"]
+__all__ = ["Remembered", "TokenMemory", "digest_of"]
 
 
 def digest_of(token: str) -> bytes:
@@ -19,10 +19,19 @@ def digest_of(token: str) -> bytes:
 
 
 @attrs.frozen
-class _Remembered:
-    """Whose a token is, until when (seconds since the epoch), and by which of the issuer's keys."""
+class Remembered:
+    """What a token has been found to be.
+
+    Args:
+        principal: Whose it is.
+        bond: The certificate that it is bound to (SHA-256 in hex digits), which each request must show; None for none.
+        until: When it is looked at anew, in seconds since the epoch.
+        issuer: Who has signed it.
+        version: Of the issuer's keys.
+    """
 
     principal: Principal
+    bond: str | None
     until: float
     issuer: Issuer
     version: int
@@ -39,38 +48,36 @@ class TokenMemory:
     def __init__(self, most: int, seconds: float) -> None:
         self._most = most
         self._seconds = seconds
-        self._known: dict[bytes, _Remembered] = {}
+        self._known: dict[bytes, Remembered] = {}
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def find(self, digest: bytes, now: float) -> Principal | None:
-        """Whose a token is; None where that is not known, or not any more."""
+    def find(self, digest: bytes, now: float) -> Remembered | None:
+        """What a token is; None where that is not known, or not any more."""
         known = self._known.get(digest)
         if known is None:
             return None
         if now >= known.until or known.version != known.issuer.version or not known.issuer.is_known:
             del self._known[digest]
             return None
-        return known.principal
+        return known
 
-    def keep(self, digest: bytes, principal: Principal, issuer: Issuer, now: float, end: float) -> None:
-        """Remember whose a token is.
+    def keep(self, digest: bytes, found: Remembered, now: float) -> None:
+        """Remember what a token is.
 
         Args:
             digest: The token's.
-            principal: Whose it is.
-            issuer: Who has signed it.
+            found: What it is, until its end.
             now: Seconds since the epoch.
-            end: When the token ends, in the same.
         """
-        until = min(now + self._seconds, end)
+        until = min(now + self._seconds, found.until)
         if until <= now or not self._most:
             return
         self._known.pop(digest, None)
         while len(self._known) >= self._most:
             del self._known[next(iter(self._known))]
-        self._known[digest] = _Remembered(principal, until, issuer, issuer.version)
+        self._known[digest] = attrs.evolve(found, until=until)
 
     def clear(self) -> None:
         """Forget all."""
