@@ -36,7 +36,9 @@ def test_an_address_is_taken_apart(url: str, origin: str, host: str, port: int) 
     "url",
     [
         "", "x", "api.groq.com", "//api.groq.com", "ftp://a.example", "https://", "https://a@b.example", "https://a:b@c.d",
-        "https://a.example\\@b", "https://a.example?x", "https://a.example#x", "https://a%2e.example", "https://a..b",
+        "https://a.example\\@b", "https://a.example?x", "https://a.example#x",
+        "https://a.example/?x=1", "https://a.example/v1?key=x", "https://a.example/v1#x", "https://a.example/#",
+        "https://a%2e.example", "https://a..b",
         "https://.a", "https://-a.b", "https://a-.b", "https://127.1", "https://1", "https://0x7f.1", "https://a.0x7f",
         "https://0177.0.0.1", "https://1.2.3.4.5", "https://1.2.3.256", "https://[::g]", "https://[::1%25a]",
         "https://a.example:0", "https://a.example:99999", "https://ä.example", "https://①.example",

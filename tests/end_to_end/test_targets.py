@@ -377,7 +377,8 @@ BAD = [
     "https://a.example\\@127.0.0.1", "https://a.example:0", "https://a.example:65536", "https://a.example:x",
     "https://a..example", "https://-a.example", "https://127.1", "https://2130706433", "https://0x7f000001",
     "https://0x7f.1", "https://0177.0.0.1", "https://127.0.0.01", "https://[::1", "https://[::g]", "https://[fe80::1%25e]",
-    "https://a.example?x=1", "https://a.example#x", "https://a%2eexample", "https://a.example/\\", "https://256.1.1.1",
+    "https://a.example?x=1", "https://a.example#x", "https://a.example/?x=1", "https://a.example/v1#x",
+    "https://a%2eexample", "https://a.example/\\", "https://256.1.1.1",
     "https://1.2.3", "https://" + "a" * 64 + ".example", "https://" + "a." * 200 + "example", "https://a_.-b.example",
 ]  # fmt: skip
 FORBIDDEN = [

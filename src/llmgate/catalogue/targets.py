@@ -18,7 +18,7 @@ __all__ = ["parse_target"]
 
 _URL: Final = re.compile(
     r"(?P<scheme>https?)://(?:\[(?P<six>[0-9a-f:.]{2,45})\]|(?P<name>[a-z0-9_.-]{1,254}))(?::(?P<port>[0-9]{1,5}))?"
-    r"(?:/[!-\[\]-~]*)?",
+    r"(?:/(?P<rest>[!-\[\]-~]*))?",
     re.ASCII | re.IGNORECASE,
 )
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -42,6 +42,8 @@ def parse_target(url: str, *, path: str = "/", label: str = "") -> Target:
     found = _URL.fullmatch(url.strip()) if len(url) <= _LONGEST else None
     if found is None:
         raise ValueError("it is not https://HOST, in plain ASCII, without user name, query or fragment")
+    if set(found["rest"] or "") & set("?#"):
+        raise ValueError("it holds a query or a fragment: write the query behind the request's own path")
     scheme = found["scheme"].lower()
     usual = _PORTS[scheme]
     port = int(found["port"] or usual)
