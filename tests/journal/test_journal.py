@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,33 @@ async def test_those_that_wait_at_once_are_synced_together(tmp_path, journal_at)
     gate.set()
     await asyncio.gather(*waiting)
     assert len(syncs) <= 2
+    await closed(journal)
+
+
+async def test_who_comes_alone_waits_for_nobody(tmp_path, journal_at, monkeypatch) -> None:
+    monkeypatch.setattr("llmgate.journal.journal.GATHER", 3600.0)
+    journal = journal_at(tmp_path, sync="group")
+    await opened(journal, ("sink", Sink()))
+    for _ in range(3):
+        await asyncio.wait_for(keep(journal, sample_record()), 60)
+    await closed(journal)
+
+
+async def test_behind_records_that_came_together_a_sync_waits_for_its_turn(tmp_path, journal_at, monkeypatch) -> None:
+    monkeypatch.setattr("llmgate.journal.journal.GATHER", 0.2)
+    syncs: list[float] = []
+
+    class Noting(Disk):
+        def sync(self, descriptor: int) -> None:
+            syncs.append(time.monotonic())
+            super().sync(descriptor)
+
+    journal = journal_at(tmp_path, Noting(), sync="group")
+    await opened(journal, ("sink", Sink()))
+    for _ in range(2):
+        await asyncio.gather(*(keep(journal, sample_record()) for _ in range(5)))
+    first, second = syncs
+    assert second - first > 0.1
     await closed(journal)
 
 

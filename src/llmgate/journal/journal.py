@@ -36,6 +36,9 @@ ADOPT_EVERY: Final = 5.0
 MAX_RECENT: Final = 2048
 MAX_RECENT_BYTES: Final = 8 * 1024 * 1024
 """How many records, and how many bytes of them, are kept in memory for couriers that keep up."""
+GATHER: Final = 0.004
+"""Seconds between the beginnings of two syncs while records come close together: a sync costs more than what is written
+with it, so that several answers share one. A record that comes alone is written at once."""
 PATIENCE: Final = 10.0
 """Seconds that an answer waits for its record to be written; then the disk counts as failed."""
 REFUSAL: Final = 1.0
@@ -111,6 +114,7 @@ class Journal:
         self._commits: Commits | None = None
         self._group: Group | None = None
         self._committing: asyncio.Future[None] | None = None
+        self._next_sync = 0.0
         self._adopting: asyncio.Task[None] | None = None
         self._recent: deque[Recent] = deque()
         self._recent_bytes = 0
@@ -225,7 +229,7 @@ class Journal:
             group.timer = loop.call_later(PATIENCE, self._too_late, group)
             if self._committing is None:
                 self._committing = loop.create_future()
-                loop.call_soon(self._commit)  # soon: others of this turn of the loop are written with it
+                self._commit_next(loop)
         group.records.append(record)
         group.frames.append(frame)
         if final:
@@ -314,6 +318,17 @@ class Journal:
             one.close()
         self._adopted = {}
 
+    def _commit_next(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the group that waits written: soon, so that others of this turn of the loop are written with it.
+
+        Where records have come together lately, others will: then a sync waits for its turn.
+        """
+        turn = self._next_sync - loop.time()
+        if turn > 0:
+            loop.call_later(turn, self._commit)
+        else:
+            loop.call_soon(self._commit)
+
     def _commit(self) -> None:
         """Have the group that waits written; while one is written the next one gathers."""
         group, self._group = self._group, None
@@ -322,6 +337,8 @@ class Journal:
             self._committing.set_result(None)
             self._committing = None
         else:
+            together = self.settings.sync == "group" and len(group.records) > 1
+            self._next_sync = self._committing.get_loop().time() + GATHER if together else 0.0
             self._commits.put(group)
 
     def _committed_group(self, group: Group, ends: Sequence[Position], failure: OSError | None) -> None:
@@ -334,7 +351,8 @@ class Journal:
                 group.error = failure
         group.done = True
         group.release()
-        self._commit()
+        assert self._committing is not None, "it ends when nothing waits"
+        self._commit_next(self._committing.get_loop())
 
     def _too_late(self, group: Group) -> None:
         self._say_down(TimeoutError("the disk does not answer"))
