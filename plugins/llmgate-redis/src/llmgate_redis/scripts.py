@@ -49,7 +49,7 @@ local function keep(key, units, at, capacity, period, ends)
 end
 
 local function decide(units, capacity, period, ends, cost)
-  local slack = ends and 0 or capacity * 1e-9
+  local slack = ends and 0 or math.min(capacity * 1e-9, 0.5)
   local allowed = units + cost <= capacity + slack
   local after, wait, reset = units, 0, 0
   if allowed then

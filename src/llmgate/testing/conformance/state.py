@@ -89,6 +89,17 @@ class StateConformance(StageConformance):
             assert granted == list(range(10))
 
     @pytest.mark.asyncio
+    async def test_a_large_rate_is_counted_to_the_unit(self, context: StageContext) -> None:
+        """However much there is, what is left is told exactly, and not one unit too many is granted."""
+        large = Rate(capacity=10**12, period=1e15)
+        async with self.opened(context) as store:
+            assert (await store.acquire("a", large)).remaining == 10**12 - 1
+            assert (await store.claim([Units("a", large, 1)]))[0].remaining == 10**12 - 2
+            assert not (await store.acquire("a", large, 10**12 - 1)).allowed
+            assert (await store.acquire("a", large, 10**12 - 2)).remaining == 0
+            assert not (await store.acquire("a", large)).allowed
+
+    @pytest.mark.asyncio
     async def test_a_rate_comes_back_evenly(self, context: StageContext, clock: FakeClock) -> None:
         """Who waits ``retry_after`` is granted; who waits less is not."""
         async with self.opened(context) as store:

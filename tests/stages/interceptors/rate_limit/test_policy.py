@@ -15,6 +15,9 @@ from llmgate.stages.interceptors.rate_limit.policy import read_policy
         ("10;w=3600;u=request;s=user", 10, 3600, ("api-key", "user")),
         (" 5 ; W=60 ; S=Organization-Tier ", 5, 60, ("api-key", "property:organization-tier")),
         ("5;s=user;w=60", 5, 60, ("api-key", "user")),
+        ("5;w=60;s=global", 5, 60, ("api-key",)),
+        ("5;w=31536000;s=Global", 5, 31536000, ("api-key",)),
+        ("999999999999;w=31622400", 999999999999, 31622400, ("api-key",)),
     ],
 )
 def test_a_policy_is_a_limit_of_its_caller(text, capacity, period, by):
@@ -36,7 +39,9 @@ def test_a_policy_may_count_money():
         "0;w=60",
         "-1;w=60",
         "10;w=0",
-        "10;w=9999999",
+        "10;w=31622401",
+        "10;w=999999999",
+        "0.5;w=60",
         "10;w=1.5",
         "10;w=60;w=70",
         "10;w=60;x=1",

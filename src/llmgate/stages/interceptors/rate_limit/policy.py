@@ -1,7 +1,8 @@
 """The header ``Helicone-RateLimit-Policy``: ``[quota];w=[seconds];u=[unit];s=[segment]``.
 
 Source: Helicone documentation, "Custom Rate Limits". There a policy that cannot be read is ignored; here it is an
-error, since a caller who asked for a limit relies on it.
+error, since a caller who asked for a limit relies on it. ``global`` is what it calls the segment of a policy that names
+none, so ``s=global`` says the same here and is no property.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["HEADER", "read_policy"]
 HEADER: Final = "helicone-ratelimit-policy"
 _LONGEST: Final = 256
 _QUOTA: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
-_WINDOW: Final = re.compile(r"[0-9]{1,7}", re.ASCII)
+_WINDOW: Final = re.compile(r"[0-9]{1,8}", re.ASCII)
 _SEGMENT: Final = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
 _UNITS: Final[Mapping[str, UnitName]] = {
     "request": "requests",
@@ -27,8 +28,8 @@ _UNITS: Final[Mapping[str, UnitName]] = {
     "cents": "cents",
 }
 """The units that a policy may name, by what they are called in a configuration."""
-_LONGEST_WINDOW: Final = 31 * 86400
-_HOW: Final = "write QUOTA;w=SECONDS, then ;u=request or ;u=cents and ;s=user or ;s=PROPERTY where wanted"
+_LONGEST_WINDOW: Final = 366 * 86400
+_HOW: Final = "write QUOTA;w=SECONDS, then ;u=request or ;u=cents and ;s=user, ;s=PROPERTY or ;s=global where wanted"
 
 
 def read_policy(text: str) -> LimitConfig:
@@ -62,7 +63,7 @@ def read_policy(text: str) -> LimitConfig:
 
 def _by(text: str, segment: str | None) -> tuple[str, ...]:
     """What a policy counts apart, below the caller who sent it."""
-    if segment is None:
+    if segment in (None, "global"):
         return ()
     if not _SEGMENT.fullmatch(segment):
         raise _wrong(text)

@@ -18,11 +18,25 @@ from llmgate.spec import Rate, RateDecision
 
 from .expiring import Entry
 
-__all__ = ["TOLERANCE", "Bucket", "Spent", "check_rate", "decide", "judge", "left_of", "reset_after", "time_back"]
+__all__ = [
+    "MOST_SLACK",
+    "TOLERANCE",
+    "Bucket",
+    "Spent",
+    "check_rate",
+    "decide",
+    "judge",
+    "left_of",
+    "reset_after",
+    "time_back",
+]
 
 TOLERANCE: Final = 1e-9
 """The part of the capacity by which rounding may deceive; without it a caller who waits ``retry_after`` to the last bit
 could be refused."""
+
+MOST_SLACK: Final = 0.5
+"""The units that this may come to: a whole one is never granted, or told to be left, that is not there."""
 
 
 @attrs.frozen
@@ -108,7 +122,7 @@ def judge(spent: float, rate: Rate, cost: float) -> RateDecision:
         cost: The units asked for, not negative.
     """
     capacity, ends_in, after, reset = rate.capacity, rate.ends_in, spent + cost, 0.0
-    slack = capacity * TOLERANCE if ends_in is None else 0.0
+    slack = min(capacity * TOLERANCE, MOST_SLACK) if ends_in is None else 0.0
     if after <= capacity + slack:
         if after > 0.0:
             reset = after * rate.period / capacity if ends_in is None else ends_in

@@ -25,7 +25,7 @@ from llmgate.spec import (
 
 from .channels import Channels
 from .expiring import EndingTable, ExpiringTable
-from .gcra import TOLERANCE, Bucket, check_rate, judge, time_back
+from .gcra import MOST_SLACK, TOLERANCE, Bucket, check_rate, judge, time_back
 from .leases import Lease, judge_place
 
 __all__ = ["Memory", "MemoryConfig", "StateFullError"]
@@ -335,7 +335,7 @@ class Memory(StateStore[MemoryConfig]):
                 after, capacity = left + cost, rate.capacity
                 if 0.0 < after <= capacity and rate.ends_in is None:
                     # What ``judge`` says of the usual case, without the way there.
-                    units = int(capacity - after + capacity * TOLERANCE)
+                    units = int(capacity - after + min(capacity * TOLERANCE, MOST_SLACK))
                     decision = RateDecision(True, units, 0.0, after * rate.period / capacity)
                 else:
                     decision = judge(left, rate, cost)
