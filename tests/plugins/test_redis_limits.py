@@ -251,6 +251,23 @@ async def test_what_a_share_has_granted_is_counted_when_the_server_is_back(serve
     assert found["ok"] + found["rate_limit_exceeded"] == 10
 
 
+async def test_a_long_outage_grants_one_share(server: Server, open_pipeline: Any) -> None:
+    pipeline = await open_pipeline("local-share", processes=2)
+    assert await asked(pipeline, 2) == {"ok": 2}
+    server.signal(signal.SIGSTOP)
+    found: Counter[str] = Counter()
+    for _ in range(4):
+        found += await asked(pipeline, 10)
+        await asyncio.sleep(0.8)  # beyond a second it is tried to tell the server
+    assert found == {"ok": 5, "rate_limit_exceeded": 35}
+    server.signal(signal.SIGCONT)
+    deadline = time.monotonic() + 20
+    while (await asked(pipeline, 1))["ok"]:
+        found["ok"] += 1
+        assert time.monotonic() < deadline
+    assert 2 + found["ok"] <= 10 + 5, "and no more than the limit beside it"
+
+
 async def test_a_server_that_comes_and_goes_grants_no_more_than_limit_and_shares(
     server: Server, open_pipeline: Any
 ) -> None:

@@ -94,6 +94,21 @@ async def test_a_second_outage_begins_with_a_whole_part(bench):
     assert await bench.remote.left("k") == 50
 
 
+async def test_an_outage_is_worth_one_part_however_long_it_is(bench):
+    bench.remote.there = False
+    found = 0
+    for _ in range(10):
+        found += sum([await bench.granted(bench.charge()) for _ in range(30)])
+        await bench.clock.advance(0)
+        await bench.clock.advance(1)
+    assert bench.remote.calls > 1, "the store has been tried again meanwhile"
+    assert found == 25
+    bench.remote.there = True
+    await bench.clock.advance(1)
+    await bench.clock.advance(1)
+    assert await bench.remote.left("k") == 75
+
+
 async def test_places_of_the_part_come_free(bench):
     bench.remote.there = False
     charges = [bench.charge(unit="concurrent") for _ in range(26)]

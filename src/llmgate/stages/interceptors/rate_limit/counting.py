@@ -245,16 +245,28 @@ class Counting:
             await self._send(claims, f"{once}.back")
 
     async def _reconcile(self) -> bool:
-        """Tell the store what has been granted and given back without it; False where it still does not answer."""
-        owed, self._owed = self._owed, {}
-        self._share += 1
-        wanted = [one for one in owed.values() if not isinstance(one, Units) or one.cost]
+        """Tell the store what has been granted and given back without it; False where it still does not answer.
+
+        Only once it knows all that does this process grant a share anew: an outage, however long, is worth one.
+        """
         unsent, self._unsent = self._unsent, deque(maxlen=_MOST_UNKNOWN)
-        batches = [(wanted[start : start + _AT_ONCE], next(self._words)) for start in range(0, len(wanted), _AT_ONCE)]
-        told = [await self._send(*one) for one in (*unsent, *batches)]
-        if told and all(told):
+        told = bool(unsent)
+        while unsent:
+            if not await self._send(*unsent.popleft()):
+                self._unsent.extend(unsent)
+                return False
+        owed, self._owed = self._owed, {}
+        wanted = [one for one in owed.values() if not isinstance(one, Units) or one.cost]
+        for start in range(0, len(wanted), _AT_ONCE):
+            told, end = True, start + _AT_ONCE
+            if not await self._send(wanted[start:end], next(self._words)):
+                for one in wanted[end:]:
+                    self._owe(one)
+                return False
+        self._share += 1
+        if told:
             self._note_success()
-        return all(told)
+        return True
 
     async def _done(self, work: Awaitable[None]) -> bool:
         try:
