@@ -38,6 +38,7 @@ from .surfaces import (
     realtime,
     records,
     responses,
+    traces,
 )
 from .surfaces.targets import TARGET, TARGET_HEADER
 from .surfaces.vendors import OWN_PATHS, host_name, vendor_hosts
@@ -79,6 +80,7 @@ def create_app(pipeline: Pipeline, *, owns_pipeline: bool = True, server: Server
         *operations.routes(),
         *records.routes(),
         *intake.routes(),
+        *traces.routes(),
     ]
     exact = {route.path: route.endpoint for route in routes if "{" not in route.path}
     guard = Guard(

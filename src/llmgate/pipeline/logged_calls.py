@@ -23,12 +23,14 @@ from llmgate.spec import (
     GatewayError,
     GatewayRequest,
     InvalidRequestError,
+    Operation,
     Outcome,
     PermissionDeniedError,
     Principal,
     Provider,
     ProviderError,
     ProviderRow,
+    TraceContext,
 )
 
 from .costs import cost_of
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from .frame import ExchangeFrame
     from .snapshot import Snapshot
 
-__all__ = ["LoggedCall", "RecentCalls", "record_call", "record_id_of"]
+__all__ = ["LoggedCall", "RecentCalls", "Told", "check_operation", "record_call", "record_id_of"]
 
 _GUESSED: Final = (
     "openai-chat",
@@ -55,6 +57,25 @@ _LONGEST_MESSAGE: Final = 4096
 
 
 @attrs.frozen
+class Told:
+    """What is known of a call without a look at its bodies, since whoever tells it has read them.
+
+    Args:
+        operation: What was asked for.
+        outcome: What was seen of the answer.
+        stream: Whether it was a stream.
+        error: What went wrong; None where nothing did.
+        trace: Its place in a distributed trace; None for that of the telling.
+    """
+
+    operation: Operation
+    outcome: Outcome
+    stream: bool = False
+    error: str | None = None
+    trace: TraceContext | None = None
+
+
+@attrs.frozen
 class LoggedCall:
     """One call as it is told.
 
@@ -63,7 +84,7 @@ class LoggedCall:
         provider: The provider by its name, where the address does not say; ``""`` for none.
         model: The model asked for.
         request: What was asked, as it was sent.
-        status: The HTTP status of the answer.
+        status: The HTTP status of the answer; None where there was none, or nobody knows it.
         media_type: The content type of the answer.
         response: What was answered, as it came.
         started_at: Seconds since the epoch.
@@ -71,13 +92,14 @@ class LoggedCall:
         first_content: Seconds until its first content; None where that is not known.
         headers: What the caller says of it, in the words of headers: ``helicone-user-id``, ``helicone-property-…``.
         call_id: The caller's own id of it, by which it is recorded once; ``""`` for none.
+        told: What has been read of its bodies already; None to read them here.
     """
 
     url: str
     provider: str
     model: str
     request: bytes = attrs.field(repr=False)
-    status: int
+    status: int | None
     media_type: str
     response: bytes = attrs.field(repr=False)
     started_at: float
@@ -85,6 +107,19 @@ class LoggedCall:
     first_content: float | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     call_id: str = ""
+    told: Told | None = None
+
+    @property
+    def stream(self) -> bool:
+        """Whether the answer was a stream."""
+        return self.media_type == _STREAM if self.told is None else self.told.stream
+
+    @property
+    def failed(self) -> bool:
+        """Whether the answer was an error, or none came."""
+        if self.told is not None:
+            return self.told.error is not None
+        return self.status is not None and self.status >= _ERROR
 
 
 class RecentCalls:
@@ -134,21 +169,20 @@ async def record_call(frame: ExchangeFrame, call: LoggedCall, record_id: str) ->
     exchange, snapshot = frame.exchange, frame.snapshot
     provider, path = _provider_of(call, snapshot)
     wire_format, outcome = _answer_of(call, provider, path)
-    if not frame.view.principal.may_ask_for(wire_format.operation.value):
-        raise PermissionDeniedError(
-            f"this key may not ask for {wire_format.operation.value}, so it has no such calls to tell of",
-            code="operation_not_allowed",
-        )
+    operation = wire_format.operation if call.told is None else call.told.operation
+    check_operation(frame.view.principal, operation)
     exchange.id = record_id
-    exchange.operation = wire_format.operation
+    exchange.operation = operation
+    if call.told is not None and call.told.trace is not None:
+        exchange.trace = call.told.trace
     exchange.client_headers = {**_plain(exchange.client_headers), **call.headers}
     frame.capture = None if snapshot.capturing is None else snapshot.capturing.begin(exchange.client_headers)
     exchange.request = GatewayRequest(
-        operation=wire_format.operation,
+        operation=operation,
         format=wire_format.name,
         body=call.request,
         model=call.model,
-        stream=call.media_type == _STREAM,
+        stream=call.stream,
     )
     exchange.outcome, exchange.status, exchange.started_at = outcome, call.status, call.started_at
     exchange.started = frame.clock.monotonic() - call.duration
@@ -158,6 +192,23 @@ async def record_call(frame: ExchangeFrame, call: LoggedCall, record_id: str) ->
     if frame.capture is not None:
         frame.capture.answered(call.response, call.media_type)
     await frame.seal()
+
+
+def check_operation(principal: Principal, operation: Operation) -> None:
+    """Let a caller tell only of what he may ask for.
+
+    Args:
+        principal: Who tells.
+        operation: Of what.
+
+    Raises:
+        PermissionDeniedError: he may not.
+    """
+    if not principal.may_ask_for(operation.value):
+        raise PermissionDeniedError(
+            f"this key may not ask for {operation.value}, so it has no such calls to tell of",
+            code="operation_not_allowed",
+        )
 
 
 def _plain(headers: Mapping[str, str]) -> Mapping[str, str]:
@@ -176,27 +227,35 @@ def _attempt(frame: ExchangeFrame, call: LoggedCall, provider: Provider, outcome
         status=call.status,
         outcome=outcome,
     )
-    if call.status >= _ERROR:
+    if call.failed:
         attempt.error = exchange.error = _error(call, provider)
         exchange.first_content = attempt.first_content = None
-        attempt.cost_nano = 0 if outcome.usage is None else cost_of(attempt, exchange)
+        if outcome.usage is not None:
+            attempt.cost_nano = cost_of(attempt, exchange)
+        elif call.status is not None:
+            attempt.cost_nano = 0
     elif frame.snapshot.config.prices.enabled:
         attempt.cost_nano = cost_of(attempt, exchange)
     return attempt
 
 
 def _error(call: LoggedCall, provider: Provider) -> ProviderError:
+    said = _words(call, provider)
+    return ProviderError(said[:_LONGEST_MESSAGE], provider_name=provider.name, upstream_status=call.status)
+
+
+def _words(call: LoggedCall, provider: Provider) -> str:
+    """What the caller says went wrong, or the provider."""
+    if call.told is not None and call.told.error is not None:
+        return call.told.error
     for wire_format in _formats(provider, ""):
         try:
-            found = wire_format.decode_error(call.status, {}, call.response)
+            found = wire_format.decode_error(call.status or 0, {}, call.response)
         except GatewayError:
             continue
         if found is not None and found.message:
-            said = found.message[:_LONGEST_MESSAGE]
-            break
-    else:
-        said = f"the provider answered with the status {call.status}"
-    return ProviderError(said, provider_name=provider.name, upstream_status=call.status)
+            return found.message
+    return f"the provider answered with the status {call.status}"
 
 
 def _provider_of(call: LoggedCall, snapshot: Snapshot) -> tuple[Provider, str]:
@@ -236,6 +295,9 @@ def _path_of(url: str) -> str:
 
 def _answer_of(call: LoggedCall, provider: Provider, path: str) -> tuple[Format, Outcome]:
     """The wire format of a call and what its answer tells; where nothing can be read of it, nothing is known."""
+    if call.told is not None:
+        embeds = call.told.operation is Operation.EMBEDDINGS
+        return get_format("openai-embeddings" if embeds else "openai-chat"), call.told.outcome
     formats = list(_formats(provider, path))
     for wire_format in formats:
         try:

@@ -16,7 +16,7 @@ from llmgate.pipeline.ids import new_id
 from llmgate.pipeline.logged_calls import LoggedCall, RecentCalls, record_call, record_id_of
 from llmgate.spec import InvalidRequestError, Operation, PermissionDeniedError
 
-__all__ = ["Intake", "read_call", "routes"]
+__all__ = ["Intake", "permit", "read_call", "routes"]
 
 SURFACE: Final = "log"
 _ID: Final = "helicone-request-id"
@@ -46,7 +46,7 @@ class Intake:
         """Record one call."""
         async with call.exchange(Operation.RECORDS, SURFACE) as exchange:
             with call:
-                _permit(exchange.snapshot.config.records.ingest)
+                permit(exchange.snapshot.config.records.ingest)
                 logged = read_call(await _object(call), exchange.clock.now())
                 record_id = (
                     record_id_of(exchange.view.principal, logged.call_id)
@@ -65,7 +65,15 @@ class Intake:
                 await call.reply.whole(200, call.answer_headers(), body)
 
 
-def _permit(ingest: bool) -> None:
+def permit(ingest: bool) -> None:
+    """Let callers tell of calls where the operator does.
+
+    Args:
+        ingest: What ``records.ingest`` says.
+
+    Raises:
+        PermissionDeniedError: the operator does not.
+    """
     if not ingest:
         raise PermissionDeniedError(
             "this gateway takes no calls that were made directly: send the call through it, or have the operator write "
