@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from llmgate.pipeline.settling import RecordQueue
+from llmgate.pipeline.settling import DirectWay, RecordQueue
 from llmgate.spec import Logger, NoConfig, Record
 from llmgate.testing.samples import sample_record
 
@@ -57,3 +57,21 @@ async def test_closing_twice_is_fine_and_so_is_closing_what_never_started() -> N
     queue = RecordQueue("loggers[0]", Keeping())
     await queue.aclose()
     await queue.aclose()
+
+
+async def test_what_takes_records_at_once_has_them_at_once_and_its_failures_are_counted() -> None:
+    taken: list[str] = []
+
+    def take(record: Record) -> None:
+        if record.id == "bad":
+            raise OSError("no")
+        taken.append(record.id)
+
+    way = DirectWay("telemetry", take)
+    way.start()
+    for name, failing in (("a", False), ("bad", True), ("b", False)):
+        way.offer(sample_record(id=name))
+        assert way.failing is failing
+    assert taken == ["a", "b"]
+    assert (way.failed, way.dropped, await way.depth()) == (1, 0, (0, 0, None))
+    await way.aclose()

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 from prometheus_client.parser import text_string_to_metric_families
 
 from llmgate.telemetry.measurements import INSTRUMENTS, Measure
@@ -31,6 +33,29 @@ def test_what_was_counted_is_shown_as_prometheus_reads_it() -> None:
     assert exchanges == 3
     sums = [value for name, value in shown.items() if name.startswith("gen_ai_client_token_usage_sum")]
     assert sorted(sums) == [9, 27]
+
+
+def test_whoever_counts_alone_tells_what_several_would_tell(tmp_path: Path) -> None:
+    records = [sample_record(stream=True), sample_record(), attrs.evolve(sample_record(), duration=3.0, attempts=())]
+    alone = PrometheusSink(Measure(50), MeasureStanding(50))
+    script = (
+        "import pickle, sys\n"
+        "from llmgate.telemetry.measurements import Measure\n"
+        "from llmgate.telemetry.prometheus import PrometheusSink\n"
+        "from llmgate.telemetry.standing import MeasureStanding\n"
+        "sink = PrometheusSink(Measure(50), MeasureStanding(50))\n"
+        "for record in pickle.load(sys.stdin.buffer):\n"
+        "    sink.record(record)\n"
+        "print(sink.exposition().decode())\n"
+    )
+    environment = {**os.environ, DIRECTORY_VARIABLE: str(tmp_path)}
+    told = pickle.dumps(records)
+    done = subprocess.run([sys.executable, "-c", script], env=environment, input=told, capture_output=True, check=True)
+    for record in records:
+        alone.record(record)
+    assert {name: value for name, value in samples(alone.exposition()).items() if value} == {
+        name: value for name, value in samples(done.stdout).items() if value
+    }
 
 
 def test_instruments_are_called_as_opentelemetry_would_call_them() -> None:

@@ -18,7 +18,7 @@ from llmgate.spec import Clock, ConfigError, Logger, PluginError, SecretNotFound
 
 from .credentials import SecretBroker
 from .secret_report import look_for_credentials
-from .settling import RecordQueue, RecordWay
+from .settling import DirectWay, RecordQueue, RecordWay
 from .snapshot import PlacedStage, Snapshot
 from .standing import standing_of
 
@@ -210,6 +210,7 @@ class Editions:
         ways: dict[int, RecordWay] = {}
         begun: list[RecordWay] = []
         names: Counter[str] = Counter()
+        telemetry = snapshot.telemetry
         for taker_id, taker in snapshot.takers:
             way = self._queues.get(id(taker))
             if snapshot.journal is not None and isinstance(taker, Logger) and taker.durable:
@@ -219,6 +220,8 @@ class Editions:
                     key = taker.name if count == 1 else f"{taker.name}-{count}"
                     way = snapshot.journal.courier(taker_id, key, taker)
                     begun.append(way)
+            elif telemetry is not None and taker is telemetry and telemetry.takes_at_once:
+                way = way or DirectWay(taker_id, telemetry.take)
             elif not isinstance(way, RecordQueue):
                 way = RecordQueue(taker_id, taker)
                 begun.append(way)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from llmgate.spec import Exchange, GatewayError, Record
 
-__all__ = ["CLIENT_CLOSED_REQUEST", "RecordQueue", "RecordTaker", "RecordWay", "judge"]
+__all__ = ["CLIENT_CLOSED_REQUEST", "DirectWay", "RecordQueue", "RecordTaker", "RecordWay", "judge"]
 
 log = logging.getLogger("llmgate.records")
 
@@ -143,6 +144,45 @@ class RecordQueue:
             if self.failed == 0:
                 log.exception("logger %s failed to flush; further failures are counted", self.id)
             self.failed += 1
+
+
+class DirectWay:
+    """Hands records over as soon as they are offered, to what takes them at once; a queue would cost more than that.
+
+    Args:
+        id: What messages call it.
+        take: Takes a record; what it raises is counted.
+    """
+
+    dropped = 0
+
+    def __init__(self, id: str, take: Callable[[Record], None]) -> None:  # noqa: A002 - the field's word
+        self.id = id
+        self.failed = 0
+        self.failing = False
+        self._take = take
+
+    async def depth(self) -> tuple[int, int, float | None]:
+        """Nothing ever waits."""
+        return 0, 0, None
+
+    def start(self) -> None:
+        """Nothing is to be begun."""
+
+    def offer(self, record: Record) -> None:
+        """Hand a record over."""
+        try:
+            self._take(record)
+        except Exception:
+            if self.failed == 0:
+                log.exception("%s failed; further failures are counted", self.id)
+            self.failed += 1
+            self.failing = True
+        else:
+            self.failing = False
+
+    async def aclose(self) -> None:
+        """Nothing waits."""
 
 
 def judge(exchange: Exchange, failure: BaseException | None, *, unfinished: bool) -> None:

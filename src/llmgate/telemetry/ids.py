@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 from collections.abc import Mapping
 from typing import Final
 
@@ -33,7 +33,7 @@ class Tracing:
         if parent is not None:
             trace_id, parent_id, sampled, state = parent
             return TraceContext(trace_id, self.span_id(), parent_id, sampled, state, carried=True)
-        trace_id = secrets.token_hex(16)
+        trace_id = f"{_number(128):032x}"
         # As OpenTelemetry's TraceIdRatioBased sampler decides, so that others along the way decide alike.
         sampled = int(trace_id[16:], 16) < self._bound
         return TraceContext(trace_id, self.span_id(), sampled=sampled, carried=self._carried)
@@ -41,4 +41,9 @@ class Tracing:
     @staticmethod
     def span_id() -> str:
         """A new id for a span."""
-        return secrets.token_hex(8)
+        return f"{_number(64):016x}"
+
+
+def _number(bits: int) -> int:
+    """A number by chance that is not 0, as OpenTelemetry's SDK draws it; after a fork Python seeds it anew."""
+    return random.getrandbits(bits) or 1  # ids are no secrets: the kernel need not be asked for each

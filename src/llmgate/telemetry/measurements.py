@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import attrs
 
@@ -79,9 +79,11 @@ COST: Final = Instrument(
 INSTRUMENTS: Final = (TOKENS, DURATION, FIRST_CHUNK, PER_TOKEN, EXCHANGES, EXCHANGE_DURATION, ATTEMPTS, COST)
 
 
-@attrs.frozen
-class Measurement:
-    """One value for one instrument; ``labels`` are in the order of the instrument's."""
+class Measurement(NamedTuple):
+    """One value for one instrument; ``labels`` are in the order of the instrument's.
+
+    A tuple, since every exchange makes eight of them or more.
+    """
 
     instrument: Instrument
     value: float
@@ -124,9 +126,16 @@ class Measure:
     def __init__(self, max_models: int) -> None:
         self._models = Names(max_models)
         self._routers = Names(max_models)
+        self._last: Record | None = None
+        self._said: Sequence[Measurement] = ()
 
-    def read(self, record: Record) -> Iterator[Measurement]:
-        """Everything that a record says to the instruments."""
+    def read(self, record: Record) -> Sequence[Measurement]:
+        """Everything that a record says to the instruments; read once for all the sinks that ask one after another."""
+        if record is not self._last:
+            self._said, self._last = tuple(self._of_exchange(record)), record
+        return self._said
+
+    def _of_exchange(self, record: Record) -> Iterator[Measurement]:
         router = self._routers.label(record.router, proven=bool(record.attempts))
         status = "" if record.status is None else str(record.status)
         alike = record.metadata.get("llmgate.refused-alike", "") if record.surface == "host" else ""

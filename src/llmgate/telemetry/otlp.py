@@ -31,11 +31,12 @@ from opentelemetry.trace import (
 from llmgate.spec import AttemptRecord, Record, TraceContext
 
 from .attributes import SCOPE, attempt_attributes, exchange_attributes
+from .completing import Completing
 from .content import content_attributes
 from .headers import ExportHeaders
 from .measurements import INSTRUMENTS, Instrument, Measure, Measurement
 from .standing import STANDING, MeasureStanding, Standing
-from .totals import Completing, Totals
+from .totals import Totals, named
 
 __all__ = ["OtlpSink", "endpoint_of"]
 
@@ -126,7 +127,7 @@ class OtlpSink:
 
     def record(self, record: Record) -> None:
         """Take what a record says."""
-        self._totals.add([*self._measure.read(record)])
+        self._totals.add(self._measure.read(record))
         if record.trace is not None and record.trace.sampled:
             self._write_spans(record, record.trace)
 
@@ -147,7 +148,7 @@ class OtlpSink:
 
     def _counter(self, instrument: Instrument) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_: CallbackOptions) -> Iterable[Observation]:
-            return [Observation(value, labels) for labels, value in self._totals.counted(instrument)]
+            return [Observation(value, named(instrument, labels)) for labels, value in self._totals.counted(instrument)]
 
         return observe
 

@@ -1,25 +1,31 @@
 """Metrics for Prometheus to fetch, by its own client, which also adds up what the workers of one server count.
 
-With several workers each writes into files of its own in the directory that ``PROMETHEUS_MULTIPROC_DIR`` names, and
-whichever is asked reads them all; ``llmgate serve`` makes the directory.
+A process that is alone adds up by itself, since the client takes five times as long for it. With several workers each
+writes into files of its own in the directory that ``PROMETHEUS_MULTIPROC_DIR`` names, and whichever is asked reads them
+all; ``llmgate serve`` makes the directory.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from llmgate.spec import Record
 
 from .measurements import INSTRUMENTS, Instrument, Measure
 from .standing import STANDING, MeasureStanding, Standing
+from .totals import Labels, Spread, Totals
 
 __all__ = ["DIRECTORY_VARIABLE", "PrometheusSink", "exposed_name"]
 
@@ -44,13 +50,24 @@ class PrometheusSink:
         self._standing = standing
         self._said: dict[tuple[str, tuple[str, ...]], float] = {}
         self._registry = CollectorRegistry()
+        self._totals: Totals | None = None if os.environ.get(DIRECTORY_VARIABLE) else Totals()
+        """What is counted where nobody else counts; None where the client adds up what several do."""
+        counted: Sequence[Instrument] = ()
+        if self._totals is None:
+            counted = INSTRUMENTS
+        else:
+            self._registry.register(_Counted(self._totals))
         self._instruments: Mapping[str, Counter | Gauge | Histogram] = {
-            one.name: self._made(one) for one in (*INSTRUMENTS, *STANDING)
+            one.name: self._made(one) for one in (*counted, *STANDING)
         }
 
     def record(self, record: Record) -> None:
         """Take what a record says."""
-        for one in self._measure.read(record):
+        measurements = self._measure.read(record)
+        if self._totals is not None:
+            self._totals.add(measurements)
+            return
+        for one in measurements:
             child = self._instruments[one.instrument.name].labels(*one.labels)
             if isinstance(child, Histogram):
                 child.observe(one.value)
@@ -90,13 +107,51 @@ class PrometheusSink:
         """Nothing is open."""
 
     def _made(self, one: Instrument) -> Counter | Gauge | Histogram:
-        labels = [label.replace(".", "_") for label in one.labels]
-        name = exposed_name(one)
+        labels, name = _label_names(one), exposed_name(one)
         if one.buckets:
             return Histogram(name, one.meaning, labels, registry=self._registry, buckets=one.buckets)
         if one.across:
             return Gauge(name, one.meaning, labels, registry=self._registry, multiprocess_mode=_MODES[one.across])
         return Counter(name, one.meaning, labels, registry=self._registry)
+
+
+class _Counted(Collector):
+    """Tells Prometheus's client what totals have counted.
+
+    Args:
+        totals: The totals.
+    """
+
+    def __init__(self, totals: Totals) -> None:
+        self._totals = totals
+
+    def collect(self) -> Iterator[CounterMetricFamily | HistogramMetricFamily]:
+        """Every instrument, with what it stands at."""
+        spreads = self._totals.spreads()
+        for one in INSTRUMENTS:
+            name, labels = exposed_name(one), _label_names(one)
+            if one.buckets:
+                yield _histogram(
+                    HistogramMetricFamily(name, one.meaning, labels=labels), one, spreads.get(one.name, ())
+                )
+            else:
+                counter = CounterMetricFamily(name, one.meaning, labels=labels)
+                for values, value in self._totals.counted(one):
+                    counter.add_metric(values, value)
+                yield counter
+
+
+def _histogram(
+    told: HistogramMetricFamily, one: Instrument, spreads: Sequence[tuple[Labels, Spread]]
+) -> HistogramMetricFamily:
+    bounds: list[str] = [floatToGoString(bound) for bound in (*one.buckets, float("inf"))]  # type: ignore[no-untyped-call]
+    for values, spread in spreads:
+        told.add_metric(values, list(zip(bounds, accumulate(spread.counts), strict=True)), spread.total)
+    return told
+
+
+def _label_names(one: Instrument) -> Sequence[str]:
+    return [label.replace(".", "_") for label in one.labels]
 
 
 def _forget_the_dead(directory: Path) -> None:

@@ -47,7 +47,7 @@ class Sink(Protocol):
 
 @attrs.define(eq=False)
 class Telemetry:
-    """Takes the record of each exchange that is over, behind a bounded queue as loggers do.
+    """Takes the record of each exchange that is over, behind a bounded queue as loggers do where contents are read.
 
     Args:
         exporter: ``stdout`` for nothing but the application log; ``otlp`` or ``both`` for a collector as well.
@@ -124,18 +124,18 @@ class Telemetry:
             return
         self._open = True
         self._ask, self._loop = standing, asyncio.get_running_loop()
+        measure = Measure(self.max_models)
         if self._exports:
             from .otlp import OtlpSink
 
             resource = {"service.name": self.service_name}
-            measure = Measure(self.max_models)
             exports = OtlpSink.to(self.otlp_endpoint, resource, measure, content=self.content, headers=self._headers)
             exports.observe(MeasureStanding(self.max_models), self._ask_from_thread)
             self._sinks.append(exports)
         if self.prometheus:
             from .prometheus import DIRECTORY_VARIABLE, PrometheusSink
 
-            self.metrics = PrometheusSink(Measure(self.max_models), MeasureStanding(self.max_models))
+            self.metrics = PrometheusSink(measure, MeasureStanding(self.max_models))
             self._sinks.append(self.metrics)
             if os.environ.get(DIRECTORY_VARIABLE):
                 self._telling = self._loop.create_task(self._keep_telling(), name="llmgate-standing")
@@ -163,6 +163,16 @@ class Telemetry:
         except (TimeoutError, concurrent.futures.CancelledError):
             asked.cancel()
             return None
+
+    @property
+    def takes_at_once(self) -> bool:
+        """Whether no record takes long enough to hold up others: none does whose content is not read."""
+        return not self.content
+
+    def take(self, record: Record) -> None:
+        """Hand a record on, here and now."""
+        for sink in self._sinks:
+            sink.record(record)
 
     async def record(self, record: Record) -> None:
         """Hand a record on."""
