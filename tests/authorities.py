@@ -85,7 +85,9 @@ class Authority:
         self._count += 1
         base = self._directory / f"issued-{self._count}"
         made = Issued(base.with_suffix(".crt"), base.with_suffix(".key"))
-        extensions = [f"extendedKeyUsage={usage}", *([f"subjectAltName={names}"] if names else [])]
+        # RFC 5280, 4.2.1.6: critical where the subject is empty; OpenSSL asks for that where it is strict.
+        critical = "" if common_name else "critical,"
+        extensions = [f"extendedKeyUsage={usage}", *([f"subjectAltName={critical}{names}"] if names else [])]
         added = [part for one in extensions for part in ("-addext", one)]
         escaped = common_name.replace("/", "\\/")
         subject = f"/CN={escaped}" if common_name else "/"

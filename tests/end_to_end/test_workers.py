@@ -171,7 +171,7 @@ def test_sigterm_drains_the_streams_of_all_workers(tmp_path):
         whole = [read_all(each) for each in ending]
         cut = [read_all(each) for each in hanging]
         assert one.wait() == 0
-        assert time.monotonic() - started < 0.3 + 2 + 2
+        assert time.monotonic() - started < 20, "2.3 seconds, and what a busy machine adds"
     assert all(b"data: [DONE]" in text and b"word7" in text for text in whole)
     assert all(b"[DONE]" not in text and b"shutting down" in text for text in cut)
     records = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]

@@ -21,7 +21,7 @@ from llmgate.spec import Credentials, InvalidRequestError, kind_named
 from llmgate.testing.upstream import FakeUpstream
 from plugin_packages import KIND_IDS, make, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 SHAPES = {"short": "{letter}", "plain": "my-{kind}", "long": "{letter}-" + "b" * (LONGEST - 2)}
 """Names as short, as plain and as long as they come, each another for each kind."""

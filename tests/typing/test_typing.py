@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 
-pytestmark = pytest.mark.timeout(120)  # a cold cache takes mypy half a minute
+pytestmark = pytest.mark.timeout(300)  # a cold cache takes mypy half a minute
 
 
 @pytest.fixture(scope="module")

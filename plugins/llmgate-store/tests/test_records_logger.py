@@ -80,7 +80,7 @@ async def test_four_processes_write_five_thousand_records(url: str, context: Sta
     await logger.aclose()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_nothing_is_lost_while_the_database_is_away(url: str, context: StageContext, database: Database):
     door = FallingDoor(url)
     await door.lift()

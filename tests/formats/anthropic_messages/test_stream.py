@@ -231,9 +231,9 @@ def test_a_thought_that_is_hidden_travels_whole():
 def test_many_calls_and_drips_take_linear_time():
     def seconds(count: int) -> float:
         data = start() + b"".join(call(index, f"c{index}", "f", "{}") for index in range(count)) + STOP
-        begun = time.perf_counter()
+        begun = time.thread_time()
         decoded(*[data[place : place + 7] for place in range(0, len(data), 7)])
-        return time.perf_counter() - begun
+        return time.thread_time() - begun
 
     seconds(50)
     assert min(seconds(800) for _ in range(2)) < 32 * min(seconds(100) for _ in range(2))
