@@ -46,6 +46,16 @@ def test_a_record_comes_back_from_its_json(record: Record) -> None:
     assert Record.from_json(json.loads(json.dumps(value))) == record
 
 
+@given(made(Record))
+@settings(max_examples=200, deadline=None)
+def test_what_is_written_is_every_field_and_what_follows_from_them(record: Record) -> None:
+    plain = attrs.asdict(record, filter=lambda field, _: field.name != "encoded")
+    derived = {"cost_usd", "cost_estimated", "time_per_token", "format"}
+    value = record.as_json()
+    assert json.dumps({name: one for name, one in value.items() if name not in derived}) == json.dumps(plain)
+    assert derived < set(value)
+
+
 def test_a_record_is_plain_json() -> None:
     record = sample_record(cost_nano=1_500, stages=(StageTrace("auth", "passed", 12),))
     value = json.loads(json.dumps(record.as_json()))

@@ -36,6 +36,7 @@ def make_record(exchange: Exchange) -> Record:
     last = exchange.attempts[-1] if exchange.attempts else None
     started = exchange.started
     principal = exchange.principal
+    labels = labels_of(exchange.client_headers) if exchange.client_headers else {}
     return Record(
         id=exchange.id,
         operation=exchange.operation.value,
@@ -61,7 +62,7 @@ def make_record(exchange: Exchange) -> Record:
         usage=(last.estimated_usage if last else None) or outcome.usage,
         attempts=tuple(_attempt_record(attempt, started) for attempt in exchange.attempts),
         trace=exchange.trace,
-        metadata=_metadata(exchange, last),
+        metadata=_metadata(exchange, last, labels),
         cost_nano=exchange.cost_nano,
         cache=exchange.noted_verdict("cache"),
         limit=exchange.noted_verdict("limit"),
@@ -69,7 +70,13 @@ def make_record(exchange: Exchange) -> Record:
         team=_team(principal) if principal else None,
         content=exchange.content,
         stages=() if exchange.steps is None else _stages(exchange),
-        **_labels(exchange),
+        user=labels.get("user") or (bounded(request.user) if request and request.user else None),
+        properties=labels.get("properties", {}),
+        session_id=labels.get("session_id"),
+        session_path=labels.get("session_path"),
+        session_name=labels.get("session_name"),
+        prompt_id=labels.get("prompt_id"),
+        user_agent=labels.get("user_agent"),
     )
 
 
@@ -86,16 +93,7 @@ def _stages(exchange: Exchange) -> Sequence[StageTrace]:
     return (*(exchange.steps or ()), *tries)
 
 
-def _labels(exchange: Exchange) -> dict[str, Any]:
-    """What the caller calls its end user, its session, and so on."""
-    labels = labels_of(exchange.client_headers) if exchange.client_headers else {}
-    request = exchange.request
-    if "user" not in labels and request is not None and request.user:
-        labels["user"] = bounded(request.user)
-    return labels
-
-
-def _metadata(exchange: Exchange, last: Attempt | None) -> Mapping[str, str]:
+def _metadata(exchange: Exchange, last: Attempt | None, labels: Mapping[str, Any]) -> Mapping[str, str]:
     """Labels of stages and of the caller, bounded in number and length."""
     request = exchange.request
     found = {**_lost(last), **exchange.noted_metadata(), **(request.metadata if request else {})}
@@ -103,9 +101,10 @@ def _metadata(exchange: Exchange, last: Attempt | None) -> Mapping[str, str]:
     if len(found) > _MAX_LABELS:
         marks["llmgate.dropped-labels"] = str(len(found) - _MAX_LABELS)
         found = dict(list(found.items())[:_MAX_LABELS])
-    more = sum(name.startswith("helicone-property-") for name in exchange.client_headers) - MAX_PROPERTIES
-    if more > 0:
-        marks["llmgate.dropped-properties"] = str(more)
+    if "properties" in labels:
+        more = sum(name.startswith("helicone-property-") for name in exchange.client_headers) - MAX_PROPERTIES
+        if more > 0:
+            marks["llmgate.dropped-properties"] = str(more)
     return {bounded(str(name)): bounded(str(value)) for name, value in {**found, **marks}.items()}
 
 

@@ -23,7 +23,7 @@ from .responses import ChatResponse, ErrorDetail, FinishReason, GatewayChunk, Ou
 __all__ = ["Format", "RequestHead", "StreamEncoder", "StreamReader", "Unsupported"]
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class RequestHead:
     """What one pass over the top level of a request body tells.
 

@@ -71,7 +71,7 @@ class CallerLimit:
     unit: str = "requests"
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Principal:
     """Who asks, once an auth provider has said so.
 

@@ -35,7 +35,7 @@ class RelayBody:
     upload: Upload | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class AttemptCall:
     """Everything an adapter needs for one attempt.
 

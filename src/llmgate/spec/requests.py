@@ -118,7 +118,7 @@ class RelayTarget:
     session: str = ""
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class GatewayRequest:
     """A request on its way: the body as it came, what a peek at it told, and the edits that stages have recorded.
 

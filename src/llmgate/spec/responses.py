@@ -157,7 +157,7 @@ class Outcome:
     service_tier: str | None = None
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class GatewayResponse:
     """A whole answer on its way back: the body as it came, and a lazy canonical view of it.
 

@@ -15,7 +15,7 @@ _LONGEST_STATE: Final = 512
 _SAMPLED: Final = 1
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class TraceContext:
     """The place of an exchange in a trace.
 

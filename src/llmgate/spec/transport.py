@@ -13,7 +13,7 @@ from .uploads import Upload
 __all__ = ["ProviderRequest", "ProviderResponse", "ProviderStream", "Transport"]
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class ProviderRequest:
     """An HTTP request to a provider, ready to be sent.
 

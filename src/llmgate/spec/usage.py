@@ -7,7 +7,7 @@ import attrs
 __all__ = ["Usage"]
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Usage:
     """What one answer took; None means unknown, which is not zero.
 
