@@ -44,6 +44,15 @@ async def test_the_environment_is_read_live():
     assert await value(stage) == "sk-1"
 
 
+async def test_what_has_not_changed_is_given_again_with_the_fingerprint_that_was_made_of_it():
+    environment = {"OPENAI_API_KEY": "sk-1"}
+    stage = await opened(environment)
+    first = await stage.fetch(KEY)
+    assert await stage.fetch(KEY) is first
+    environment["OPENAI_API_KEY"] = "sk-2"
+    assert (await stage.fetch(KEY)).fingerprint != first.fingerprint
+
+
 @pytest.mark.parametrize(
     ("environment", "state"), [({}, "is not set"), ({"OPENAI_API_KEY": ""}, "is empty")], ids=["absent", "empty"]
 )

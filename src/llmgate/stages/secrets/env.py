@@ -49,6 +49,8 @@ class Env(SecretStore[EnvConfig]):
         self._file: WatchedFile | None = None
         self._values: dict[str, str] = {}
         self._at_open: dict[str, str] = {}
+        self._given: dict[SecretRef, Secret] = {}
+        """What was given last, while it has not changed: its fingerprint is a hash, and every request asks for it."""
         self._looked = 0.0
         self._emptied = False
 
@@ -66,6 +68,7 @@ class Env(SecretStore[EnvConfig]):
         self._file = None
         self._values = {}
         self._at_open = {}
+        self._given = {}
 
     async def fetch(self, ref: SecretRef) -> Secret:
         """The variable's value.
@@ -87,7 +90,10 @@ class Env(SecretStore[EnvConfig]):
         if not value:
             state = "is not set" if value is None else "is empty"
             raise SecretNotFoundError(f"{ref}: {variable} {state}; set the environment variable {variable}")
-        return Secret(value=value, ref=ref, version=version)
+        known = self._given.get(ref)
+        if known is None or known.reveal() != value or known.version != version:
+            known = self._given[ref] = Secret(value=value, ref=ref, version=version)
+        return known
 
     async def refresh(self, ref: SecretRef) -> Secret:
         """The variable's value, the file looked at now.
