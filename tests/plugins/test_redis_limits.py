@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -294,6 +295,34 @@ async def test_a_server_that_comes_back_empty_counts_anew_and_gets_its_places_ag
     server.start()
     await asyncio.sleep(1)
     assert await asked(pipeline, 5) == {"ok": 3, "rate_limit_exceeded": 2}
+
+
+@pytest.mark.parametrize(
+    ("on_failure", "meanwhile"),
+    [
+        ("deny", {"rate_limit_unknown": 20}),
+        ("allow", {"ok": 20}),
+        ("local-share", {"ok": 5, "rate_limit_exceeded": 15}),
+    ],
+)
+async def test_a_server_that_is_full_is_one_that_does_not_count(
+    server: Server, open_pipeline: Any, on_failure: str, meanwhile: dict[str, int]
+) -> None:
+    limits = [{"capacity": 10, "refill-frequency": "1d"}]
+    cache = {"use": "cache", "state": "shared", "store-pause": "100ms"}
+    pipeline = await open_pipeline(on_failure, cache, limits=limits, processes=2)
+    contents = map(str, itertools.count())
+    with redis.Redis(host=HOST, port=server.port) as client:
+        assert sum([await asked(pipeline, 1, next(contents)) for _ in range(4)], Counter()) == {"ok": 4}
+        client.config_set("maxmemory", "1")
+        assert sum([await asked(pipeline, 1, next(contents)) for _ in range(20)], Counter()) == meanwhile
+        client.config_set("maxmemory", "0")
+        deadline = time.monotonic() + 20
+        while (await asked(pipeline, 1, next(contents)))["rate_limit_exceeded"] == 0:
+            assert time.monotonic() < deadline
+        client.config_set("maxmemory", "1")
+        refused = await asked(pipeline, 5, next(contents))
+    assert refused == {"rate_limit_exceeded": 5}, "to refuse nothing needs to be written"
 
 
 async def test_a_cache_without_its_server_is_a_miss(server: Server, open_pipeline: Any) -> None:

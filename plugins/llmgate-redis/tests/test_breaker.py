@@ -21,51 +21,68 @@ def breaker(clock: FakeClock) -> Breaker:
 
 def fail(breaker: Breaker, times: int = 1) -> None:
     for _ in range(times):
-        breaker.failed("why", trial=breaker.enter())
+        breaker.enter()
+        breaker.failed("why")
 
 
 def test_failures_in_a_row_open_it(breaker: Breaker) -> None:
     fail(breaker, 2)
-    breaker.succeeded(trial=breaker.enter())
+    breaker.enter()
+    breaker.succeeded()
     fail(breaker, 2)
     assert not breaker.is_open
     fail(breaker)
     with pytest.raises(StateUnavailableError, match="the state store has not answered") as refused:
         breaker.enter()
     assert (refused.value.http_status, refused.value.code) == (503, "state_store_unavailable")
-    assert refused.value.retry_after == 1
+    assert refused.value.retry_after == 0, "it is tried at once"
 
 
-async def test_one_at_a_time_tries_again_and_success_closes_it(breaker: Breaker, clock: FakeClock) -> None:
+def test_one_call_that_waits_in_vain_opens_it(breaker: Breaker) -> None:
+    breaker.failed("why", waited_since=breaker.enter())
+    assert breaker.is_open
+
+
+def test_one_that_is_late_while_others_are_answered_does_not(breaker: Breaker) -> None:
+    late = breaker.enter()
+    breaker.enter()
+    breaker.succeeded()
+    breaker.failed("why", waited_since=late)
+    assert not breaker.is_open
+
+
+def test_an_answer_closes_it(breaker: Breaker) -> None:
     fail(breaker, 3)
-    await clock.advance(1)
-    assert breaker.enter() is True
-    with pytest.raises(StateUnavailableError):
-        breaker.enter()
     breaker.succeeded(trial=True)
-    assert [breaker.enter() for _ in range(3)] == [False] * 3
+    breaker.enter()
+    fail(breaker, 2)
+    assert not breaker.is_open
 
 
 async def test_each_trial_that_fails_doubles_the_pause_up_to_a_bound(breaker: Breaker, clock: FakeClock) -> None:
     fail(breaker, 3)
-    for pause in (1, 2, 4, 4):
+    for pause in (0, 1, 2, 4, 4):
+        assert breaker.rest == pause
         with pytest.raises(StateUnavailableError) as refused:
             breaker.enter()
         assert refused.value.retry_after == pause
         await clock.advance(pause)
-        fail(breaker)
+        breaker.failed("why", trial=True)
 
 
-async def test_a_trial_that_its_caller_gave_up_makes_room_for_another(breaker: Breaker, clock: FakeClock) -> None:
-    fail(breaker, 3)
-    await clock.advance(1)
-    breaker.left(trial=breaker.enter())
-    assert breaker.enter() is True
+def test_what_answers_trials_alone_is_tried_ever_more_seldom(breaker: Breaker) -> None:
+    for pause in (0, 1, 2, 4, 4):
+        breaker.failed("why", waited_since=breaker.enter())
+        assert breaker.rest == pause
+        breaker.succeeded(trial=True)
+    breaker.enter()
+    breaker.succeeded()
+    breaker.failed("why", waited_since=breaker.enter())
+    assert breaker.rest == 0
 
 
-async def test_calls_from_before_it_opened_do_not_prolong_the_pause(breaker: Breaker, clock: FakeClock) -> None:
+def test_calls_from_before_it_opened_do_not_prolong_the_pause(breaker: Breaker) -> None:
     under_way = [breaker.enter() for _ in range(10)]
-    for trial in under_way:
-        breaker.failed("why", trial=trial)
-    await clock.advance(1)
-    assert breaker.enter() is True
+    for before in under_way:
+        breaker.failed("why", waited_since=before)
+    assert breaker.rest == 0

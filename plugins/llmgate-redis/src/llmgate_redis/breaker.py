@@ -15,14 +15,18 @@ log: Final = logging.getLogger("llmgate.redis")
 
 
 class Breaker:
-    """Opens after failures in a row; while it is open calls fail at once, but for one at a time that tries again.
+    """Says whether calls are made; while it is open they fail at once, and only trials are, by nobody's request.
+
+    A call that waits in vain, while no other is answered either, opens it by itself, as the next would wait as long:
+    slow is worse than gone. Other failures open it when there are so many in a row. The first trial comes at once; each
+    that fails, and each closing that no call could make use of, doubles the pause before the next.
 
     Args:
         name: What errors call the store; they may reach a caller of the gateway, who learns no address.
         where: What the log calls the server.
         clock: Where time comes from.
         failures: Failures in a row that open it.
-        pause: Seconds until the first trial; doubled by each trial that fails.
+        pause: Seconds from the first trial to the second.
         longest: Seconds beyond which the pause does not grow.
     """
 
@@ -34,56 +38,61 @@ class Breaker:
         self._first_pause = min(pause, longest)
         self._longest = longest
         self._failed = 0
-        self._pause = self._first_pause
+        self._answers = 0
+        self._pause = 0.0
         self._until: float | None = None
-        self._trying = False
 
     @property
     def is_open(self) -> bool:
         """Whether calls fail at once."""
         return self._until is not None
 
-    def enter(self) -> bool:
-        """Begin a call; each is ended by ``succeeded``, ``failed`` or ``left``.
+    @property
+    def rest(self) -> float:
+        """Seconds until the next trial."""
+        return 0.0 if self._until is None else max(0.0, self._until - self._clock.monotonic())
+
+    def enter(self) -> int:
+        """Begin a call, which is ended by ``succeeded`` or ``failed``, or not at all where its caller leaves.
 
         Returns:
-            Whether the call is the trial of an open breaker; to be handed back when it ends.
+            How many calls have been answered so far.
 
         Raises:
             StateUnavailableError: the breaker is open.
         """
-        if self._until is None:
-            return False
-        rest = self._until - self._clock.monotonic()
-        if rest > 0 or self._trying:
+        if self._until is not None:
             raise StateUnavailableError(
-                f"{self._name} has not answered lately and is left alone for a while",
-                retry_after=max(rest, 0.0),
+                f"{self._name} has not answered lately and is left alone for a while", retry_after=self.rest
             )
-        self._trying = True
-        return True
+        return self._answers
 
-    def succeeded(self, *, trial: bool) -> None:
-        """End a call that was answered: the server is there."""
-        if trial:
-            self._trying = False
+    def succeeded(self, *, trial: bool = False) -> None:
+        """End a call, or a trial, that was answered: the server is there."""
         if self._until is not None:
             log.warning("%s: %s answers again", self._name, self._where)
-        self._failed, self._until, self._pause = 0, None, self._first_pause
+            self._until = None
+        self._failed = 0
+        self._answers += 1
+        if not trial:
+            self._pause = 0.0
 
-    def failed(self, reason: str, *, trial: bool) -> None:
-        """End a call that was not answered; one that began before the breaker opened does not prolong the pause."""
+    def failed(self, reason: str, *, waited_since: int | None = None, trial: bool = False) -> None:
+        """End a call, or a trial, that was not answered; a call that began before it opened changes nothing.
+
+        Args:
+            reason: What went wrong, for the log.
+            waited_since: What ``enter`` has said, of a call that took all the time that it may take.
+            trial: Whether it was a trial.
+        """
         if trial:
-            self._trying = False
-            self._pause = min(self._pause * 2, self._longest)
-            self._until = self._clock.monotonic() + self._pause
+            self._open()
         elif self._until is None:
             self._failed += 1
-            if self._failed >= self._limit:
-                self._until = self._clock.monotonic() + self._pause
+            if waited_since == self._answers or self._failed >= self._limit:
+                self._open()
                 log.warning("%s: %s fails, and is left alone for a while: %s", self._name, self._where, reason)
 
-    def left(self, *, trial: bool) -> None:
-        """End a call that its caller has given up: it says nothing about the server."""
-        if trial:
-            self._trying = False
+    def _open(self) -> None:
+        self._until = self._clock.monotonic() + self._pause
+        self._pause = min(self._pause * 2 or self._first_pause, self._longest)

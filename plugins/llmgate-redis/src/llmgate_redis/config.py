@@ -99,8 +99,8 @@ class RedisConfig:
         max_connections: Connections that a process holds for calls; one more listens to channels.
         once_ttl: Seconds for which a word given as ``once`` is remembered.
         subscriber_queue: Messages that may wait for one subscriber.
-        breaker_failures: Failures in a row after which calls fail at once.
-        breaker_pause: Seconds until the server is tried again; doubled with each further failure.
+        breaker_failures: Failures in a row after which calls fail at once; one that waits in vain is enough.
+        breaker_pause: Seconds from the first trial of a server that failed to the next; doubled with each that fails.
         breaker_longest_pause: Seconds beyond which that pause does not grow.
         client_name: What ``CLIENT LIST`` calls the gateway's connections.
     """

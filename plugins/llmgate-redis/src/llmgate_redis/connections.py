@@ -16,7 +16,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from llmgate.spec import GatewayClosedError, GatewayError
+from llmgate.spec import Clock, GatewayClosedError, GatewayError
 
 from .address import Maker
 from .breaker import Breaker
@@ -50,16 +50,32 @@ class Connections:
         where: What the log calls the server.
         make: Makes a connection, not yet connected.
         breaker: Keeps callers from waiting for a server that does not answer.
+        clock: Where the pauses between trials are slept.
+        trial: A command that changes nothing, and that only a server that takes changes carries out.
         size: How many connections there may be.
         timeout: Seconds that a call may take; waiting for a connection and connecting count.
     """
 
-    def __init__(self, name: str, where: str, make: Maker, breaker: Breaker, *, size: int, timeout: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        where: str,
+        make: Maker,
+        breaker: Breaker,
+        *,
+        clock: Clock,
+        trial: Command,
+        size: int,
+        timeout: float,
+    ) -> None:
         self._name = name
         self._where = where
         self._make = make
         self._breaker = breaker
+        self._clock = clock
+        self._trial = trial
         self._timeout = timeout
+        self._trying: asyncio.Task[None] | None = None
         self._places = asyncio.Semaphore(size)
         self._idle: list[AbstractConnection] = []
         self._closed = False
@@ -79,7 +95,7 @@ class Connections:
         """
         if self._closed:
             raise GatewayClosedError("the state store is closed")
-        trial = self._breaker.enter()
+        before = self._breaker.enter()
         placed = False
         try:
             async with asyncio.timeout(self._timeout), self._places:
@@ -87,26 +103,21 @@ class Connections:
                 answer = await self._asked(command, instead, repeatable)
         except ReadOnlyError as refused:
             # Another server has been promoted, and the name may lead to it by now.
-            self._breaker.failed(reason_of(refused), trial=trial)
+            self._failed(refused, before)
             await self._drop_idle()
             raise StateUnavailableError(f"{self._name} takes no changes for the moment") from refused
         except ResponseError as refused:
-            self._breaker.succeeded(trial=trial)
+            self._breaker.succeeded()
             log.warning("%s: %s refuses %s: %s", self._name, self._where, command[0], reason_of(refused))
             raise StateUnavailableError(f"{self._name} refuses a command: the log says which") from refused
         except (OSError, RedisError, GatewayError) as failure:
             if not placed:
                 # A crowd of ours, which says nothing about the server: whoever holds a place finds out about it.
-                self._breaker.left(trial=trial)
                 raise StateUnavailableError(f"{self._name} has no connection free: raise max-connections") from failure
-            self._breaker.failed(reason_of(failure), trial=trial)
-            late = isinstance(failure, TimeoutError)
-            what = "does not answer in time" if late else "cannot be reached"
+            self._failed(failure, before)
+            what = "does not answer in time" if isinstance(failure, TimeoutError) else "cannot be reached"
             raise StateUnavailableError(f"{self._name} {what}") from failure
-        except BaseException:
-            self._breaker.left(trial=trial)
-            raise
-        self._breaker.succeeded(trial=trial)
+        self._breaker.succeeded()
         return answer
 
     async def first(self, command: Command, instead: Command, timeout: float) -> None:
@@ -121,7 +132,36 @@ class Connections:
     async def aclose(self) -> None:
         """Close what is idle; what is in use is closed when its call ends. Idempotent."""
         self._closed = True
+        trying, self._trying = self._trying, None
+        if trying is not None:
+            trying.cancel()
+            await asyncio.wait({trying})
         await self._drop_idle()
+
+    def _failed(self, failure: BaseException, before: int) -> None:
+        """Count a call that was not answered; where that opens the breaker, find out when the server is back."""
+        late = isinstance(failure, TimeoutError)
+        self._breaker.failed(reason_of(failure), waited_since=before if late else None)
+        if self._breaker.is_open and self._trying is None and not self._closed:
+            self._trying = asyncio.get_running_loop().create_task(self._try(), name="llmgate-redis-trials")
+
+    async def _try(self) -> None:
+        """Try the server again and again until it answers, so that nobody's request has to."""
+        try:
+            while True:
+                await self._clock.sleep(self._breaker.rest)
+                if not self._breaker.is_open:
+                    return
+                try:
+                    async with asyncio.timeout(self._timeout):
+                        await self._exchange(self._trial, None)
+                except (OSError, RedisError, GatewayError) as failure:
+                    self._breaker.failed(reason_of(failure), trial=True)
+                    await self._drop_idle()  # the others are probably no better
+                else:
+                    self._breaker.succeeded(trial=True)
+        finally:
+            self._trying = None
 
     async def _drop_idle(self) -> None:
         idle, self._idle = self._idle, []

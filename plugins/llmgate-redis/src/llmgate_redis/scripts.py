@@ -3,6 +3,8 @@
 The rates are the generic cell rate algorithm (ITU-T I.371) as a leaking bucket: ``<units spent> <at>`` under one key,
 with the time in microseconds, which a double holds exactly. A script of Redis touches only keys that it is given; these
 have one hash tag, so that they are in one slot of a cluster, except where several claims are decided together.
+
+A decision stands though a server that is full cannot remember the word under which it was asked for.
 """
 
 from __future__ import annotations
@@ -92,7 +94,7 @@ end
 local units, at = spent(KEYS[1], clock(), capacity, period, ends)
 local allowed, after, answer = decide(units, capacity, period, ends, cost)
 if allowed then keep(KEYS[1], after, at, capacity, period, ends) end
-if KEYS[2] then redis.call('SET', KEYS[2], answer, 'PX', ARGV[5]) end
+if KEYS[2] then redis.pcall('SET', KEYS[2], answer, 'PX', ARGV[5]) end
 return answer
 """
 
@@ -173,7 +175,7 @@ for i, plan in ipairs(plans) do
   if not refused then plan() elseif i < refused then answers[i] = untaken[i] end
 end
 local answer = table.concat(answers, '|')
-if word then redis.call('SET', word, answer, 'PX', ARGV[2]) end
+if word then redis.pcall('SET', word, answer, 'PX', ARGV[2]) end
 return answer
 """
 

@@ -59,8 +59,16 @@ class Redis(StateStore[RedisConfig]):
             pause=config.breaker_pause,
             longest=config.breaker_longest_pause,
         )
-        connections = Connections(name, where, make, breaker, size=config.max_connections, timeout=config.timeout)
-        self._connections = connections
+        connections = self._connections = Connections(
+            name,
+            where,
+            make,
+            breaker,
+            clock=context.clock,
+            trial=("DEL", self._keys.of("value", "")),
+            size=config.max_connections,
+            timeout=config.timeout,
+        )
         command, instead = _script(self._scripts.peek, (self._keys.of("rate", ""),), 1.0, 1.0, 0.0, "")
         try:
             await connections.first(command, instead, config.open_timeout)
