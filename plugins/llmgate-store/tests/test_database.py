@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import os
 import socket
@@ -13,10 +14,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from llmgate_store import migrations
 from llmgate_store.config import KEYS, DatabaseConfig
 from llmgate_store.database import Database, address_of
 from llmgate_store.errors import StoreUnavailableError
-from llmgate_store.schema import VERSION_TABLE, current, wanted
+from llmgate_store.schema import VERSION_TABLE, VERSIONS, current, make, upgrade, wanted
 from llmgate_store.tables import issued_keys, metadata, revisions
 from store_bench import PATIENCE, make_context
 
@@ -90,6 +92,63 @@ async def test_the_migrations_make_what_the_tables_say(database: Database):
         assert await connection.run_sync(current) == wanted()
 
 
+def shape_of(connection: sa.Connection) -> dict[str, object]:
+    """Everything that a database tells of its tables, and the rows that they begin with."""
+    inspector = sa.inspect(connection)
+    shape: dict[str, object] = {}
+    for name in sorted(inspector.get_table_names()):
+        columns = [{**one, "type": repr(one["type"])} for one in inspector.get_columns(name)]
+        indexes = sorted(map(repr, inspector.get_indexes(name)))
+        shape[name] = (columns, indexes, inspector.get_pk_constraint(name), inspector.get_table_options(name))
+    shape["rows"] = sorted(map(tuple, connection.execute(sa.select(revisions))))
+    shape["version"] = current(connection)
+    return shape
+
+
+async def test_an_empty_database_gets_the_tables_that_the_migrations_would_make(empty_url: str, context: StageContext):
+    database = await Database(DatabaseConfig(url=empty_url, timeout=PATIENCE), context).open(migrations="never")
+    shapes = []
+    for how in (make, upgrade):
+        async with database.write(PATIENCE) as connection:
+            await connection.run_sync(how)
+            shapes.append(await connection.run_sync(shape_of))
+            await connection.execute(sa.text(f"DROP TABLE {VERSION_TABLE}"))
+            await connection.run_sync(metadata.drop_all)
+    await database.aclose()
+    assert shapes[0] == shapes[1]
+
+
+def test_the_versions_are_those_of_the_migrations():
+    folder = Path(migrations.__file__).parent / "versions"
+    assert [one.name[:4] for one in sorted(folder.glob("[0-9]*.py"))] == list(VERSIONS)
+    found = [
+        importlib.import_module(f"llmgate_store.migrations.versions.{one.stem}")
+        for one in sorted(folder.glob("[0-9]*.py"))
+    ]
+    assert [one.revision for one in found] == list(VERSIONS)
+    assert [one.down_revision for one in found] == [None, *VERSIONS[:-1]]
+
+
+def test_tables_that_are_there_load_no_alembic(tmp_path: Path):
+    program = (
+        "import asyncio, pathlib, sys\n"
+        "from llmgate_store.config import DatabaseConfig\n"
+        "from llmgate_store.database import Database\n"
+        "from store_bench import make_context\n"
+        "async def main():\n"
+        "    for how in ('at-start', 'at-start', 'by-hand'):\n"
+        "        config = DatabaseConfig(url='sqlite:///there.db', migrations=how, open_timeout=60)\n"
+        "        database = await Database(config, make_context(pathlib.Path.cwd())).open()\n"
+        "        await database.aclose()\n"
+        "asyncio.run(main())\n"
+        "print('alembic' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    command = [sys.executable, "-c", program]
+    shown = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment, cwd=tmp_path)
+    assert shown.stdout.strip() == "False"
+
+
 async def test_many_processes_may_start_at_once(empty_url: str, context: StageContext):
     config = DatabaseConfig(url=empty_url, timeout=PATIENCE, open_timeout=60)
     databases = [Database(config, context) for _ in range(5)]
@@ -117,8 +176,8 @@ async def test_tables_of_a_version_that_is_not_known_are_left_alone(empty_url: s
     database = await Database(DatabaseConfig(url=empty_url, timeout=PATIENCE), context).open()
     async with database.write() as connection:
         await connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
-    for migrations in ("at-start", "by-hand"):
-        other = Database(DatabaseConfig(url=empty_url, migrations=migrations, timeout=PATIENCE), context)
+    for how in ("at-start", "by-hand"):
+        other = Database(DatabaseConfig(url=empty_url, migrations=how, timeout=PATIENCE), context)
         with pytest.raises(PluginError, match=r"9999.*install the newer"):
             await other.open()
         await other.aclose()
