@@ -35,6 +35,7 @@ from .errors import (
     SecretUnavailableError,
 )
 from .exchange import Attempt, Exchange, ExchangeView
+from .fields import bounded, words_of
 from .formats import Format, RequestHead, StreamEncoder, StreamReader, Unsupported
 from .histograms import Histogram, bucket_of
 from .hookspecs import hookimpl
@@ -61,7 +62,7 @@ from .messages import (
 )
 from .models import UNKNOWN_MODEL, DescribedModel, ListedModel, ModelFacts
 from .money import nano_usd, usd
-from .operations import HOUSEKEEPING, READING_SCOPES, Operation
+from .operations import HOUSEKEEPING, METRICS_SCOPE, READING_SCOPES, SCOPES, Operation
 from .pages import HTML, PageAnswer, PageRequest, Pages, Reception, Visitor
 from .peppers import Peppers
 from .prices import Price, PriceList, PriceRow, Rates
@@ -124,11 +125,13 @@ __all__ = [
     "HOUSEKEEPING",
     "HTML",
     "KINDS",
+    "METRICS_SCOPE",
     "NO_FEEDBACK",
     "NO_STATUS",
     "PERIODS",
     "PROPERTY",
     "READING_SCOPES",
+    "SCOPES",
     "SUMS",
     "UNKNOWN_MODEL",
     "AsgiApp",
@@ -291,6 +294,7 @@ __all__ = [
     "UsageRow",
     "Visitor",
     "a_service",
+    "bounded",
     "bucket_of",
     "client_of",
     "control_headers",
@@ -305,5 +309,6 @@ __all__ = [
     "standings",
     "usd",
     "value_in",
+    "words_of",
     "zone_named",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Final
 
-__all__ = ["HOUSEKEEPING", "READING_SCOPES", "Operation"]
+__all__ = ["HOUSEKEEPING", "METRICS_SCOPE", "READING_SCOPES", "SCOPES", "Operation"]
 
 
 class Operation(enum.StrEnum):
@@ -37,3 +37,9 @@ HOUSEKEEPING: Final = frozenset({Operation.MODELS, Operation.RECORDS})
 
 READING_SCOPES: Final = ("admin", "usage")
 """Scopes by which a principal may see everybody's records; it has to have one by name, not by having no scopes."""
+
+METRICS_SCOPE: Final = "metrics"
+"""The scope by which a principal may see what all requests add up to, and none of them."""
+
+SCOPES: Final = (*(operation.value for operation in Operation), *READING_SCOPES, METRICS_SCOPE)
+"""Every word that a principal's scopes may hold."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from llmgate.spec import SecretRef
+from llmgate.spec import SecretRef, bounded
 
 __all__ = ["ControlPlaneConfig", "address_of", "is_loopback"]
 
@@ -57,17 +57,6 @@ def _an_address(_: object, field: attrs.Attribute[Any], url: str) -> None:
         raise ValueError(str(wrong), field) from None
 
 
-def _within(_: object, field: attrs.Attribute[Any], value: float) -> None:
-    least, most = field.metadata["minimum"], field.metadata["maximum"]
-    if not least <= value <= most:
-        raise ValueError(f"{field.name.replace('_', '-')} must be from {least:g} to {most:g}, not {value:g}", field)
-
-
-def _number(default: float, minimum: float, maximum: float) -> Any:
-    """A number within bounds, which the configuration's reader tells, too."""
-    return attrs.field(default=default, validator=_within, metadata={"minimum": minimum, "maximum": maximum})
-
-
 @attrs.frozen
 class ControlPlaneConfig:
     """The keys of ``control-plane``.
@@ -103,18 +92,18 @@ class ControlPlaneConfig:
     former_peppers: Sequence[SecretRef] = ()
     unknown: Literal["refuse", "pass"] = "refuse"
     on_outage: Literal["allow-stale", "deny"] = "allow-stale"
-    stale_for: float = _number(86400.0, 0, 366 * 86400)
+    stale_for: float = bounded(86400.0, 0, 366 * 86400)
     snapshot: str = "llmgate-control-plane.snapshot"
     snapshot_key: SecretRef | None = None
     ca_file: Path | None = None
-    heartbeat: float = _number(15.0, 0.05, 3600)
-    timeout: float = _number(10.0, 0.05, 600)
-    open_timeout: float = _number(10.0, 0, 600)
-    min_delay: float = _number(1.0, 0.05, 3600)
-    max_delay: float = _number(60.0, 0.05, 86400)
-    factor: float = _number(2.0, 1, 100)
-    max_message_bytes: int = _number(64 * 1024 * 1024, 1024, 1024**3)
-    max_keys: int = _number(1_000_000, 1, 10_000_000)
+    heartbeat: float = bounded(15.0, 0.05, 3600)
+    timeout: float = bounded(10.0, 0.05, 600)
+    open_timeout: float = bounded(10.0, 0, 600)
+    min_delay: float = bounded(1.0, 0.05, 3600)
+    max_delay: float = bounded(60.0, 0.05, 86400)
+    factor: float = bounded(2.0, 1, 100)
+    max_message_bytes: int = bounded(64 * 1024 * 1024, 1024, 1024**3)
+    max_keys: int = bounded(1_000_000, 1, 10_000_000)
 
     def __attrs_post_init__(self) -> None:
         """Check what one field alone cannot tell."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from llmgate.spec import Operation
+from llmgate.spec import SCOPES, bounded, words_of
 
 from .keys import ALGORITHMS
 
@@ -18,7 +18,6 @@ __all__ = ["RESERVED_KINDS", "ClaimNames", "ClaimRule", "IssuerConfig", "OidcCon
 
 RESERVED_KINDS: Final = ("local", "anonymous")
 """Kinds of principals that mean something to the gateway, which no token may claim."""
-_OPERATIONS: Final = tuple(operation.value for operation in Operation)
 
 
 def address_refusal(address: str) -> str:
@@ -59,29 +58,9 @@ def _some(_: object, field: attrs.Attribute[Any], values: Sequence[str]) -> None
         raise ValueError(f"{_key(field)}: write at least one, and none empty", field)
 
 
-def _known(words: Sequence[str]) -> Any:
-    def check(_: object, field: attrs.Attribute[Any], values: Sequence[str] | None) -> None:
-        for value in values or ():
-            if value not in words:
-                raise ValueError(f"{_key(field)}: {value!r} is not one of {', '.join(words)}", field)
-
-    return check
-
-
 def _a_kind(_: object, field: attrs.Attribute[Any], value: str | None) -> None:
     if value in RESERVED_KINDS:
         raise ValueError(f"{_key(field)}: {value!r} means something else to the gateway: take another word", field)
-
-
-def _within(_: object, field: attrs.Attribute[Any], value: float | None) -> None:
-    least, most = field.metadata["minimum"], field.metadata["maximum"]
-    if value is not None and not least <= value <= most:
-        raise ValueError(f"{_key(field)} must be from {least:g} to {most:g}, not {value:g}", field)
-
-
-def _number(default: float | None, minimum: float, maximum: float) -> Any:
-    """A number within bounds, which the configuration's reader tells, too."""
-    return attrs.field(default=default, validator=_within, metadata={"minimum": minimum, "maximum": maximum})
 
 
 @attrs.frozen
@@ -120,7 +99,8 @@ class ClaimRule:
         values: The values, each exactly as the issuer writes it.
         models: Patterns (``fnmatch``) of the models that they may call; None where this rule says nothing of it.
         denied_models: Patterns of the models that they may not call, whatever other rules say.
-        scopes: Operations that they may ask for; None where this rule says nothing of it.
+        scopes: Operations that they may ask for, and ``usage``, ``metrics`` or ``admin``, by which they see what others
+            have done; None where this rule says nothing of it.
         team: Their team; None where this rule says nothing of it.
         kind: What kind of principal they are; None where this rule says nothing of it.
         refuse: Whether they are let in at all: a rule that refuses wins over all others.
@@ -130,7 +110,7 @@ class ClaimRule:
     values: Sequence[str] = attrs.field(validator=_some)
     models: Sequence[str] | None = None
     denied_models: Sequence[str] = ()
-    scopes: Sequence[str] | None = attrs.field(default=None, validator=_known(_OPERATIONS))
+    scopes: Sequence[str] | None = attrs.field(default=None, validator=words_of(SCOPES))
     team: str | None = None
     kind: str | None = attrs.field(default=None, validator=_a_kind)
     refuse: bool = False
@@ -165,17 +145,17 @@ class IssuerConfig:
     issuer: str = attrs.field(validator=_an_address)
     audiences: Sequence[str] = attrs.field(validator=_some)
     jwks_uri: str | None = attrs.field(default=None, validator=_an_address)
-    algorithms: Sequence[str] = attrs.field(default=ALGORITHMS, validator=[_some, _known(ALGORITHMS)])
+    algorithms: Sequence[str] = attrs.field(default=ALGORITHMS, validator=[_some, words_of(ALGORITHMS)])
     types: Sequence[str] | None = None
     authorized_parties: Sequence[str] = ()
     required_claims: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
     certificate_bound: bool = False
-    leeway: float = _number(30.0, 0, 300)
-    max_age: float | None = _number(None, 1, 31 * 86400)
+    leeway: float = bounded(30.0, 0, 300)
+    max_age: float | None = bounded(None, 1, 31 * 86400)
     claims: ClaimNames = ClaimNames()
     rules: Sequence[ClaimRule] = ()
     unmatched: Literal["refuse", "allow"] = "refuse"
-    cut_at: int | None = _number(None, 1, 100_000)
+    cut_at: int | None = bounded(None, 1, 100_000)
     ca_file: Path | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -212,10 +192,10 @@ class OidcConfig:
     """
 
     issuers: Sequence[IssuerConfig] = attrs.field(validator=_issuers_once)
-    max_token_bytes: int = _number(16_384, 256, 1_048_576)
-    max_cached: int = _number(10_000, 0, 10_000_000)
-    cache_for: float = _number(300.0, 0, 86400)
-    refresh: float = _number(600.0, 1, 86400)
-    stale: float = _number(86400.0, 0, 31 * 86400)
-    cooldown: float = _number(30.0, 1, 3600)
-    timeout: float = _number(5.0, 0.1, 60)
+    max_token_bytes: int = bounded(16_384, 256, 1_048_576)
+    max_cached: int = bounded(10_000, 0, 10_000_000)
+    cache_for: float = bounded(300.0, 0, 86400)
+    refresh: float = bounded(600.0, 1, 86400)
+    stale: float = bounded(86400.0, 0, 31 * 86400)
+    cooldown: float = bounded(30.0, 1, 3600)
+    timeout: float = bounded(5.0, 0.1, 60)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from llmgate.spec import SecretRef
+from llmgate.spec import SecretRef, bounded
 
 __all__ = ["RedisConfig", "check_address"]
 
@@ -66,21 +66,6 @@ def _a_client_name(_: object, field: attrs.Attribute[Any], name: str) -> None:
         raise ValueError("client-name: 1 to 64 visible ASCII characters", field)
 
 
-def _within(_: object, field: attrs.Attribute[Any], value: float) -> None:
-    least, most, above = (field.metadata.get(name) for name in ("minimum", "maximum", "above"))
-    if least is not None and value < least:
-        raise ValueError(f"{field.name.replace('_', '-')} must be at least {least:g}, not {value:g}", field)
-    if above is not None and not value > above:
-        raise ValueError(f"{field.name.replace('_', '-')} must be more than {above:g}, not {value:g}", field)
-    if most is not None and not value <= most:
-        raise ValueError(f"{field.name.replace('_', '-')} must be at most {most:g}, not {value:g}", field)
-
-
-def _number(default: float, **bounds: float) -> Any:
-    """A number within bounds (``minimum``, ``maximum``, ``above``), which the configuration's reader tells, too."""
-    return attrs.field(default=default, validator=_within, metadata=bounds)
-
-
 @attrs.frozen
 class RedisConfig:
     """The keys of ``redis``.
@@ -113,12 +98,12 @@ class RedisConfig:
     certificate_file: Path | None = None
     key_file: Path | None = None
     prefix: str = attrs.field(default="llmgate:", validator=_a_prefix)
-    timeout: float = _number(0.25, above=0, maximum=0.5)
-    open_timeout: float = _number(5.0, above=0, maximum=60)
-    max_connections: int = _number(32, minimum=1, maximum=10_000)
-    once_ttl: float = _number(3600.0, above=0, maximum=31 * 86400)
-    subscriber_queue: int = _number(1024, minimum=1, maximum=1_000_000)
-    breaker_failures: int = _number(3, minimum=1, maximum=1_000_000)
-    breaker_pause: float = _number(1.0, above=0, maximum=3600)
-    breaker_longest_pause: float = _number(10.0, above=0, maximum=3600)
+    timeout: float = bounded(0.25, above=0, maximum=0.5)
+    open_timeout: float = bounded(5.0, above=0, maximum=60)
+    max_connections: int = bounded(32, minimum=1, maximum=10_000)
+    once_ttl: float = bounded(3600.0, above=0, maximum=31 * 86400)
+    subscriber_queue: int = bounded(1024, minimum=1, maximum=1_000_000)
+    breaker_failures: int = bounded(3, minimum=1, maximum=1_000_000)
+    breaker_pause: float = bounded(1.0, above=0, maximum=3600)
+    breaker_longest_pause: float = bounded(10.0, above=0, maximum=3600)
     client_name: str = attrs.field(default="llmgate", validator=_a_client_name)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
 
-from llmgate.spec import SecretRef
+from llmgate.spec import SecretRef, bounded
 
 __all__ = ["SemanticCacheConfig"]
 
@@ -16,11 +15,6 @@ def _an_address(_: object, field: attrs.Attribute[str], url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
         raise ValueError("base-url: write https://host/v1, where /embeddings is found below it", field)
-
-
-def _number(default: float, **bounds: float) -> Any:
-    """A number within bounds (``minimum``, ``maximum``, ``above``), which the configuration's reader tells, too."""
-    return attrs.field(default=default, metadata=bounds)
 
 
 @attrs.frozen
@@ -51,18 +45,18 @@ class SemanticCacheConfig:
     base_url: str = attrs.field(default="https://api.openai.com/v1", validator=_an_address)
     api_key: SecretRef | None = None
     dimensions: int = attrs.field(default=0, metadata={"minimum": 0, "maximum": 16384})
-    similarity: float = _number(0.95, minimum=0.5, maximum=1)
-    floor: float = _number(0.9, minimum=0.5, maximum=1)
+    similarity: float = bounded(0.95, minimum=0.5, maximum=1)
+    floor: float = bounded(0.9, minimum=0.5, maximum=1)
     scope: str = attrs.field(default="principal")
     literals: bool = True
     tools: bool = False
-    max_age: float = _number(86400.0, above=0, maximum=366 * 86400)
+    max_age: float = bounded(86400.0, above=0, maximum=366 * 86400)
     max_entries: int = attrs.field(default=250, metadata={"minimum": 1, "maximum": 10_000})
     max_partitions: int = attrs.field(default=1000, metadata={"minimum": 1, "maximum": 1_000_000})
     max_entry_size: int = attrs.field(default=1024 * 1024, metadata={"minimum": 1, "maximum": 2**30})
     max_question: int = attrs.field(default=8000, metadata={"minimum": 1, "maximum": 1_000_000})
-    timeout: float = _number(2.0, above=0, maximum=30)
-    pause: float = _number(30.0, minimum=0, maximum=3600)
+    timeout: float = bounded(2.0, above=0, maximum=30)
+    pause: float = bounded(30.0, minimum=0, maximum=3600)
 
     @scope.validator
     def _a_scope(self, field: attrs.Attribute[str], scope: str) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from llmgate.spec import SecretCaching, SecretRef
+from llmgate.spec import SecretCaching, SecretRef, bounded, words_of
 
 __all__ = [
     "DOMAINS",
@@ -69,26 +69,6 @@ def _an_address_without_a_password(_: object, field: attrs.Attribute[Any], url: 
         raise ValueError("url: a password does not stand in the file: write url-from: env:NAME", field)
 
 
-def _one_of(words: Sequence[str]) -> Any:
-    def check(_: object, field: attrs.Attribute[Any], value: str) -> None:
-        if value not in words:
-            name = field.name.replace("_", "-")
-            raise ValueError(f"{name}: {value!r} is not one of {', '.join(words)}", field)
-
-    return check
-
-
-def _within(_: object, field: attrs.Attribute[Any], value: float) -> None:
-    least, most = field.metadata["minimum"], field.metadata["maximum"]
-    if not least <= value <= most:
-        raise ValueError(f"{field.name.replace('_', '-')} must be from {least:g} to {most:g}, not {value:g}", field)
-
-
-def _number(default: float, minimum: float, maximum: float) -> Any:
-    """A number within bounds, which the configuration's reader tells, too."""
-    return attrs.field(default=default, validator=_within, metadata={"minimum": minimum, "maximum": maximum})
-
-
 @attrs.frozen
 class DatabaseConfig:
     """Where a stage keeps what it must not forget.
@@ -106,10 +86,10 @@ class DatabaseConfig:
 
     url: str | None = attrs.field(default=None, validator=_an_address_without_a_password)
     url_from: SecretRef | None = None
-    migrations: str = attrs.field(default="at-start", validator=_one_of(MIGRATIONS))
-    pool_size: int = _number(4, 1, 1000)
-    timeout: float = _number(5.0, 0.01, 60)
-    open_timeout: float = _number(30.0, 0.1, 3600)
+    migrations: str = attrs.field(default="at-start", validator=words_of(MIGRATIONS))
+    pool_size: int = bounded(4, 1, 1000)
+    timeout: float = bounded(5.0, 0.01, 60)
+    open_timeout: float = bounded(30.0, 0.1, 3600)
 
     def __attrs_post_init__(self) -> None:
         """Check what one field alone cannot tell."""
@@ -139,13 +119,13 @@ class IssuedKeysConfig:
     database: DatabaseConfig = attrs.field(factory=DatabaseConfig)
     pepper: SecretRef = SecretRef("env", "LLMGATE_KEY_PEPPER")
     former_peppers: Sequence[SecretRef] = ()
-    max_cached: int = _number(10_000, 1, 10_000_000)
-    max_unknown: int = _number(10_000, 1, 10_000_000)
-    unknown_for: float = _number(5.0, 0, 3600)
-    max_lookups: int = _number(8, 1, 1000)
-    poll: float = _number(0.5, 0.01, 60)
-    stale_for: float = _number(300.0, 0, 31 * 86400)
-    last_used_every: float = _number(60.0, 1, 86400)
+    max_cached: int = bounded(10_000, 1, 10_000_000)
+    max_unknown: int = bounded(10_000, 1, 10_000_000)
+    unknown_for: float = bounded(5.0, 0, 3600)
+    max_lookups: int = bounded(8, 1, 1000)
+    poll: float = bounded(0.5, 0.01, 60)
+    stale_for: float = bounded(300.0, 0, 31 * 86400)
+    last_used_every: float = bounded(60.0, 1, 86400)
     state: str | None = None
 
 
@@ -177,16 +157,9 @@ class SqlDomainsConfig:
     database: DatabaseConfig = attrs.field(factory=DatabaseConfig)
 
 
-def _within_or_none(_: object, field: attrs.Attribute[Any], value: float | None) -> None:
-    if value is not None:
-        _within(_, field, value)
-
-
 def _time(default: float | None) -> Any:
     """A length of time from a minute on, or None for ever."""
-    return attrs.field(
-        default=default, validator=_within_or_none, metadata={"minimum": 60, "maximum": 100 * 365 * 86400}
-    )
+    return bounded(default, 60, 100 * 365 * 86400)
 
 
 @attrs.frozen
@@ -210,9 +183,9 @@ class SqlRecordsConfig:
     keep: float | None = _time(90 * 86400.0)
     keep_content: float | None = _time(None)
     keep_usage: float | None = _time(3 * 365 * 86400.0)
-    batch: int = _number(500, 1, 5000)
-    max_waiting: int = _number(20_000, 1, 10_000_000)
-    max_waiting_bytes: int = _number(64 * 1024 * 1024, 1024, 64 * 1024**3)
-    write_timeout: float = _number(30.0, 0.1, 3600)
-    read_timeout: float = _number(30.0, 0.1, 3600)
-    sweep_every: float = _number(600.0, 1, 86400)
+    batch: int = bounded(500, 1, 5000)
+    max_waiting: int = bounded(20_000, 1, 10_000_000)
+    max_waiting_bytes: int = bounded(64 * 1024 * 1024, 1024, 64 * 1024**3)
+    write_timeout: float = bounded(30.0, 0.1, 3600)
+    read_timeout: float = bounded(30.0, 0.1, 3600)
+    sweep_every: float = bounded(600.0, 1, 86400)

@@ -9,21 +9,21 @@ from typing import Any, Final, Literal
 import attrs
 
 from llmgate.spec import (
+    SCOPES,
     AuthenticationError,
     AuthProvider,
     ClientCertificate,
     Clock,
     Credentials,
-    Operation,
     Principal,
     StageContext,
+    words_of,
 )
 
 __all__ = ["CertificateRule", "ClientCertificates", "ClientCertificatesConfig"]
 
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 _LONGEST: Final = 512
-_OPERATIONS: Final = tuple(operation.value for operation in Operation)
 _RESERVED: Final = ("local", "anonymous")
 """Kinds of principals that mean something to the gateway."""
 
@@ -41,12 +41,6 @@ def _fingerprints(_: object, field: attrs.Attribute[Any], value: str | Sequence[
                 "`openssl x509 -noout -fingerprint -sha256`",
                 field,
             )
-
-
-def _scopes(_: object, field: attrs.Attribute[Any], values: Sequence[str] | None) -> None:
-    for value in values or ():
-        if value not in _OPERATIONS:
-            raise ValueError(f"scopes: {value!r} is not one of {', '.join(_OPERATIONS)}", field)
 
 
 def _a_kind(_: object, field: attrs.Attribute[Any], value: str) -> None:
@@ -70,7 +64,8 @@ class CertificateRule:
         kind: What kind of principal it is.
         models: Patterns (``fnmatch``) of the models that it may call; None for all.
         denied_models: Patterns of the models that it may not call.
-        scopes: Operations that it may ask for; None for all.
+        scopes: Operations that it may ask for; None for all. With ``usage``, ``metrics`` or ``admin`` among them it
+            sees what others have done, as far as each says.
     """
 
     uri: str | None = None
@@ -82,7 +77,7 @@ class CertificateRule:
     kind: str = attrs.field(default="service", validator=_a_kind)
     models: Sequence[str] | None = None
     denied_models: Sequence[str] = ()
-    scopes: Sequence[str] | None = attrs.field(default=None, validator=_scopes)
+    scopes: Sequence[str] | None = attrs.field(default=None, validator=words_of(SCOPES))
 
     def __attrs_post_init__(self) -> None:
         """Check what one field alone cannot tell."""

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from llmgate.spec import (
+    SCOPES,
     AuthenticationError,
     AuthProvider,
     ConfigError,
@@ -18,6 +19,7 @@ from llmgate.spec import (
     Principal,
     SecretRef,
     StageContext,
+    words_of,
 )
 
 __all__ = ["ProxyUser", "TrustedProxy", "TrustedProxyConfig"]
@@ -58,10 +60,13 @@ class ProxyUser:
     Args:
         name: What the proxy calls it, exactly.
         models: Patterns (``fnmatch``) of the models it may call; None for all.
+        scopes: Operations that it may ask for; None for all. With ``usage``, ``metrics`` or ``admin`` among them it
+            sees what others have done, as far as each says.
     """
 
     name: str = attrs.field(validator=attrs.validators.min_len(1))
     models: Sequence[str] | None = None
+    scopes: Sequence[str] | None = attrs.field(default=None, validator=words_of(SCOPES))
 
 
 @attrs.frozen
@@ -156,6 +161,7 @@ class TrustedProxy(AuthProvider[TrustedProxyConfig]):
             issuer=self.name,
             kind="user",
             models=None if listed is None else listed.models,
+            scopes=None if listed is None else listed.scopes,
             attributes={} if team is None else {"team": team},
         )
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import attrs
 
-from llmgate.spec import READING_SCOPES, CallerLimit, Operation, Principal, SecretRef, SharedKey
+from llmgate.spec import SCOPES, CallerLimit, Principal, SecretRef, SharedKey, words_of
 
 __all__ = ["UNITS", "Grant", "IssuedKey", "KeyKind", "State"]
 
@@ -52,13 +52,6 @@ def _patterns(_: object, field: attrs.Attribute[Any], values: Sequence[str] | No
             raise ValueError(f"{field.name}: {value[:_LONGEST]!r} is no pattern of a model's name")
     if len(values or ()) > _MOST:
         raise ValueError(f"{field.name}: {_MOST} patterns at most")
-
-
-def _operations(_: object, field: attrs.Attribute[Any], values: Sequence[str] | None) -> None:
-    known = [*(one.value for one in Operation), *READING_SCOPES]
-    for value in values or ():
-        if value not in known:
-            raise ValueError(f"{field.name}: {value[:64]!r} is not one of {', '.join(known)}")
 
 
 def _networks(_: object, field: attrs.Attribute[Any], values: Sequence[str] | None) -> None:
@@ -113,7 +106,7 @@ class Grant:
     issued_by: str = attrs.field(validator=_a_name)
     kind: KeyKind = attrs.field(default=KeyKind.PERSONAL, converter=KeyKind)
     team: str | None = attrs.field(default=None, validator=_a_name)
-    scopes: Sequence[str] | None = attrs.field(default=None, validator=_operations)
+    scopes: Sequence[str] | None = attrs.field(default=None, validator=words_of(SCOPES))
     models: Sequence[str] | None = attrs.field(default=None, validator=_patterns)
     denied_models: Sequence[str] = attrs.field(default=(), validator=_patterns)
     addresses: Sequence[str] | None = attrs.field(default=None, validator=_networks)
