@@ -28,6 +28,7 @@ def test_tags_and_callers(loader: Loader) -> None:
         ("{provider: openai, for: {team: []}}", "'team' is empty: name at least one"),
         ("{provider: openai, four: {team: x}}", "unknown key 'four' in providers"),
         ("openai, {provider: openai, tags: [x]}", "'openai' is listed twice"),
+        ("openai, " * 1000 + "openai", "'providers' names 1001: name 1000 at most"),
     ],
 )
 def test_what_makes_no_sense_is_named(loader: Loader, entry: str, problem: str) -> None:

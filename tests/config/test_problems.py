@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from llmgate.config.problems import Problems, Where
@@ -34,3 +36,24 @@ def test_more_problems_than_anybody_reads_are_counted() -> None:
         problems.add(Where("f", line, 1), "wrong")
     assert len(problems.lines()) == 101
     assert problems.lines()[-1] == "and 50 more problems"
+
+
+def test_what_was_meant_is_guessed_a_hundred_times_and_no_more() -> None:
+    """Guessing takes a millisecond, and a file of a megabyte can hold a hundred thousand problems."""
+    problems = Problems()
+    for line in range(1, 103):
+        problems.add(Where("f", line, 1), "wrong", word="prt", known=_counted)
+    assert len(_asked) == 100
+    assert sum("did you mean 'port'" in line for line in problems.lines()) == 100
+
+
+_asked: list[None] = []
+
+
+class _Counted:
+    def __iter__(self) -> Iterator[str]:
+        _asked.append(None)
+        return iter(["port"])
+
+
+_counted = _Counted()

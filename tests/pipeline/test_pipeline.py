@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from llmgate import ChatRequest, ConfigError, Message, Pipeline, PluginError, Role, Text
+from llmgate.registry.discovery import EntryPointPlugin
 from llmgate.spec import InvalidRequestError, Logger, Principal, hookimpl
 from scripted import MESSAGES, OpenBench, completion
 
@@ -111,6 +112,18 @@ async def test_a_router_can_be_validated_without_being_configured(bench: OpenBen
             == ()
         )
         assert b.pipeline.validate_router({"load-balance": {"chat": {"strategy": "no-such", "providers": ["openai"]}}})
+
+
+async def test_validating_a_router_loads_no_plugin(bench: OpenBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks is a caller, and what a caller writes runs no code that the operator has not named."""
+    async with bench() as b:
+        monkeypatch.setattr(EntryPointPlugin, "load", lambda self: pytest.fail(f"{self.name} was loaded"))
+        router: dict[str, Any] = {"load-balance": {"chat": {"strategy": "latenci", "providers": ["openai"]}}}
+        assert "is called 'latenci'" in b.pipeline.validate_router(router)[0]
+        router["load-balance"]["chat"]["strategy"] = "latency"
+        for name in ("semantic-cache", "semantic-cach"):
+            problems = b.pipeline.validate_router({**router, "interceptors": [{"use": name}]})
+            assert f"is called {name!r}" in problems[0]
 
 
 async def test_two_pipelines_share_no_plugins() -> None:

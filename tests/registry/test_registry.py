@@ -71,6 +71,17 @@ class TestFinding:
         assert registry.find("routing", "mine") is found
         assert "mod_b" not in sys.modules
 
+    def test_what_is_looked_for_among_what_is_there_imports_nothing(self, install):
+        install("llmgate-a", "1.0", {"mine": "mod_a"}, mod_a=strategy("mine"))
+        registry = Registry()
+        assert registry.find_loaded("routing", "mine") is None
+        assert "mine" not in registry.names_loaded("routing")
+        assert registry.find_loaded("routing", "weighted") is Weighted
+        assert "mod_a" not in sys.modules
+        found = registry.find("routing", "mine")
+        assert registry.find_loaded("routing", "mine") is found
+        assert "mine" in registry.names_loaded("routing")
+
     def test_a_broken_plugin_that_is_named_stops_the_start(self, install):
         install("llmgate-b", "1.0", {"broken": "mod_b"}, mod_b="import no_such_library")
         registry = Registry()

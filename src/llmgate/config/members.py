@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import attrs
+
+from llmgate.spec import Audience
 
 from .audiences import read_audience
 from .decoder import UnreadableError
@@ -19,6 +22,9 @@ from .tags import read_tags
 from .tree import Entry, MapNode, Node, ValueNode
 
 __all__ = ["Strategy", "read_members", "split_model"]
+
+_MOST: Final = 1000
+"""Entries of one balance."""
 
 
 @attrs.frozen
@@ -81,7 +87,10 @@ def read_members(
     items = decoder.items_of(given[wanted].node, wanted)
     if not items:
         raise decoder.refuse(given[wanted].where, f"{wanted!r} is empty: name at least one")
+    if len(items) > _MOST:
+        raise decoder.refuse(given[wanted].where, f"{wanted!r} names {len(items)}: name {_MOST} at most")
     members: list[MemberConfig] = []
+    said: dict[tuple[str, str | None], list[Audience | None]] = {}
     for item in items:
         with contextlib.suppress(UnreadableError):
             text, where, entries = _parts(stages, item, wanted)
@@ -93,15 +102,13 @@ def read_members(
                 tags=read_tags(decoder, entries["tags"].node, "tags") if "tags" in entries else frozenset(),
                 audience=read_audience(decoder, entries["for"].node) if "for" in entries else None,
             )
-            if any(_same(member, other) for other in members):
+            # The same, for the same callers.
+            others = said.setdefault((member.provider, member.model), [])
+            if member.audience in others:
                 decoder.problems.add(item.where, f"{quoted(text)} is listed twice in {label}")
+            others.append(member.audience)
             members.append(member)
     return tuple(members)
-
-
-def _same(one: MemberConfig, other: MemberConfig) -> bool:
-    """Whether two entries name the same for the same callers."""
-    return (one.provider, one.model, one.audience) == (other.provider, other.model, other.audience)
 
 
 def _parts(stages: StageReader, node: Node, wanted: str) -> tuple[str, Where, Mapping[str, Entry]]:

@@ -15,6 +15,7 @@ from .suggest import did_you_mean
 __all__ = ["Problems", "Where"]
 
 _MOST: Final = 100
+"""How many problems are shown, and how many of them with a guess at what was meant, which takes long to make."""
 
 
 @attrs.frozen(order=True)
@@ -50,7 +51,8 @@ class Problems:
             word: A word that is perhaps misspelt.
             known: The words that it could have been.
         """
-        self._found.setdefault((where, redacted(sentence + (did_you_mean(word, known) if word else ""))))
+        guess = did_you_mean(word, known) if word and len(self._found) < _MOST else ""
+        self._found.setdefault((where, redacted(sentence + guess)))
 
     def __len__(self) -> int:
         return len(self._found)

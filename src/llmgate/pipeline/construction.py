@@ -84,14 +84,23 @@ class ConfigSource:
         return self._load(self.source)
 
     def problems_of_router(self, router: Mapping[str, Any]) -> Sequence[str]:
-        """What is wrong with the configuration of a router."""
+        """What is wrong with the configuration of a router; may run in a thread.
+
+        Plugins that nobody has named so far are not known to it: who asks is a caller and loads no code.
+        """
         known = {
             name: {"base-url": one.base_url, "use": one.adapter.use}
             for name, one in self.load().providers.items()
             if one.base_url is not None
         }
         try:
-            self._load({"routers": {"candidate": router}, "providers": known})
+            config.load(
+                {"routers": {"candidate": router}, "providers": known},
+                environment=self.environment,
+                dotenv=self.dotenv,
+                find=self.registry.find_loaded,
+                names=self.registry.names_loaded,
+            )
         except ConfigError as wrong:
             return wrong.problems
         return ()

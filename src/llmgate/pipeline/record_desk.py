@@ -10,6 +10,7 @@ from typing import Any, Final
 import attrs
 
 from llmgate.spec import (
+    METRICS_SCOPE,
     READING_SCOPES,
     Clock,
     Feedback,
@@ -26,7 +27,7 @@ from llmgate.spec import (
 
 from .snapshot import Snapshot
 
-__all__ = ["RecordDesk", "RecordNotFoundError", "find_reader", "sees_all"]
+__all__ = ["RecordDesk", "RecordNotFoundError", "find_reader", "sees_all", "sees_figures"]
 
 _SEES_ALL: Final = ("admin", "local")
 """Kinds of principals that do."""
@@ -50,6 +51,11 @@ class RecordNotFoundError(GatewayError):
 def sees_all(principal: Principal) -> bool:
     """Whether somebody may see everybody's records."""
     return principal.kind in _SEES_ALL or any(one in READING_SCOPES for one in principal.scopes or ())
+
+
+def sees_figures(principal: Principal) -> bool:
+    """Whether somebody may see what everybody's requests add up to."""
+    return sees_all(principal) or METRICS_SCOPE in (principal.scopes or ())
 
 
 def find_reader(snapshot: Snapshot) -> RecordReader | None:

@@ -83,6 +83,15 @@ class Registry:
             pass
         return sorted(classes)
 
+    def find_loaded(self, kind_id: str, name: str) -> type[Stage[Any]] | None:
+        """As ``find``, among what has been imported already: what callers write imports nothing."""
+        entry = self._classes[kind_named(kind_id).id].get(name)
+        return None if entry is None else entry.stage_class
+
+    def names_loaded(self, kind_id: str) -> list[str]:
+        """As ``names``, among what has been imported already."""
+        return sorted(self._classes[kind_named(kind_id).id])
+
     def info(self) -> list[PluginInfo]:
         """Every stage that is installed, broken ones included; imports all plugins."""
         broken = list(self._broken())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -41,6 +42,35 @@ async def test_a_router_is_judged(problems, answer):
         served.pipeline.problems = problems
         reply = await served.ask("/validate-router-config", json.dumps({"load-balance": {}}).encode())
     assert (reply.status, reply.json) == (200, answer)
+
+
+async def test_a_router_is_looked_at_beside_the_requests_and_one_after_the_other():
+    async with serving(StandInPipeline()) as served:
+        inside, most, health = 0, 0, []
+
+        def judge(router):
+            nonlocal inside, most
+            inside += 1
+            most = max(most, inside)
+            health.append(asyncio.run_coroutine_threadsafe(served.ask("/health"), loop).result(10).status)
+            inside -= 1
+            return []
+
+        loop = asyncio.get_running_loop()
+        served.pipeline.validate_router = judge
+        replies = await asyncio.gather(*(served.ask("/validate-router-config", b"{}") for _ in range(5)))
+    assert [reply.status for reply in replies] == [200] * 5
+    assert (most, health) == (1, [200] * 5)
+
+
+async def test_a_router_is_no_large_thing():
+    async with serving(StandInPipeline()) as served:
+        small, large = (b'{"a":"' + b"x" * size + b'"}' for size in (30_000, 40_000))
+        assert (await served.ask("/validate-router-config", small)).status == 200
+        reply = await served.ask("/validate-router-config", large)
+    assert reply.status == 413
+    assert "larger than 32768 bytes" in reply.error["message"]
+    assert "one router as a JSON object" in reply.error["message"]
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"x"', b'{"a":NaN}'])

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from starlette.routing import Route
 
-from llmgate.codecs.jsons import JSONError, dumps, loads
+from llmgate.codecs.jsons import dumps
 from llmgate.host.calls import Call
 from llmgate.host.endpoints import Endpoint
-from llmgate.host.reading import require_json
+from llmgate.host.objects import read_object
 from llmgate.pipeline.ids import new_id
 from llmgate.pipeline.logged_calls import LoggedCall, RecentCalls, record_call, record_id_of
 from llmgate.spec import InvalidRequestError, Operation, PermissionDeniedError
@@ -19,6 +19,7 @@ from llmgate.spec import InvalidRequestError, Operation, PermissionDeniedError
 __all__ = ["Intake", "permit", "read_call", "routes"]
 
 SURFACE: Final = "log"
+_CALL: Final = 'an object with "providerRequest" and "providerResponse"'
 _ID: Final = "helicone-request-id"
 _LONGEST_ID: Final = 128
 _LONGEST_WORD: Final = 4096
@@ -47,7 +48,7 @@ class Intake:
         async with call.exchange(Operation.RECORDS, SURFACE) as exchange:
             with call:
                 permit(exchange.snapshot.config.records.ingest)
-                logged = read_call(await _object(call), exchange.clock.now())
+                logged = read_call(await read_object(call, _CALL), exchange.clock.now())
                 record_id = (
                     record_id_of(exchange.view.principal, logged.call_id)
                     if logged.call_id
@@ -80,17 +81,6 @@ def permit(ingest: bool) -> None:
             "records.ingest: true",
             code="ingest_off",
         )
-
-
-async def _object(call: Call) -> Mapping[str, Any]:
-    require_json(call.headers)
-    try:
-        body = loads(await call.read())
-    except JSONError as error:
-        raise InvalidRequestError(f"the body is not JSON: {error}", code="invalid_json") from None
-    if not isinstance(body, dict):
-        raise InvalidRequestError('the body must be an object with "providerRequest" and "providerResponse"')
-    return body
 
 
 def read_call(body: Mapping[str, Any], now: float) -> LoggedCall:

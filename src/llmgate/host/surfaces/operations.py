@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.routing import Route
 
-from llmgate.codecs.jsons import JSONError, dumps, loads
+from llmgate.codecs.jsons import dumps
 from llmgate.host.calls import Call
 from llmgate.host.endpoints import Endpoint
 from llmgate.host.errors import RefusedError
-from llmgate.host.reading import require_json
-from llmgate.spec import InvalidRequestError, Operation
+from llmgate.host.objects import read_object
+from llmgate.pipeline.record_desk import sees_figures
+from llmgate.spec import Operation, PermissionDeniedError, Principal
 
 if TYPE_CHECKING:
     from llmgate.pipeline import Checkup
@@ -25,17 +26,18 @@ __all__ = [
     "HEALTH",
     "METRICS",
     "READY",
-    "VALIDATE",
+    "RouterCheck",
     "deployments",
     "described",
     "health",
     "metrics",
     "ready",
     "routes",
-    "validate_router_config",
 ]
 
 SURFACE: Final = "operations"
+_ROUTER_BYTES: Final = 32 * 1024
+_ROUTER: Final = 'one router as a JSON object, for example {"load-balance": {...}}'
 
 
 def routes() -> Sequence[Route]:
@@ -45,7 +47,7 @@ def routes() -> Sequence[Route]:
         Route("/ready", READY, name="ready"),
         Route("/v1/health/deployments", DEPLOYMENTS, name="deployments"),
         Route("/metrics", METRICS, name="metrics"),
-        Route("/validate-router-config", VALIDATE, name="validate_router_config"),
+        Route("/validate-router-config", Endpoint(("POST",), RouterCheck().check), name="validate_router_config"),
     ]
 
 
@@ -66,9 +68,16 @@ async def deployments(call: Call) -> None:
     """Say of every deployment that has been asked how it does, and how far records are on their way to loggers."""
     async with call.exchange(Operation.MODELS, SURFACE) as exchange:
         checkups = await exchange.health()
-    standing = await call.desk.pipeline.standing()
-    answer = {"object": "list", "data": [described(one) for one in checkups], "records": _records(standing)}
+        records = (
+            _records(await call.desk.pipeline.standing()) if _is_operators(call, exchange.view.principal) else None
+        )
+    answer = {"object": "list", "data": [described(one) for one in checkups], "records": records}
     await call.reply.whole(200, call.answer_headers(), dumps(answer))
+
+
+def _is_operators(call: Call, principal: Principal) -> bool:
+    """Whether somebody may know how the whole gateway does; where nobody is asked who he is, everybody may."""
+    return sees_figures(principal) or all(stage.use == "anonymous" for stage in call.desk.config.auth)
 
 
 def described(one: Checkup) -> Mapping[str, Any]:
@@ -121,8 +130,19 @@ def _date(moment: float | None) -> str | None:
 
 
 async def metrics(call: Call) -> None:
-    """Show what has been counted, as Prometheus reads it."""
+    """Show what has been counted, as Prometheus reads it.
+
+    Raises:
+        PermissionDeniedError: to callers who see their own requests alone.
+        RefusedError: 404, nothing is counted.
+    """
     async with call.exchange(Operation.MODELS, SURFACE) as exchange:
+        if not _is_operators(call, exchange.view.principal):
+            raise PermissionDeniedError(
+                "metrics tell what everybody has done, and this key sees its own requests alone: the operator can give "
+                "it the scope `metrics`",
+                code="metrics_not_allowed",
+            )
         telemetry = exchange.snapshot.telemetry
         if telemetry is None or telemetry.metrics is None:
             raise RefusedError(
@@ -134,28 +154,24 @@ async def metrics(call: Call) -> None:
     await call.reply.whole(200, call.answer_headers(kind), shown)
 
 
-async def validate_router_config(call: Call) -> None:
-    """Say whether a router's configuration, sent as JSON, would be accepted; nothing is changed by it."""
-    async with call.exchange(Operation.MODELS, SURFACE):
-        with call:
-            require_json(call.headers)
-            body = await call.read()
-            try:
-                router = loads(body)
-            except JSONError as error:
-                raise InvalidRequestError(f"the body is not JSON: {error}", code="invalid_json") from None
-            if not isinstance(router, Mapping):
-                raise InvalidRequestError(
-                    'the body must be one router as a JSON object, for example {"load-balance": {...}}',
-                    code="invalid_json",
-                )
-            problems = call.desk.pipeline.validate_router(router)
-            answer = {"valid": not problems, "error": "\n".join(problems) or None}
-            await call.reply.whole(200, call.answer_headers(), dumps(answer))
+class RouterCheck:
+    """Says whether a router's configuration, sent as JSON, would be accepted; nothing is changed by it."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def check(self, call: Call) -> None:
+        """Look at one, beside the requests; one after the other, since that can take a moment."""
+        async with call.exchange(Operation.MODELS, SURFACE):
+            with call:
+                router = await read_object(call, _ROUTER, most=_ROUTER_BYTES)
+                async with self._turn:
+                    problems = await asyncio.to_thread(call.desk.pipeline.validate_router, router)
+                answer = {"valid": not problems, "error": "\n".join(problems) or None}
+                await call.reply.whole(200, call.answer_headers(), dumps(answer))
 
 
 HEALTH: Final = Endpoint(("GET", "HEAD"), health, guarded=False, always=True)
 READY: Final = Endpoint(("GET", "HEAD"), ready, guarded=False, always=True)
 DEPLOYMENTS: Final = Endpoint(("GET", "HEAD"), deployments, always=True)
 METRICS: Final = Endpoint(("GET", "HEAD"), metrics, always=True)
-VALIDATE: Final = Endpoint(("POST",), validate_router_config)

@@ -9,10 +9,10 @@ from urllib.parse import parse_qs
 
 from starlette.routing import Route
 
-from llmgate.codecs.jsons import JSONError, dumps, loads
+from llmgate.codecs.jsons import dumps
 from llmgate.host.calls import Call
 from llmgate.host.endpoints import Endpoint
-from llmgate.host.reading import require_json
+from llmgate.host.objects import SMALL_BYTES, read_object
 from llmgate.pipeline.record_desk import RecordDesk
 from llmgate.pipeline.record_queries import next_cursor, record_query, usage_query
 from llmgate.spec import InvalidRequestError, Operation
@@ -33,6 +33,7 @@ __all__ = [
 
 SURFACE: Final = "records"
 _MOST_WORDS: Final = 200
+_FEEDBACK: Final = 'an object, for example {"rating": true}'
 
 
 def routes() -> Sequence[Route]:
@@ -106,7 +107,7 @@ async def feedback(call: Call) -> None:
     """Keep what the caller thinks of an exchange whose id is in the body."""
     async with call.exchange(Operation.RECORDS, SURFACE) as exchange:
         with call:
-            body = await _object(call)
+            body = await read_object(call, _FEEDBACK, most=SMALL_BYTES)
             record_id = body.pop("request_id", None)
             if not isinstance(record_id, str) or not record_id:
                 raise InvalidRequestError("request_id: write the id of the request, its header helicone-id")
@@ -119,22 +120,11 @@ async def opinion(call: Call) -> None:
     """Keep what the caller thinks of an exchange whose id is in the address."""
     async with call.exchange(Operation.RECORDS, SURFACE) as exchange:
         with call:
-            body = await _object(call)
+            body = await read_object(call, _FEEDBACK, most=SMALL_BYTES)
             desk = RecordDesk(exchange.snapshot, exchange.view.principal, exchange.clock)
             record_id = call.params["id"]
             kept = await desk.judge(record_id, body)
             await _answer(call, {"request_id": record_id, "kept": kept})
-
-
-async def _object(call: Call) -> dict[str, Any]:
-    require_json(call.headers)
-    try:
-        body = loads(await call.read())
-    except JSONError as error:
-        raise InvalidRequestError(f"the body is not JSON: {error}", code="invalid_json") from None
-    if not isinstance(body, dict):
-        raise InvalidRequestError('the body must be an object, for example {"rating": true}', code="invalid_json")
-    return body
 
 
 REQUESTS: Final = Endpoint(("GET", "HEAD"), requests)
