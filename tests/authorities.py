@@ -115,6 +115,6 @@ _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 def _openssl(*arguments: str) -> str:
     program = shutil.which("openssl")
     assert program is not None, "openssl makes the certificates"
-    result = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=50)
+    result = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=150)
     assert result.returncode == 0, result.stderr
     return result.stdout

@@ -34,7 +34,7 @@ class CleanEnvironment:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory / "venv"
-        subprocess.run([sys.executable, "-m", "venv", str(self.directory)], check=True, timeout=50)
+        subprocess.run([sys.executable, "-m", "venv", str(self.directory)], check=True, timeout=150)
         self.programs = self.directory / "bin"
         (site,) = self.directory.glob("lib/python*/site-packages")
         for name in sorted(_closure(NEEDED) - {"llmgate", "pip", "setuptools"}):
@@ -66,7 +66,7 @@ class CleanEnvironment:
             capture_output=True,
             text=True,
             check=False,
-            timeout=50,
+            timeout=150,
         )
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout

@@ -22,7 +22,7 @@ def make(kind: StageKind | str, name: str, directory: Path) -> Path:
     return directory
 
 
-def run(arguments: Sequence[str], directory: Path, *, seconds: float = 50, path: Sequence[Path] = ()) -> str:
+def run(arguments: Sequence[str], directory: Path, *, seconds: float = 150, path: Sequence[Path] = ()) -> str:
     """Run a Python module in a process of its own and return what it prints; it must end well."""
     environment = {
         "PATH": os.environ["PATH"],

@@ -158,7 +158,7 @@ def run(program: str, *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=50,
+        timeout=150,
     )
     return result.stdout
 

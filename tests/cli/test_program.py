@@ -21,7 +21,7 @@ def command_that(raises, monkeypatch):
 
 def test_python_m_llmgate_is_the_same_program():
     result = subprocess.run(
-        [sys.executable, "-m", "llmgate", "--version"], capture_output=True, text=True, check=True, timeout=50
+        [sys.executable, "-m", "llmgate", "--version"], capture_output=True, text=True, check=True, timeout=150
     )
     assert result.stdout == f"llmgate {version('llmgate')}\n"
 
@@ -98,7 +98,7 @@ def test_serving_without_the_server_extra_says_what_to_install(here):
         "for name in ('starlette', 'hypercorn'):\n    sys.modules[name] = None\n"
         "from llmgate.cli import main\nsys.exit(main(['serve', '--port', '0']))\n"
     )
-    result = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, check=False, timeout=50)
+    result = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, check=False, timeout=150)
     assert result.returncode == 1, result.stderr
     assert "pip install 'llmgate[server]'" in result.stderr
     assert "Traceback" not in result.stderr
@@ -112,6 +112,6 @@ def test_an_interrupt_is_quiet(capsys, monkeypatch):
 
 def test_a_reader_that_leaves_a_pipe_is_no_traceback():
     pipeline = f"{sys.executable} -m llmgate providers --json | head -c 1"
-    result = subprocess.run(["/bin/sh", "-c", pipeline], capture_output=True, text=True, check=True, timeout=50)
+    result = subprocess.run(["/bin/sh", "-c", pipeline], capture_output=True, text=True, check=True, timeout=150)
     assert result.stdout == "["
     assert result.stderr == ""

@@ -20,5 +20,5 @@ def test_another_name_cannot() -> None:
 def test_its_values_come_without_the_yaml_reader() -> None:
     """A worker that gets its configuration as values need not import what reads files."""
     code = "import sys, llmgate.config.model; print([name for name in ('ruamel', 'cattrs') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=150)
     assert done.stdout == "[]\n"

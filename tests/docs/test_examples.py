@@ -190,7 +190,7 @@ def test_the_example_of_a_conformance_test_passes(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=150,
     )
     assert result.returncode == 0, result.stdout
     assert re.search(r"\b[1-9]\d+ passed", result.stdout)

@@ -27,7 +27,7 @@ def test_the_documentation_builds_without_a_warning(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=55,
+        timeout=170,
     )
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "html" / "reference" / "providers.html").exists()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import servers
 
-START_SECONDS = 30
+START_SECONDS = 90
 
 
 class Gateway:
@@ -92,10 +92,10 @@ class Gateway:
     def line(self, start: str) -> str:
         return next(line for line in self.lines if line.startswith(start))
 
-    def wait_line(self, part: str, seconds: float = 5) -> str:
+    def wait_line(self, part: str, seconds: float = 30) -> str:
         return self._wait_for(self.lines, part, seconds)
 
-    def wait_error(self, part: str, seconds: float = 15, *, after: int = 0) -> str:
+    def wait_error(self, part: str, seconds: float = 60, *, after: int = 0) -> str:
         """The first line of the application log, from line ``after`` on, that has the part in it."""
         return self._wait_for(self.errors, part, seconds, after)
 
@@ -110,7 +110,7 @@ class Gateway:
     def signal(self, number: int = signal.SIGTERM) -> None:
         self.process.send_signal(number)
 
-    def wait(self, seconds: float = 10) -> int:
+    def wait(self, seconds: float = 60) -> int:
         status = self.process.wait(seconds)
         for reader in self._readers:
             reader.join(5)

@@ -85,7 +85,7 @@ class Loopback:
         self.pipeline, self.port, self.client, self.records = pipeline, port, client, records
         self.raw_clients: list[RawClient] = []
 
-    async def recorded(self, count: int = 1, seconds: float = 5) -> list[Record]:
+    async def recorded(self, count: int = 1, seconds: float = 30) -> list[Record]:
         """The records, once there are so many, and not one more."""
         async with asyncio.timeout(seconds):
             while len(self.records) < count:
@@ -135,14 +135,14 @@ class RawClient:
         with suppress(BrokenPipeError, ConnectionResetError):
             await asyncio.get_running_loop().sock_sendall(self.sock, data)
 
-    async def read(self, count: int, seconds: float = 5) -> bytes:
+    async def read(self, count: int, seconds: float = 30) -> bytes:
         """Read until so many bytes have come in all, or the server has closed."""
         async with asyncio.timeout(seconds):
             while len(self.received) < count and (piece := await self._some(count - len(self.received))):
                 self.received += piece
         return self.received
 
-    async def read_until(self, mark: bytes, seconds: float = 5) -> bytes:
+    async def read_until(self, mark: bytes, seconds: float = 30) -> bytes:
         """Read until a mark has come, or the server has closed."""
         async with asyncio.timeout(seconds):
             while mark not in self.received and (piece := await self._some(65536)):

@@ -82,7 +82,7 @@ async def test_however_a_client_leaves_the_answer_is_read_to_its_end(way: str, s
         (record,) = await gateway.recorded()
         assert (record.outcome, record.status, record.error_code) == ("disconnected", 499, None)
         assert record.usage == Usage(input_tokens=7, output_tokens=50)
-        await one.idle(timeout=2)
+        await one.idle(timeout=10)
         assert gateway.pipeline.drains.completed == 1
         one._script.clear()
         assert (await gateway.post(CHAT)).status == 200
@@ -93,7 +93,7 @@ async def test_a_bound_ends_it_and_the_provider_is_let_go() -> None:
         await leave(gateway, one, "fin", streamed=True)
         (record,) = await gateway.recorded()
         assert (record.outcome, record.usage) == ("cancelled", None)
-        await one.idle(timeout=2)
+        await one.idle(timeout=10)
 
 
 async def test_a_shutdown_waits_for_it_and_no_longer_than_for_clients() -> None:

@@ -24,7 +24,7 @@ from llmgate.testing.upstream_faults import FAULTS, TEXT
 MATRIX = list(cells())
 HEALTHY = "hello wide world"
 VENDOR = ("the vendor's words for", "the model is overloaded", '"Overloaded"')
-GRACE = 4.0
+GRACE = 15.0
 """Seconds beside the configured bounds that a busy machine may take."""
 
 

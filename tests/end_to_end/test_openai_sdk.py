@@ -227,5 +227,5 @@ async def test_a_client_that_leaves_closes_the_upstream(tmp_path):
                 )
                 await anext(aiter(stream))
                 await stream.close()
-            await upstream.closed(1, timeout=2)
+            await upstream.closed(1, timeout=10)
             assert upstream.disconnects == 1

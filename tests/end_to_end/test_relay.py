@@ -206,7 +206,7 @@ async def test_a_client_that_leaves_closes_the_provider() -> None:
         )
         await client.read_until(b"data: 1")
         client.fin()
-        await upstream.closed(1, timeout=2)
+        await upstream.closed(1, timeout=10)
         (record,) = await one.recorded()
     assert (record.operation, record.outcome, record.status) == ("relay", "cancelled", 499)
 

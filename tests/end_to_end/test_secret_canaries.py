@@ -152,7 +152,7 @@ def command(directory: Path, environment: dict[str, str], *arguments: str) -> st
         env={"PATH": os.environ["PATH"], "PYTHONPATH": source, **environment},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
         check=False,
     )
     return done.stdout + done.stderr

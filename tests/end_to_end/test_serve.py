@@ -223,7 +223,7 @@ def test_the_fast_extra_missing_is_one_line_with_the_remedy(tmp_path, package):
         "sys.exit(main(['serve', '--port', '0', '--server', 'uvicorn', '--loop', 'uvloop', '--workers', '2']))\n"
     )
     result = subprocess.run(
-        [sys.executable, "-c", blocked], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=50
+        [sys.executable, "-c", blocked], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=150
     )
     assert result.returncode == 1
     assert f"needs {package}, which is not installed: pip install 'llmgate[fast]'" in result.stderr

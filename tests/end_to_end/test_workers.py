@@ -65,7 +65,7 @@ def is_alive(process: int) -> bool:
     return True
 
 
-def gone(processes, seconds: float = 10) -> bool:
+def gone(processes, seconds: float = 30) -> bool:
     deadline = time.monotonic() + seconds
     while any(map(is_alive, processes)) and time.monotonic() < deadline:
         time.sleep(0.02)

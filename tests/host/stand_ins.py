@@ -405,7 +405,7 @@ async def serving(pipeline: StandInPipeline, **options: Any) -> AsyncIterator[Se
             bound.close()
 
 
-async def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
     """Wait until something holds."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not condition():

@@ -35,7 +35,7 @@ def test_it_passes_when_everything_does_and_ends_with_the_closing_line(tmp_path,
     calls = tmp_path / "calls"
     environment = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "CALLS": str(calls)}
     result = subprocess.run(
-        [str(ROOT / ".ci" / "run")], env=environment, capture_output=True, text=True, check=False, timeout=50
+        [str(ROOT / ".ci" / "run")], env=environment, capture_output=True, text=True, check=False, timeout=150
     )
     assert result.returncode == status, result.stdout + result.stderr
     assert calls.read_text() == "make check\nmake test\n"

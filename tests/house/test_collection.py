@@ -22,11 +22,11 @@ def collecting(seed: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(420)
 def test_collecting_twice_gives_the_same_tests_in_the_same_order() -> None:
     names = []
     for process in [collecting("1"), collecting("2")]:
-        output, _ = process.communicate(timeout=170)
+        output, _ = process.communicate(timeout=400)
         assert process.returncode == 0, output[-2000:]
         names.append([line for line in output.splitlines() if "::" in line])
     first, second = names

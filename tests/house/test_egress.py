@@ -51,7 +51,7 @@ def test_a_test_that_leaves_the_machine_fails_even_if_it_hides_it(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=150,
     )
     assert "3 failed" in result.stdout, result.stdout
     assert result.stdout.count("this test tried to leave the machine") >= 3

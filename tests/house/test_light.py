@@ -36,7 +36,7 @@ print(json.dumps([name for name in {heavy} if name in sys.modules]))
 def loaded_by(statement: str) -> list[str]:
     """The heavy modules that a fresh interpreter has loaded after a statement."""
     program = PROBE.format(statement=statement, heavy=HEAVY)
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=50)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=150)
     loaded: list[str] = json.loads(result.stdout.splitlines()[-1])
     return loaded
 

@@ -44,7 +44,7 @@ def command(directory: Path, *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=50,
+        timeout=150,
     ).stdout
 
 

@@ -91,7 +91,7 @@ def run(directory: Path, environment: Mapping[str, str], *arguments: str) -> sub
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=150,
     )
 
 
@@ -191,7 +191,7 @@ def test_it_is_named_wherever_a_configuration_names_it(tmp_path, site, environme
         capture_output=True,
         text=True,
         check=True,
-        timeout=50,
+        timeout=150,
     )
     errors = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(errors) == len(SECTIONS) == len(KINDS)

@@ -51,7 +51,7 @@ def run(program: str, tmp_path) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
         check=False,
     )
     assert result.returncode == 0, result.stderr

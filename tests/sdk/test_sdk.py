@@ -9,7 +9,7 @@ import pytest
 
 
 def outcome(program: str) -> str:
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=50)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=150)
     return result.stdout.strip()
 
 

@@ -28,7 +28,7 @@ def suite(tmp_path):
             *args,
             str(tmp_path),
         ]
-        return subprocess.run(command, capture_output=True, text=True, timeout=50, cwd=tmp_path, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=150, cwd=tmp_path, check=False)
 
     return run
 

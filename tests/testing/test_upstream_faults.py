@@ -7,6 +7,7 @@ import gzip
 import json
 import zlib
 
+import aiohttp
 import pytest
 
 from llmgate.testing.upstream import FakeUpstream
@@ -24,7 +25,7 @@ WITH_AN_END = {"mislabelled", "long-length", "short-length", "error-event"}
 """Faults whose body has a proper end all the same, or lies about it."""
 
 
-async def received(upstream: FakeUpstream, *, streamed: bool, seconds: float = 0.15) -> tuple[bytes, bool]:
+async def received(upstream: FakeUpstream, *, streamed: bool, seconds: float = 0.4) -> tuple[bytes, bool]:
     """What a client gets within a moment, and whether the connection has been closed behind it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", upstream.port)
     body = json.dumps({"model": "m", "messages": [], "stream": streamed}).encode()
@@ -163,3 +164,11 @@ async def test_busy_and_idle_are_told_apart() -> None:
         await asking
         await upstream.idle()
         assert upstream.busy_connections == 0
+
+
+async def test_a_request_without_a_body_gets_the_fault_too() -> None:
+    """As a probe of a deployment that is left out sends it."""
+    async with FakeUpstream() as upstream:
+        upstream.fault("status-503")
+        async with aiohttp.ClientSession() as client, client.get(f"{upstream.url}/models") as answer:
+            assert answer.status == 503

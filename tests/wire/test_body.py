@@ -245,7 +245,7 @@ async def test_closing_in_the_middle_closes_the_upstream_at_once(
     assert await anext(stream) == b"data: one\n\n"
     await stream.aclose()
     await stream.aclose()
-    await upstream.closed(1, timeout=1)
+    await upstream.closed(1, timeout=10)
     assert upstream.disconnects == 1
     with pytest.raises(ProviderConnectionError, match="closed before its end"):
         await anext(stream)
@@ -270,7 +270,7 @@ async def test_closing_works_in_a_task_that_is_being_cancelled(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await upstream.closed(1, timeout=1)
+    await upstream.closed(1, timeout=10)
 
 
 async def test_closing_from_another_task_wakes_the_reader(
@@ -296,7 +296,7 @@ async def test_cancelling_a_whole_answer_in_the_middle_closes_the_upstream(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await upstream.closed(1, timeout=1)
+    await upstream.closed(1, timeout=10)
 
 
 async def test_a_stream_that_is_dropped_unclosed_gives_its_connection_up(

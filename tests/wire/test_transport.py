@@ -230,7 +230,7 @@ async def test_cancelling_before_the_head_closes_the_upstream(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await upstream.closed(1, timeout=1)
+    await upstream.closed(1, timeout=10)
     assert upstream.disconnects == 1
 
 

@@ -169,7 +169,7 @@ class TestMistakes:
         def make(*arguments: str) -> str:
             program = [sys.executable, "-m", "llmgate", "keys", "create", "--name", "x", *arguments]
             return key_in(
-                subprocess.run(program, capture_output=True, text=True, check=True, cwd=here, timeout=50).stdout
+                subprocess.run(program, capture_output=True, text=True, check=True, cwd=here, timeout=150).stdout
             )
 
         small, large, free = make("--limit", "requests=2/1h"), make("--limit", "requests=4/1h"), make()
@@ -205,7 +205,7 @@ def test_tables_are_made_by_hand_where_the_operator_wants_that(run: Run, here: P
 async def test_a_gateway_serves_the_keys_that_the_commands_make_and_drops_those_they_revoke(here: Path):
     def call(*arguments: str) -> str:
         program = [sys.executable, "-m", "llmgate", *arguments]
-        return subprocess.run(program, capture_output=True, text=True, check=True, cwd=here, timeout=50).stdout
+        return subprocess.run(program, capture_output=True, text=True, check=True, cwd=here, timeout=150).stdout
 
     key = key_in(call("keys", "create", "--name", "laptop", "--deny-model", "third", "--scope", "chat"))
     async with llmgate.Pipeline.from_config(here / "llmgate.yaml") as pipeline:

@@ -263,6 +263,6 @@ def test_checking_a_configuration_loads_no_database():
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     shown = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment, timeout=50
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment, timeout=150
     )
     assert shown.stdout.strip() == "[]"

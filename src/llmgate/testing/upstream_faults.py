@@ -86,7 +86,8 @@ class SpoiltAnswer:
     def __init__(self, request: ReceivedRequest, connection: UpstreamConnection, phase: Phase) -> None:
         self.connection = connection
         self.phase = phase
-        self.streamed = bool(request.json().get("stream"))
+        # A probe of a deployment that is left out sends no body.
+        self.streamed = bool(request.body) and bool(request.json().get("stream"))
         pieces = _stream_pieces() if self.streamed else _whole_pieces()
         content = 1 if self.streamed else 0
         kept = {Phase.HEAD: 0, Phase.CONTENT: content, Phase.MIDDLE: len(pieces) // 2, Phase.LAST: len(pieces) - 1}
