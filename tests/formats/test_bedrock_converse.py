@@ -22,6 +22,7 @@ from llmgate.spec import (
     ChatRequest,
     ChatResponse,
     ChoiceDelta,
+    Citation,
     FinishReason,
     GatewayChunk,
     GatewayError,
@@ -76,6 +77,14 @@ def document(name, mark, **more):
 
 
 texts = st.builds(Text, words, extra=marks)
+places = st.sampled_from(
+    [
+        Citation(uri="https://x", title="T", quote="q"),
+        Citation(title="D", document=1, unit="character", first=1, last=2),
+        Citation(uri="s", title="S", quote="q", search_result=0, unit="block", first=0, last=3),
+    ]
+)
+cited = st.builds(Text, words, citations=st.lists(places, min_size=1, max_size=2).map(tuple))
 media = st.one_of(
     st.builds(Blob, st.just("image"), st.sampled_from(["image/png", "image/webp"]), st.just(B64), extra=marks),
     st.builds(lambda name, mark: Blob("document", "application/pdf", B64, extra=document(name, mark)), names, marks),
@@ -113,7 +122,7 @@ conversations = st.builds(
     lambda system, rest: (*system, *rest),
     st.lists(turns(Role.SYSTEM, texts), max_size=1),
     st.lists(
-        turns(Role.USER, texts | media | results) | turns(Role.ASSISTANT, texts | calls | thoughts),
+        turns(Role.USER, texts | media | results) | turns(Role.ASSISTANT, texts | cited | calls | thoughts),
         min_size=1,
         max_size=3,
     ),

@@ -7,12 +7,14 @@ Only the end of a stream tells that a call is whole, so that what comes beside a
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import attrs
 
 from llmgate.spec import (
     ChoiceDelta,
+    Citation,
     FinishReason,
     GatewayChunk,
     Reasoning,
@@ -21,6 +23,8 @@ from llmgate.spec import (
     ToolCallDelta,
     Usage,
 )
+
+from .citations import BEGINS, SaidText
 
 __all__ = ["BlockEncoder", "OpenCall"]
 
@@ -41,6 +45,9 @@ class BlockEncoder(StreamEncoder):
     A format says how each is written: ``_part``, ``_begin_call``, ``_call_piece`` and ``_close``.
     """
 
+    _keeps_words: ClassVar[bool] = False
+    """Whether the words of the answer are kept, for those who repeat them with what stands behind them."""
+
     def __init__(self) -> None:
         self._begun = False
         self._open = ""
@@ -53,6 +60,7 @@ class BlockEncoder(StreamEncoder):
         self._finish: FinishReason | None = None
         self._stop_sequence: str | None = None
         self._usage: Usage | None = None
+        self._words = SaidText(keeps=self._keeps_words)
 
     @abstractmethod
     def _part(self, part: Text | Reasoning, pieces: list[bytes]) -> None:
@@ -73,6 +81,14 @@ class BlockEncoder(StreamEncoder):
     def _id_of(self, delta: ToolCallDelta) -> str:
         """The id of a call."""
         return delta.id or ""
+
+    def _begins_anew(self, part: Text) -> bool:
+        """Whether a text is a block of its own behind the one that is being written, since its sources are."""
+        return self._words.length > self._words.begun and BEGINS in part.extra
+
+    def _cited_here(self, part: Text) -> Sequence[Citation]:
+        """Of the sources that come with a text those that back words of the open block."""
+        return list(self._words.inside(part.citations)) if self._open == "text" else ()
 
     def _choice(self, choice: ChoiceDelta, pieces: list[bytes]) -> None:
         """Write what is new."""

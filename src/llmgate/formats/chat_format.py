@@ -9,17 +9,20 @@ from llmgate.spec import (
     UNKNOWN_MODEL,
     ChatRequest,
     ChatResponse,
+    Citation,
     ErrorDetail,
     Format,
     GatewayError,
     Message,
     ModelFacts,
     Outcome,
+    Part,
     Reasoning,
     RequestHead,
     Unsupported,
 )
 
+from .answer_losses import unsaid_in
 from .losses import Losses, with_parts
 from .sealing import is_tagged
 
@@ -118,6 +121,16 @@ class ChatFormat(Format):
     def observe_response(self, body: bytes) -> Outcome:
         """What a relay needs to know of a whole answer."""
         return self.responses.observe_response(body)
+
+    def says(self, said: Citation | Part) -> bool:  # noqa: ARG002 - for formats that have any
+        """Whether an answer in this format has words for a source, or a place for media or a part of another format."""
+        return False
+
+    def unsaid(self, response: ChatResponse) -> Sequence[str]:
+        """What cannot be written of an answer that came in another format."""
+        if response.extra_format in ("", self.name):
+            return ()
+        return tuple(dict.fromkeys(unsaid_in(response, self.says, several="choice_count" in self.fields)))
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorDetail | None:  # noqa: ARG002
         """What an error body says; its status says nothing more."""

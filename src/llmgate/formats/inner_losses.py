@@ -42,12 +42,16 @@ _MEDIA: Final = ("file", "fileData", "image_url", "inlineData", "input_audio", "
 
 _PASSED: Final = frozenset(
     {
+        "begins_block", "citationsContent",
         "data", "displayName", "document", "extra_content", "field", "filename", "format", "id", "index", "key",
         "legacy_function", "logprobs", "mimeType", "name", "namespace", "own", "parameters", "parametersJsonSchema",
         "place", "role", "signature", "status", "thought", "tool_name", "type", "whole_thought",
     }
 )  # fmt: skip
 """How something was written, or what is said elsewhere as well."""
+
+_SOURCES: Final = ("annotations", "citations")
+"""What stands in canonical citations as well, which the fitting of each format looks at."""
 
 _NOTHING: Final[Mapping[str, Any]] = {"caller": {"type": "direct"}, DETAIL: "auto"}
 """Values that ask for no more than leaving the member out."""
@@ -63,7 +67,8 @@ def inner_losses(request: ChatRequest, carried: Collection[str]) -> Iterator[str
     marks = [name for name in carried if name == CACHE_MARK]
     for message in request.messages:
         if message.extra:
-            yield from _lost("messages", message.extra, marks)
+            cited = any(isinstance(part, Text) and part.citations for part in message.parts)
+            yield from _lost("messages", message.extra, [*marks, *_SOURCES] if cited else marks)
         for part in message.parts:
             yield from _in_part(part, carried)
     for tool in request.tools:
@@ -99,7 +104,7 @@ def _in_part(part: Part, carried: Collection[str]) -> Iterator[str]:
     if isinstance(part, Text):
         # Words have no place for what belongs to a document, in whichever format.
         carried = [name for name in carried if name == CACHE_MARK]
-        extra = {"citations": True, **extra} if "citationsContent" in extra else extra
+        extra = {name: one for name, one in extra.items() if name not in _SOURCES} if part.citations else extra
     elif isinstance(part, Blob | Uri | FileRef) and part.modality == "document":
         marks = document_marks(part)
         titled = FILE_TITLE in carried and not (isinstance(part, Blob) and part.media_type == "text/plain")
@@ -110,7 +115,7 @@ def _in_part(part: Part, carried: Collection[str]) -> Iterator[str]:
 
 def _lost(where: str, extra: Mapping[str, Any], carried: Collection[str]) -> Iterator[str]:
     for name, value in extra.items():
-        if not value or name in _PASSED or name in carried or name == "citationsContent" or value == _NOTHING.get(name):
+        if not value or name in _PASSED or name in carried or value == _NOTHING.get(name):
             continue
         yield name if name == CACHE_MARK else f"{where}.{name}"
 

@@ -14,13 +14,16 @@ import attrs
 
 from llmgate.spec import (
     ChatRequest,
+    Citation,
     InvalidRequestError,
     Message,
     Part,
+    Text,
     ToolDefinition,
     Unsupported,
 )
 
+from .citations import kept_citations
 from .inner_losses import audio_kept_elsewhere, inner_losses
 from .part_proofs import put_back
 from .plain_blocks import with_plain_blocks
@@ -30,6 +33,7 @@ __all__ = [
     "BESIDE",
     "INCLUDED_LOGPROBS",
     "SINGLE_CALLS",
+    "UNSAID_CITATIONS",
     "Losses",
     "fit_messages",
     "leave_out",
@@ -41,6 +45,9 @@ INCLUDED_LOGPROBS: Final = "message.output_text.logprobs"
 
 SINGLE_CALLS: Final = "legacy_function"
 """In the ``extra`` of tools, calls and results that came as functions: their caller takes one call an answer."""
+
+UNSAID_CITATIONS: Final = "answer.citations"
+"""How it is told that a client's format has no words for what stands behind those of the answer."""
 
 _REFUSED: Final = frozenset(
     {
@@ -145,6 +152,7 @@ def leave_out(
     handled: Collection[str],
     losses: Losses,
     inside: Collection[str] = (),
+    cites: Callable[[Citation], bool] | None = None,
 ) -> ChatRequest:
     """The request without the fields that a format does not carry, and with calls that can be told apart.
 
@@ -154,6 +162,7 @@ def leave_out(
         handled: Names in ``extra`` that the format finds a counterpart for.
         losses: Where the others are noted.
         inside: What the format has a place for inside messages and tools.
+        cites: Whether it takes back a source behind an earlier answer; None where it takes none.
     """
     for name in inner_losses(request, inside):
         losses.report(name)
@@ -174,9 +183,23 @@ def leave_out(
     if "parallel_tool_calls" in carried and any(SINGLE_CALLS in tool.extra for tool in request.tools):
         changes["parallel_tool_calls"] = False
     messages = with_plain_blocks(told_apart(put_back(request.messages)), inside, losses.report)
+    messages = _cited(messages, cites or (lambda _: False), request.extra_format, losses)
     if messages is not request.messages:
         changes["messages"] = messages
     return attrs.evolve(request, **changes) if changes else request
+
+
+def _cited(
+    messages: Sequence[Message], cites: Callable[[Citation], bool], extra_format: str, losses: Losses
+) -> Sequence[Message]:
+    """Messages with the sources that can be sent back; the very same where nothing is lost."""
+    if not any(isinstance(part, Text) and part.citations for message in messages for part in message.parts):
+        return messages
+    name = "messages.annotations" if extra_format.startswith("openai") else "messages.citations"
+    return tuple(
+        with_parts(message, tuple(kept_citations(message.parts, cites, lambda: losses.report(name))))
+        for message in messages
+    )
 
 
 def _without_fields(request: ChatRequest, carried: Collection[str], losses: Losses) -> dict[str, Any]:

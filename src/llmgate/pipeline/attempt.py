@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -37,7 +37,7 @@ from llmgate.spec import (
 
 from .snapshot import ProviderRuntime
 
-__all__ = ["UNSAID", "Said", "Try", "answer", "build_try", "note_head", "read_error", "say"]
+__all__ = ["UNSAID", "Said", "Try", "answer", "build_try", "note_head", "note_unsaid", "read_error", "say"]
 
 UNSAID: Final = frozenset({"unsupported_content", "unsupported_parameter", "unsupported_tool"})
 """Codes of refusals that another deployment, of another wire format, may not have to make."""
@@ -192,6 +192,7 @@ def _translated(response: GatewayResponse, client_format: Format, tried: Try) ->
     if not (chat.id and chat.model):  # and one that tells neither id nor model has both beside the answer
         found = tried.attempt.provider_request_id or tried.exchange_id
         chat = attrs.evolve(chat, id=chat.id or found, model=chat.model or tried.call.deployment.model)
+    note_unsaid(tried.attempt, client_format.unsaid(chat))
     return attrs.evolve(
         response,
         format=client_format.name,
@@ -199,6 +200,11 @@ def _translated(response: GatewayResponse, client_format: Format, tried: Try) ->
         decode=client_format.decode_response,
         headers=tried.limits_in(response.headers),
     )
+
+
+def note_unsaid(attempt: Attempt, names: Iterable[str]) -> None:
+    """Keep what the caller's format has no words for in the answer beside what the provider's had none for."""
+    attempt.dropped_params = tuple(dict.fromkeys((*attempt.dropped_params, *names)))
 
 
 def read_error(tried: Try, response: ProviderResponse) -> ProviderError:

@@ -9,6 +9,7 @@ from typing import Final, Protocol, TypeVar
 import attrs
 
 from llmgate.codecs.jsons import dumps
+from llmgate.formats.citations import told_behind
 from llmgate.formats.tool_names import restored_chunk
 from llmgate.spec import (
     ChatChoice,
@@ -268,7 +269,7 @@ def _delta(choice: ChatChoice) -> ChoiceDelta:
     return ChoiceDelta(
         choice.index,
         role=choice.message.role.value,
-        parts=tuple(part for part in parts if isinstance(part, Text | Reasoning)),
+        parts=tuple(part for part in told_behind(parts) if isinstance(part, Text | Reasoning)),
         refusal="".join(refusals) or None,
         tool_calls=tuple(
             ToolCallDelta(index, id=call.id, name=call.name, arguments=call.arguments, extra=call.extra)

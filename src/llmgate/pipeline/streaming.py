@@ -24,7 +24,7 @@ from llmgate.spec import (
 )
 from llmgate.wire.alarm import Alarm
 
-from .attempt import Try, note_head, read_error
+from .attempt import Try, note_head, note_unsaid, read_error
 from .costs import asks_cost, cost_so_far
 from .deadline import Deadline
 from .live import LiveStream, StreamSource
@@ -307,6 +307,9 @@ class GatewayStream:
         )
 
     async def _seal(self) -> None:
+        encoder, attempts = self._frame.encoder, self._frame.exchange.attempts
+        if encoder is not None and attempts and not self._source.relay:
+            note_unsaid(attempts[-1], sorted(encoder.unsaid | self.outcome.unread))
         await self._frame.seal()
         self.finished = True
 

@@ -46,6 +46,7 @@ from .kinds import KINDS, StageKind, kind_named
 from .loggers import Logger
 from .messages import (
     Blob,
+    Citation,
     FileRef,
     Message,
     Part,
@@ -151,6 +152,7 @@ __all__ = [
     "ChatRequest",
     "ChatResponse",
     "ChoiceDelta",
+    "Citation",
     "Claim",
     "ClientCertificate",
     "Clock",

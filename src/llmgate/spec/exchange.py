@@ -52,7 +52,8 @@ class Attempt:
         credential_version: The store's name of the credential's version.
         credential_fingerprint: Eight hex digits that tell credentials apart.
         abandoned: Whether it was given up: the caller left, or another attempt beside it answered first.
-        dropped_params: What the provider's wire format could not say of the request, as the caller writes it.
+        dropped_params: What the provider's wire format could not say of the request, as the caller writes it, and what
+            the caller's could not say of the answer, as ``answer.NAME``.
         cost_nano: What it cost in nano-USD, once it has ended; None where that is not known, or nobody reckons it.
         cost_estimated: Whether that is estimated: the answer was cut, or never came.
         estimated_usage: What it is taken to have used then; None where it told, or nobody knows.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
@@ -106,6 +107,11 @@ class StreamReader(ABC):
 
 class StreamEncoder(ABC):
     """Writes one stream to a client."""
+
+    @cached_property
+    def unsaid(self) -> set[str]:
+        """What of the answer this format has had no words for so far."""
+        return set()
 
     @abstractmethod
     def encode(self, chunk: GatewayChunk) -> bytes:
@@ -235,6 +241,14 @@ class Format(ABC):
     @abstractmethod
     def encode_response(self, response: ChatResponse) -> bytes:
         """The response in this format."""
+
+    def unsaid(self, response: ChatResponse) -> Sequence[str]:
+        """What ``encode_response`` cannot write of an answer that came in another format; the caller is told.
+
+        Args:
+            response: The answer; ``extra_format`` says which format it came in.
+        """
+        return ()
 
     @abstractmethod
     def observe_response(self, body: bytes) -> Outcome:

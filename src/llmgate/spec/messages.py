@@ -10,6 +10,7 @@ import attrs
 
 __all__ = [
     "Blob",
+    "Citation",
     "FileRef",
     "Message",
     "Part",
@@ -37,11 +38,44 @@ class Role(enum.StrEnum):
 
 
 @attrs.frozen
+class Citation:
+    """A source that stands behind words of a text.
+
+    Args:
+        start: Where the words begin, in code points of the text that holds the citation; in a piece of a stream, of all
+            the text that the answer has said so far. None: the source stands behind the whole text.
+        end: Where they end, exclusive; None with ``start``.
+        uri: The address of the source, or what the request called it.
+        title: What the source is called.
+        quote: What the source says.
+        file_id: The source, where it is a file that the provider keeps.
+        document: Which of the request's documents it is, from 0.
+        search_result: Which of the request's search results it is, from 0.
+        unit: By what ``first`` and ``last`` count inside the source: ``character``, ``page`` or ``block``.
+        first: Where in the source the words are backed.
+        last: Where that ends, exclusive.
+    """
+
+    start: int | None = None
+    end: int | None = None
+    uri: str | None = None
+    title: str | None = None
+    quote: str | None = None
+    file_id: str | None = None
+    document: int | None = None
+    search_result: int | None = None
+    unit: str | None = None
+    first: int | None = None
+    last: int | None = None
+
+
+@attrs.frozen
 class Text:
-    """Plain text."""
+    """Plain text, and the sources behind it."""
 
     text: str
     extra: Mapping[str, Any] = attrs.field(factory=dict)
+    citations: Sequence[Citation] = ()
 
 
 @attrs.frozen

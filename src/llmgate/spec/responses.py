@@ -145,6 +145,7 @@ class Outcome:
         content: Whether any text, reasoning, refusal or tool call has been seen.
         complete: Whether the wire format's terminal marker has been seen.
         service_tier: What the provider calls the tier of service that it gave.
+        unread: What of a decoded stream has no canonical form, as ``answer.NAME``.
     """
 
     response_id: str | None = None
@@ -155,6 +156,7 @@ class Outcome:
     content: bool = False
     complete: bool = False
     service_tier: str | None = None
+    unread: set[str] = attrs.field(factory=set)
 
 
 @attrs.frozen(eq=False, slots=False)

@@ -17,6 +17,7 @@ from llmgate.spec import (
     ChatChoice,
     ChatRequest,
     ChatResponse,
+    Citation,
     FileRef,
     FinishReason,
     InvalidRequestError,
@@ -49,6 +50,14 @@ maybe = st.none()
 numbers = st.floats(0, 1) | st.integers(0, 1)
 
 texts = st.builds(Text, words, extra=marks)
+places = st.sampled_from(
+    [
+        Citation(uri="https://x", title="T", quote="q"),
+        Citation(title="D", quote="q", document=1, unit="page", first=1, last=2),
+        Citation(uri="s", title=None, quote="q", search_result=0, unit="block", first=0, last=3),
+    ]
+)
+cited = st.builds(Text, words, citations=st.lists(places, min_size=1, max_size=2).map(tuple))
 media = st.one_of(
     st.builds(Blob, st.sampled_from(["image"]), st.just("image/png"), st.just("aGVsbG8="), extra=marks),
     st.builds(Blob, st.just("document"), st.just("application/pdf"), st.just("aGVsbG8="), extra=marks),
@@ -75,7 +84,7 @@ conversations = st.builds(
     turns(Role.USER, texts | media | results),
     st.lists(
         turns(Role.USER, texts | media | results)
-        | turns(Role.ASSISTANT, texts | calls | thoughts)
+        | turns(Role.ASSISTANT, texts | cited | calls | thoughts)
         | turns(Role.SYSTEM, texts),
         max_size=3,
     ),
@@ -125,7 +134,7 @@ responses = st.builds(
             Message,
             st.just(Role.ASSISTANT),
             st.lists(
-                texts | thoughts | st.builds(Unknown, st.just(FORMAT.name), st.just({"type": "x"})), max_size=3
+                texts | cited | thoughts | st.builds(Unknown, st.just(FORMAT.name), st.just({"type": "x"})), max_size=3
             ).map(tuple),
         ),
         st.sampled_from(

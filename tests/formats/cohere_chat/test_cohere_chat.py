@@ -15,6 +15,7 @@ from llmgate.spec import (
     ChatChoice,
     ChatRequest,
     ChatResponse,
+    Citation,
     FinishReason,
     InvalidRequestError,
     Message,
@@ -47,6 +48,7 @@ numbers = st.floats(0, 1) | st.integers(0, 1)
 extras = st.sampled_from([{}, {"x_more": [1]}])
 
 texts = st.builds(Text, words, extra=extras)
+cited = st.just(Text("ab", citations=(Citation(0, 1, "https://x", "T", "q"), Citation(1, 2, "d", "D"))))
 pictures = st.one_of(
     st.builds(Blob, st.just("image"), st.just("image/png"), st.just("aGVsbG8=")),
     st.builds(Uri, st.just("image"), words.map("https://x/{}".format), extra=st.just({"image_url": {"detail": "low"}})),
@@ -64,10 +66,10 @@ def turns(role, parts):
 
 answers = st.builds(
     lambda content, plan, called, extra: Message(Role.ASSISTANT, (*content, *plan, *called), extra=extra),
-    st.lists(texts | thoughts, min_size=1, max_size=2),
+    st.tuples(cited) | st.lists(texts | thoughts, min_size=1, max_size=2),
     st.lists(plans, max_size=1),
     st.lists(calls, max_size=2),
-    st.sampled_from([{}, {"citations": [{"start": 0}]}]),
+    extras,
 )
 results = st.builds(
     lambda call, content, extra: Message(Role.TOOL, (ToolCallResponse(call, tuple(content)),), extra=extra),

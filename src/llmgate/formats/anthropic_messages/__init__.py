@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from llmgate.formats.chat_format import ChatFormat
-from llmgate.formats.sealing import PROOFS
-from llmgate.spec import GatewayError, StreamEncoder, StreamReader
+from collections.abc import Sequence
 
-from . import errors, fitting, requests, responses
+from llmgate.formats.chat_format import ChatFormat
+from llmgate.formats.losses import with_parts
+from llmgate.formats.sealing import PROOFS
+from llmgate.spec import Citation, GatewayError, Message, Part, StreamEncoder, StreamReader
+
+from . import citations, errors, fitting, requests, responses
 from .encoder import PING, MessageStreamEncoder
 from .parts import FORMAT
 from .stream import MessageStreamReader
@@ -44,6 +47,15 @@ class AnthropicMessagesFormat(ChatFormat):
     def allows_up(self, header: str) -> bool:
         """Whether a client's header goes upstream."""
         return header not in _WHO_PAYS and super().allows_up(header)
+
+    def without_foreign_proofs(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """A conversation of this format without the thoughts and the pages that a model of another one has proved."""
+        kept = super().without_foreign_proofs(messages)
+        return tuple(with_parts(one, citations.without_marked(one.parts)) for one in kept)
+
+    def says(self, said: Citation | Part) -> bool:
+        """Whether an answer in this format has words for a source."""
+        return isinstance(said, Citation) and citations.says(said)
 
     def error_status(self, error: GatewayError) -> int:
         """The HTTP status of an error in this format."""

@@ -13,6 +13,7 @@ import attrs
 from llmgate.codecs.jsons import dumps, loads
 from llmgate.codecs.sse import encode_event, event_data
 from llmgate.formats.block_encoder import BlockEncoder, OpenCall
+from llmgate.formats.losses import UNSAID_CITATIONS
 from llmgate.formats.part_proofs import signature_of
 from llmgate.formats.thought_signatures import marked_id
 from llmgate.spec import (
@@ -26,6 +27,7 @@ from llmgate.spec import (
     Usage,
 )
 
+from .citations import encode_citations
 from .errors import encode_error
 from .parts import REDACTED
 from .responses import encode_stop
@@ -119,9 +121,24 @@ class MessageStreamEncoder(BlockEncoder):
         if isinstance(part, Reasoning):
             self._thought(part, pieces)
         elif part.text:
-            if self._open != "text":
-                self._begin("text", _TEXT, pieces)
+            self._begin_text(part, pieces)
             pieces.append(self._delta({"type": "text_delta", "text": part.text}))
+        if isinstance(part, Text) and part.citations:
+            self._cite(part, pieces)
+
+    def _begin_text(self, part: Text, pieces: list[bytes]) -> None:
+        if self._open != "text" or self._begins_anew(part):
+            self._begin("text", _TEXT, pieces)
+        self._words.add(part.text)
+
+    def _cite(self, part: Text, pieces: list[bytes]) -> None:
+        """Tell what stands behind the block that is being written, which ends with that."""
+        written = encode_citations(self._cited_here(part))
+        pieces += [self._delta({"type": "citations_delta", "citation": one}) for one in written]
+        if len(written) < len(part.citations):
+            self.unsaid.add(UNSAID_CITATIONS)
+        if written:
+            self._close(pieces)
 
     def _thought(self, part: Reasoning, pieces: list[bytes]) -> None:
         if part.extra.get("type") == REDACTED:
@@ -152,6 +169,7 @@ class MessageStreamEncoder(BlockEncoder):
     def _begin(self, kind: str, block: dict[str, Any], pieces: list[bytes]) -> None:
         self._close(pieces)
         self._open = kind
+        self._words.begin()
         pieces.append(_event("content_block_start", {"index": self._next, "content_block": block}))
 
     def _close(self, pieces: list[bytes]) -> None:

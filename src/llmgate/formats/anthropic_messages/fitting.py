@@ -38,6 +38,7 @@ from llmgate.spec import (
     Uri,
 )
 
+from .citations import says_again
 from .parts import FORMAT
 from .schemas import is_closed, narrowed
 
@@ -87,7 +88,7 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
     losses = Losses()
     if request.extra_format == FORMAT:
         return _without_betas(request, losses), losses
-    request = leave_out(request, FIELDS, _handled(request), losses, _INSIDE)
+    request = leave_out(request, FIELDS, _handled(request), losses, _INSIDE, says_again)
     changes: dict[str, Any] = {
         "messages": fit_messages(request.messages, losses, lambda one, path: _parts(one, one.parts, path, losses))
     }

@@ -90,7 +90,7 @@ def _own_turn(message: Message) -> dict[str, Any]:
 
 
 def _content(parts: Sequence[Part], *, own: bool) -> Any:
-    if len(parts) == 1 and isinstance(parts[0], Text) and not parts[0].extra:
+    if len(parts) == 1 and isinstance(parts[0], Text) and not (parts[0].extra or parts[0].citations):
         return parts[0].text
     return encode_blocks(parts, own=own)
 

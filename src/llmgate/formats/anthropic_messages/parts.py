@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
+from llmgate.formats.citations import cited_pieces
 from llmgate.formats.fields import ShapeError, as_boolean, as_object, as_text, optional, rest
 from llmgate.formats.inner_losses import document_marks
 from llmgate.formats.part_proofs import signature_of
@@ -28,6 +29,8 @@ from llmgate.spec import (
     Unknown,
     Uri,
 )
+
+from .citations import decode_citations, encode_citations
 
 __all__ = ["FORMAT", "REDACTED", "decode_block", "decode_content", "encode_block", "encode_blocks", "tool_input"]
 
@@ -62,9 +65,12 @@ def decode_block(value: Any, path: str) -> Part:
 
 
 def encode_blocks(parts: Sequence[Part], *, own: bool = True) -> list[dict[str, Any]]:
-    """Parts as an array of blocks."""
+    """Parts as an array of blocks; a text that several sources stand behind is as many blocks as it takes."""
     return [
-        encode_block(part, own=own) for part in parts if not (isinstance(part, Reasoning) and is_tagged(part.signature))
+        encode_block(piece, own=own)
+        for part in parts
+        if not (isinstance(part, Reasoning) and is_tagged(part.signature))
+        for piece in (cited_pieces(part) if isinstance(part, Text) else (part,))
     ]
 
 
@@ -81,6 +87,8 @@ def encode_block(part: Part, *, own: bool = True) -> dict[str, Any]:
     match part:
         case Text():
             value: dict[str, Any] = {"type": "text", "text": part.text}
+            if part.citations and not (own and "citations" in part.extra):
+                value["citations"] = encode_citations(part.citations)
         case Refusal():
             return {"type": "text", "text": part.text}
         case Reasoning():
@@ -176,7 +184,12 @@ def _plain(data: str) -> str:
 
 
 def _decode_text(source: dict[str, Any], path: str) -> Part:
-    return Text(as_text(source.get("text"), f"{path}.text"), extra=rest(source, frozenset({"type", "text"})))
+    text = as_text(source.get("text"), f"{path}.text")
+    extra = rest(source, frozenset({"type", "text"}))
+    found = decode_citations(source.get("citations"))
+    if found and encode_citations(found) == source["citations"]:
+        del extra["citations"]
+    return Text(text, extra, found)
 
 
 def _decode_thinking(source: dict[str, Any], path: str) -> Part:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import attrs
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
+from llmgate.formats.citations import cited_pieces
 from llmgate.formats.fields import ShapeError, as_list, as_text, merged, optional, rest
 from llmgate.formats.openai_chat.responses import native_end
 from llmgate.formats.thought_signatures import marked_id
@@ -178,6 +179,8 @@ def _written(parts: Iterable[Part], *, own: bool) -> Iterable[dict[str, Any]]:
         match part:
             case Text() | Refusal() if not own and not part.text:
                 continue
+            case Text() if part.citations:
+                yield from (encode_block(piece, own=own) for piece in cited_pieces(part))
             case Blob() | Uri() | ToolCallResponse():
                 if own:
                     yield encode_block(part)

@@ -33,7 +33,7 @@ class MessageStreamReader(FrameReader):
     def __init__(self) -> None:
         super().__init__(EventSplitter(), "message events")
         self._counts = Counts()
-        self._blocks = BlockReader()
+        self._blocks = BlockReader(self.outcome.unread)
 
     def _observe(self, raw: bytes) -> bool:
         """Look at an event; whether it goes down to the client."""

@@ -73,6 +73,11 @@ class InvokeStreamEncoder(StreamEncoder):
     def __init__(self) -> None:
         self._inner = MessageStreamEncoder()
 
+    @property
+    def unsaid(self) -> set[str]:
+        """What of the answer this format has had no words for so far."""
+        return self._inner.unsaid
+
     def encode(self, chunk: GatewayChunk) -> bytes:
         """The events; ``b""`` for a chunk that says nothing now."""
         if chunk.error is not None:

@@ -6,9 +6,20 @@ from collections.abc import Mapping
 
 from llmgate.formats.chat_format import ChatFormat
 from llmgate.formats.sealing import BINARY, PROOFS, is_tagged
-from llmgate.spec import ChatResponse, Format, GatewayError, GatewayRequest, Reasoning, StreamEncoder, StreamReader
+from llmgate.spec import (
+    Blob,
+    ChatResponse,
+    Citation,
+    Format,
+    GatewayError,
+    GatewayRequest,
+    Part,
+    Reasoning,
+    StreamEncoder,
+    StreamReader,
+)
 
-from . import errors, fitting, requests, responses
+from . import citations, errors, fitting, requests, responses
 from .encoder import HEARTBEAT, ConverseStreamEncoder
 from .fitting import FIELDS
 from .parts import FORMAT
@@ -57,6 +68,12 @@ class BedrockConverseFormat(ChatFormat):
     def address(self, path: str, *, model: str, stream: bool) -> str:
         """Where a request goes: streams have an address of their own."""
         return super().address(path, model=model, stream=stream) + ("-stream" if stream else "")
+
+    def says(self, said: Citation | Part) -> bool:
+        """Whether an answer in this format has words for a source, or a place for media."""
+        if isinstance(said, Citation):
+            return citations.says(said)
+        return isinstance(said, Blob) and said.modality == "image"
 
     def error_status(self, error: GatewayError) -> int:
         """The HTTP status of an error in this format."""

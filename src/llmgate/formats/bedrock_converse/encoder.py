@@ -13,6 +13,7 @@ from llmgate.codecs.eventstream import decode_message, encode_headers, encode_me
 from llmgate.codecs.jsons import dumps, loads
 from llmgate.formats.anthropic_messages.parts import REDACTED
 from llmgate.formats.block_encoder import BlockEncoder, OpenCall
+from llmgate.formats.losses import UNSAID_CITATIONS
 from llmgate.formats.part_proofs import is_whole, proof_of, signature_of
 from llmgate.spec import (
     ErrorDetail,
@@ -24,6 +25,7 @@ from llmgate.spec import (
     ToolCall,
 )
 
+from .citations import encode_citations, says
 from .errors import encode_error, type_of
 from .parts import encode_blocks
 from .responses import ADDITIONAL, NO_METRICS, SEQUENCE, encode_stop
@@ -120,8 +122,22 @@ class ConverseStreamEncoder(BlockEncoder):
         if isinstance(part, Reasoning):
             self._thought(part, pieces)
         elif part.text:
+            if self._begins_anew(part):
+                self._close(pieces)
             self._switch("text", pieces)
+            self._words.add(part.text)
             pieces.append(self._delta({"text": part.text}))
+        if isinstance(part, Text) and part.citations:
+            self._cite(part, pieces)
+
+    def _cite(self, part: Text, pieces: list[bytes]) -> None:
+        """Tell what stands behind the block that is being written, which ends with that."""
+        found = [one for one in self._cited_here(part) if says(one)]
+        pieces += [self._delta({"citation": one}) for one in encode_citations(found)]
+        if len(found) < len(part.citations):
+            self.unsaid.add(UNSAID_CITATIONS)
+        if found:
+            self._close(pieces)
 
     def _thought(self, part: Reasoning, pieces: list[bytes]) -> None:
         if part.extra.get("type") == REDACTED:
@@ -159,6 +175,7 @@ class ConverseStreamEncoder(BlockEncoder):
         if self._open != kind:
             self._close(pieces)
             self._open = kind
+            self._words.begin()
 
     def _close(self, pieces: list[bytes]) -> None:
         if not self._open:

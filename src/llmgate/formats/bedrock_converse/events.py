@@ -11,9 +11,11 @@ import binascii
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llmgate.formats.citations import BEGINS, placed
 from llmgate.formats.openai_chat.responses import native_end
-from llmgate.spec import ChoiceDelta, Reasoning, Text, ToolCallDelta
+from llmgate.spec import ChoiceDelta, Citation, Reasoning, Text, ToolCallDelta
 
+from .citations import decode_citation
 from .parts import redacted
 from .responses import ENDS, decode_stop, stop_sequence_in
 
@@ -23,12 +25,24 @@ DELTAS: Final = frozenset({"contentBlockStart", "contentBlockDelta", "contentBlo
 
 
 class BlockReader:
-    """Reads the events of content blocks into pieces of one answer."""
+    """Reads the events of content blocks into pieces of one answer.
 
-    def __init__(self) -> None:
+    Args:
+        unread: Takes the names of blocks that it passes over.
+    """
+
+    def __init__(self, unread: set[str] | None = None) -> None:
+        self._unread = set() if unread is None else unread
         self._calls: dict[int, int] = {}
         self._silent: set[int] = set()
         self._redacted: dict[int, list[str]] = {}
+        self._length = 0
+        """Code points of the text so far."""
+        self._block = -1
+        """The text block that is being read, or was the last."""
+        self._begun = 0
+        """Where its text begins."""
+        self._cited: list[Citation] = []
 
     def read(self, kind: str, value: Mapping[str, Any]) -> ChoiceDelta | None:
         """What an event says, None for nothing."""
@@ -38,6 +52,8 @@ class BlockReader:
             return self._start(index, _object(value, "start"))
         if kind == "contentBlockDelta":
             return self._delta(index, _object(value, "delta"))
+        if self._cited and index == self._block:
+            return ChoiceDelta(parts=(Text("", citations=self._sources()),))
         if index in self._redacted:
             return ChoiceDelta(parts=(redacted(_joined(self._redacted.pop(index))),))
         if index in self._silent:  # a call without parameters
@@ -52,12 +68,16 @@ class BlockReader:
                 self._silent.add(index)
                 return ChoiceDelta(tool_calls=(ToolCallDelta(number, id=call_id, name=name),))
             case _:
+                self._unread |= {f"answer.{kind}"[:64] for kind in start}
                 return None
 
     def _delta(self, index: int, delta: Mapping[str, Any]) -> ChoiceDelta | None:
         match delta:
             case {"text": str(text)} if text:
-                return ChoiceDelta(parts=(Text(text),))
+                return ChoiceDelta(parts=(self._text(index, text),))
+            case {"citation": dict(given)}:
+                self._cited.append(decode_citation(given))
+                return None
             case {"toolUse": {"input": str(text)}} if text and index in self._calls:
                 self._silent.discard(index)
                 return ChoiceDelta(tool_calls=(ToolCallDelta(self._calls[index], arguments=text),))
@@ -70,6 +90,18 @@ class BlockReader:
                 return None
             case _:
                 return None
+
+    def _text(self, index: int, text: str) -> Text:
+        begins = self._block >= 0 and self._block == index - 1
+        if index != self._block:
+            self._block, self._begun = index, self._length
+        self._length += len(text)
+        return Text(text, extra={BEGINS: True}) if begins else Text(text)
+
+    def _sources(self) -> tuple[Citation, ...]:
+        """What stands behind the block that has ended, with its place in all the text."""
+        found, self._cited = self._cited, []
+        return tuple(placed(one, self._begun, self._length) for one in found)
 
 
 def says_something(kind: str, value: Mapping[str, Any]) -> bool:

@@ -39,6 +39,7 @@ from llmgate.spec import (
     Uri,
 )
 
+from .citations import says_again
 from .makers import AMAZON, ANTHROPIC, caches, maker_of
 from .media import word_of
 from .parts import FORMAT, MARKABLE
@@ -91,7 +92,7 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
         return request, losses
     maker = maker_of(request.model)
     request = _with_last_mark(request, maker)
-    request = leave_out(request, FIELDS, _handled(request), losses, _INSIDE)
+    request = leave_out(request, FIELDS, _handled(request), losses, _INSIDE, says_again)
     changes: dict[str, Any] = {"messages": _messages(request.messages, maker, losses)}
     changes |= _tools(request, maker, facts, losses)
     changes |= _limits(request, facts, losses)

@@ -16,6 +16,7 @@ import attrs
 
 from llmgate.codecs.jsons import dumps, loads
 from llmgate.formats.anthropic_messages.parts import REDACTED, tool_input
+from llmgate.formats.citations import cited_pieces
 from llmgate.formats.fields import ShapeError, as_list, as_object, as_text, optional, rest
 from llmgate.formats.inner_losses import CACHE_MARK
 from llmgate.formats.part_proofs import signature_of
@@ -33,6 +34,7 @@ from llmgate.spec import (
     Uri,
 )
 
+from .citations import decode_citations, encode_citations
 from .media import FORMAT, decode_media, encode_media
 
 __all__ = ["FORMAT", "MARKABLE", "cache_mark", "cache_point", "decode_blocks", "encode_blocks", "redacted"]
@@ -73,7 +75,8 @@ def encode_blocks(parts: Sequence[Part], *, own: bool = True) -> list[dict[str, 
     """
     blocks: list[dict[str, Any]] = []
     for part in parts:
-        blocks.append(_encode_block(part, own=own))
+        pieces = cited_pieces(part) if isinstance(part, Text) else (part,)
+        blocks += [_encode_block(piece, own=own) for piece in pieces]
         point = cache_point(part.extra) if isinstance(part, MARKABLE) else None
         if point is not None:
             blocks.append(point)
@@ -166,7 +169,10 @@ def _decode_citations(value: Any, path: str) -> Part:
     source = as_object(value, path)
     content = optional(source, "content", as_list, path) or ()
     texts = [as_object(one, f"{path}.content").get("text") for one in content]
-    return Text("".join(text for text in texts if isinstance(text, str)), extra={"citationsContent": source})
+    found = Text("".join(text for text in texts if isinstance(text, str)))
+    found = attrs.evolve(found, citations=decode_citations(source.get("citations")))
+    same = _encode_text(found, own=False).get("citationsContent") == source
+    return found if same else attrs.evolve(found, extra={"citationsContent": source})
 
 
 def _media_decoder(modality: str) -> Callable[[Any, str], Part]:
@@ -205,6 +211,8 @@ def _encode_text(part: Text, *, own: bool) -> dict[str, Any]:
     cited = part.extra.get("citationsContent")
     if own and isinstance(cited, dict):
         return {"citationsContent": cited}
+    if part.citations:
+        return {"citationsContent": {"content": [{"text": part.text}], "citations": encode_citations(part.citations)}}
     return {"text": part.text}
 
 

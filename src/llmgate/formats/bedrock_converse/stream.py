@@ -33,7 +33,7 @@ class ConverseStreamReader(FrameReader):
 
     def __init__(self, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         super().__init__(MessageSplitter(max_message_bytes), "Converse events")
-        self._blocks = BlockReader()
+        self._blocks = BlockReader(self.outcome.unread)
         self._stopped = False
         self._told = False
 

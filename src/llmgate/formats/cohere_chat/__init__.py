@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from llmgate.formats.chat_format import ChatFormat
-from llmgate.spec import GatewayError, StreamEncoder, StreamReader
+from llmgate.spec import Citation, GatewayError, Part, StreamEncoder, StreamReader
 
-from . import errors, fitting, requests, responses
+from . import citations, errors, fitting, requests, responses
 from .encoder import EventStreamEncoder
 from .parts import FORMAT
 from .stream import EventStreamReader
@@ -41,6 +41,10 @@ class CohereChatFormat(ChatFormat):
         """The HTTP status of an error in this format, which knows no 529."""
         status = error.http_status
         return 503 if status == 529 else status
+
+    def says(self, said: Citation | Part) -> bool:
+        """Whether an answer in this format has words for a source."""
+        return isinstance(said, Citation) and citations.says(said)
 
     def stream_reader(self, *, withhold_usage: bool = False) -> StreamReader:  # noqa: ARG002 - usage has no event of its own
         """A reader for one stream."""

@@ -11,6 +11,8 @@ from typing import Any, Final
 from llmgate.codecs.jsons import dumps, loads
 from llmgate.codecs.sse import encode_event, event_data
 from llmgate.formats.block_encoder import BlockEncoder, OpenCall
+from llmgate.formats.citations import spread
+from llmgate.formats.losses import UNSAID_CITATIONS
 from llmgate.formats.part_proofs import ThoughtsBefore
 from llmgate.spec import (
     GatewayChunk,
@@ -21,6 +23,7 @@ from llmgate.spec import (
     ToolCallDelta,
 )
 
+from .citations import encode_citations, says
 from .errors import decode_error
 from .parts import TOOL_PLAN
 from .responses import encode_finish
@@ -34,8 +37,13 @@ _START: Final = {"role": "assistant", "content": [], TOOL_PLAN: "", "tool_calls"
 class EventStreamEncoder(BlockEncoder):
     """Writes one stream of events: the first answer of what it is given."""
 
+    _keeps_words = True
+
     def __init__(self) -> None:
         super().__init__()
+        self._citations = 0
+        self._begun_at: dict[int, int] = {}
+        """Where the text of each content block begins in the answer."""
         self._id = ""
         self._next = {"content": 0, "call": 0}
         self._said = True
@@ -97,6 +105,8 @@ class EventStreamEncoder(BlockEncoder):
     def _part(self, part: Text | Reasoning, pieces: list[bytes]) -> None:
         if isinstance(part, Reasoning):
             self._thoughts.add(part)
+        elif part.citations and not part.text:
+            self._cite(part, pieces)
         if not part.text:
             return
         if isinstance(part, Text) and part.extra.get("field") == TOOL_PLAN:
@@ -108,7 +118,24 @@ class EventStreamEncoder(BlockEncoder):
             self._close(pieces)
             self._open = kind
             pieces.append(self._indexed("content-start", {"content": {"type": kind, kind: ""}}))
+            self._begun_at |= {self._next["content"]: self._words.length} if kind == "text" else {}
+        if isinstance(part, Text):
+            self._words.add(part.text)
         pieces.append(self._indexed("content-delta", {"content": {kind: part.text}}))
+
+    def _cite(self, part: Text, pieces: list[bytes]) -> None:
+        """Tell what stands behind words that have been said, each in the block that holds them."""
+        if not self._begun_at or not all(map(says, part.citations)):
+            self.unsaid.add(UNSAID_CITATIONS)
+        text = self._words.text
+        for index, begun in self._begun_at.items():
+            following = (one for place, one in self._begun_at.items() if place > index)
+            end = min(following, default=len(text))
+            inside = spread((Text(text[:begun]), Text(text[begun:end])), part.citations)[1]
+            for one in encode_citations(inside.citations if isinstance(inside, Text) else (), text[begun:end], index):
+                start = {"index": self._citations, "delta": {"message": {"citations": one}}}
+                pieces += [_written("citation-start", start), _written("citation-end", {"index": self._citations})]
+                self._citations += 1
 
     def _begin_call(self, call: OpenCall, pieces: list[bytes]) -> None:
         self._open, self._said = "call", False

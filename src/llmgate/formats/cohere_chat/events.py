@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from llmgate.codecs.jsons import dumps
+from llmgate.formats.citations import SaidText, placed
 from llmgate.spec import ChoiceDelta, Reasoning, Text, ToolCallDelta
 
+from .citations import decode_citation
 from .parts import TOOL_PLAN
 
 __all__ = ["EventReader"]
@@ -25,6 +27,9 @@ class EventReader:
 
     def __init__(self) -> None:
         self._calls: dict[int, int] = {}
+        self._text = SaidText(keeps=True)
+        self._begun: dict[int, int] = {}
+        """Where the text of each content block begins among it."""
         self._said: dict[int, str] = {}
         """Of each open call whose arguments say nothing yet: what was held back of them."""
 
@@ -39,7 +44,9 @@ class EventReader:
             case "message-start":
                 return ChoiceDelta(role="assistant")
             case "content-start" | "content-delta":
-                return _content(message.get("content"))
+                return self._content(index, message.get("content"))
+            case "citation-start":
+                return self._sources(message.get("citations"))
             case "tool-plan-delta":
                 plan = message.get(TOOL_PLAN)
                 if not isinstance(plan, str) or not plan:
@@ -52,6 +59,28 @@ class EventReader:
                 return ChoiceDelta(tool_calls=(ToolCallDelta(self._calls[index], arguments="{}"),))
             case _:
                 return None
+
+    def _content(self, index: int, content: Any) -> ChoiceDelta | None:
+        delta = _content(content)
+        for part in delta.parts if delta is not None else ():
+            if isinstance(part, Text):
+                self._begun.setdefault(index, self._text.length)
+                self._text.add(part.text)
+        return delta
+
+    def _sources(self, given: Any) -> ChoiceDelta | None:
+        """The sources behind words that have been said."""
+        value = given[0] if isinstance(given, list) and given else given
+        if not isinstance(value, dict):
+            return None
+        index = value.get("content_index")
+        begun = self._begun.get(index, 0) if isinstance(index, int) else min(self._begun.values(), default=0)
+        found = decode_citation(value, self._text.text[begun:])
+        at = (
+            one if one.start is None or one.end is None else placed(one, begun + one.start, begun + one.end)
+            for one in found
+        )
+        return ChoiceDelta(parts=(Text("", citations=tuple(at)),))
 
     def _call(self, kind: str, index: int, call: Any) -> ChoiceDelta | None:
         call = call[0] if isinstance(call, list) and call else call

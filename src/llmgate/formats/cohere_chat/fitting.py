@@ -25,6 +25,7 @@ from llmgate.spec import (
     Uri,
 )
 
+from .citations import says
 from .parts import FORMAT
 
 __all__ = ["DIALECT", "FIELDS", "fitted"]
@@ -72,7 +73,7 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
         return request, losses
     if request.parallel_tool_calls is False and request.tools:
         losses.report("parallel_tool_calls")
-    request = leave_out(narrowed(request), FIELDS, _handled(request), losses, (DETAIL,))
+    request = leave_out(narrowed(request), FIELDS, _handled(request), losses, (DETAIL,), says)
     changes: dict[str, Any] = {
         "messages": fit_messages(request.messages, losses, lambda one, path: _parts(one, one.parts, path, losses))
     }

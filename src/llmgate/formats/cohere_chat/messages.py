@@ -6,16 +6,25 @@ Source: Cohere API reference, "Chat (v2)", ``messages``. What an assistant says 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from llmgate.codecs.jsons import dumps
 from llmgate.formats.fields import ShapeError, as_list, as_object, as_text, merged, optional, rest
 from llmgate.spec import Message, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolCallResponse
 
+from .citations import encode_citations, with_citations
 from .parts import TOOL_PLAN, decode_content, encode_content, encode_part
 
-__all__ = ["decode_message", "decode_turn", "encode_calls", "encode_messages", "plan_in"]
+__all__ = [
+    "cited_fields",
+    "decode_message",
+    "decode_turn",
+    "encode_calls",
+    "encode_cited",
+    "encode_messages",
+    "plan_in",
+]
 
 _ROLES: Final = frozenset({Role.SYSTEM, Role.USER, Role.ASSISTANT, Role.TOOL})
 _KNOWN: Final = frozenset({"role", "content", "tool_calls", TOOL_PLAN})
@@ -39,7 +48,8 @@ def decode_message(value: Any, path: str) -> Message:
         content = decode_content(source.get("content"), f"{path}.content")
         extra = rest(source, _KNOWN | {"tool_call_id"})
         return Message(Role.TOOL, (ToolCallResponse(call_id, content),), extra=extra)
-    return Message(Role(role), tuple(decode_turn(source, path)), extra=rest(source, _KNOWN))
+    parts = tuple(decode_turn(source, path))
+    return Message(Role(role), parts, extra=rest(source, _KNOWN | cited_fields(source, parts)))
 
 
 def decode_turn(source: dict[str, Any], path: str) -> list[Part]:
@@ -52,7 +62,25 @@ def decode_turn(source: dict[str, Any], path: str) -> list[Part]:
     plan = optional(source, TOOL_PLAN, as_text, path)
     parts += [Text(plan, extra={"field": TOOL_PLAN})] if plan else []
     calls = optional(source, "tool_calls", as_list, path) or ()
+    parts = list(with_citations(parts, source.get("citations")))
     return [*parts, *(_decode_call(call, f"{path}.tool_calls[{i}]", i) for i, call in enumerate(calls))]
+
+
+def cited_fields(source: Mapping[str, Any], parts: Sequence[Part]) -> frozenset[str]:
+    """The citations of a message, where they say no more than the sources behind its parts do."""
+    given = source.get("citations")
+    return frozenset({"citations"}) if given and given == encode_cited(parts, source.get("content")) else frozenset()
+
+
+def encode_cited(parts: Sequence[Part], content: Any) -> list[dict[str, Any]]:
+    """The citations of a message: the sources behind its texts, each in the block of the content that holds them."""
+    blocks = content if isinstance(content, list) else []
+    written: list[dict[str, Any]] = []
+    for part in parts:
+        if isinstance(part, Text) and part.citations:
+            index = next((place for place, one in enumerate(blocks) if one.get("text") == part.text), None)
+            written += encode_citations(part.citations, part.text, index)
+    return written
 
 
 def encode_messages(messages: Iterable[Message], *, own: bool = True) -> list[dict[str, Any]]:
@@ -109,6 +137,9 @@ def _encode_turn(message: Message, parts: Sequence[Part], *, own: bool) -> dict[
         value[TOOL_PLAN] = "".join(part.text for part in plan if isinstance(part, Text | Refusal))
     if calls:
         value["tool_calls"] = encode_calls(calls, own=own)
+    cited = encode_cited(content, value.get("content"))
+    if cited and not (own and "citations" in message.extra):
+        value["citations"] = cited
     return {**message.extra, **value} if own else value
 
 

@@ -28,7 +28,7 @@ from llmgate.spec import (
 )
 
 from .errors import error_in, failure_in
-from .messages import decode_turn, encode_calls, plan_in
+from .messages import cited_fields, decode_turn, encode_calls, encode_cited, plan_in
 from .parts import FORMAT, TOOL_PLAN, encode_part
 from .usage import KNOWN as USAGE_KNOWN, decode_usage, encode_usage
 
@@ -102,7 +102,9 @@ def decode_response(body: bytes) -> ChatResponse:
             choices=(
                 ChatChoice(
                     0,
-                    Message(Role.ASSISTANT, tuple(parts), extra=rest(message, _MESSAGE_KNOWN)),
+                    Message(
+                        Role.ASSISTANT, tuple(parts), extra=rest(message, _MESSAGE_KNOWN | cited_fields(message, parts))
+                    ),
                     reason,
                     extra={} if reason is None or finish == usual else {"finish_reason": finish},
                 ),
@@ -122,6 +124,9 @@ def encode_response(response: ChatResponse) -> bytes:
     parts = _sayable(choice.message.parts if own else with_proved_ids(choice.message.parts), own=own)
     calls = [part for part in parts if isinstance(part, ToolCall)]
     message = _encode_message(parts, calls, own=own)
+    cited = encode_cited(parts, message.get("content"))
+    if cited and not (own and "citations" in choice.message.extra):
+        message["citations"] = cited
     finish = encode_finish(choice.finish_reason, calls=bool(calls))
     value: dict[str, Any] = {
         "id": response.id,

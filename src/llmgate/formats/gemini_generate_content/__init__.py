@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from llmgate.formats.chat_format import ChatFormat
-from llmgate.spec import GatewayError, Reasoning, StreamEncoder, StreamReader
+from llmgate.spec import Citation, GatewayError, Part, Reasoning, StreamEncoder, StreamReader, Unknown
 
-from . import errors, finishes, fitting, requests, responses
+from . import citations, errors, finishes, fitting, requests, responses
 from .encoder import ContentStreamEncoder
 from .keys import FORMAT
 from .parts import SEALED
@@ -45,6 +45,10 @@ class GeminiGenerateContentFormat(ChatFormat):
     def is_foreign(self, part: Reasoning) -> bool:
         """Whether reasoning carries the proof of another vendor: Gemini's own stand elsewhere."""
         return bool(part.signature) or "data" in part.extra
+
+    def says(self, said: Citation | Part) -> bool:
+        """Whether an answer in this format has words for a source; media of every kind have a place."""
+        return citations.says(said) if isinstance(said, Citation) else not isinstance(said, Unknown)
 
     def error_status(self, error: GatewayError) -> int:
         """The HTTP status of an error in this format."""

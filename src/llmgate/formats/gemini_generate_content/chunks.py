@@ -9,12 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llmgate.formats.answer_losses import beside, kind_of
 from llmgate.formats.fields import rest
 from llmgate.formats.openai_chat.parts import encode_part as encode_openai
 from llmgate.formats.thought_signatures import signature_in, signed
-from llmgate.spec import Blob, ChoiceDelta, FinishReason, GatewayChunk, Reasoning, Text, ToolCall, ToolCallDelta
+from llmgate.spec import (
+    Blob,
+    ChoiceDelta,
+    Citation,
+    FinishReason,
+    GatewayChunk,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolCallDelta,
+    Unknown,
+)
 
 from .calls import invented_id
+from .citations import decode_grounding
 from .finishes import block_reason, decode_finish, native_extra
 from .logprobs import decode_logprobs
 from .parts import decode_parts
@@ -27,11 +40,18 @@ _KNOWN: Final = frozenset({"candidates", "usageMetadata", "modelVersion", "respo
 
 
 class ChunkReader:
-    """Reads the events of one stream, and numbers the calls in them."""
+    """Reads the events of one stream, and numbers the calls in them.
 
-    def __init__(self) -> None:
+    Args:
+        unread: Takes the names of parts that only this format knows.
+    """
+
+    def __init__(self, unread: set[str] | None = None) -> None:
+        self._unread = set() if unread is None else unread
         self._calls: dict[int, int] = {}
         self._begun: set[int] = set()
+        self._said: dict[int, list[str]] = {}
+        self._cited: dict[int, set[Citation]] = {}
 
     def read(self, value: Mapping[str, Any], raw: bytes) -> GatewayChunk:
         """The chunk of an event.
@@ -68,11 +88,15 @@ class ChunkReader:
             elif isinstance(part, Text | Reasoning):
                 parts.append(part)
                 if isinstance(part, Text):
+                    self._said.setdefault(index, []).append(part.text)
                     delta |= signed(signature_in(part.extra))
             else:
                 others.append(written)
+                if isinstance(part, Unknown):
+                    self._unread.add(f"answer.{kind_of(part)}")
                 if isinstance(part, Blob) and part.modality == "image":
                     delta.setdefault("images", []).append(encode_openai(part, own=False))
+        parts += self._sources(source, index)
         role = None if index in self._begun else "assistant"  # clients add up what comes, so that it is said once
         self._begun.add(index)
         return ChoiceDelta(
@@ -83,6 +107,17 @@ class ChunkReader:
             finish_reason=decode_finish(source.get("finishReason"), calls=self._calls.get(index, 0) > 0),
             extra=_extra(source, delta, others),
         )
+
+    def _sources(self, candidate: Mapping[str, Any], index: int) -> list[Text]:
+        """What an event tells of the sources behind the answer that none before it has told."""
+        self._unread.update(beside(candidate))
+        if not any(candidate.get(name) for name in ("groundingMetadata", "citationMetadata")):
+            return []
+        told = self._cited.setdefault(index, set())
+        found = decode_grounding(candidate, "".join(self._said.get(index, ())))
+        new = tuple(dict.fromkeys(one for one in found if one not in told))
+        told.update(new)
+        return [Text("", citations=new)] if new else []
 
     def _call(self, part: ToolCall, index: int, response_id: str) -> ToolCallDelta:
         number = self._calls.get(index, 0)

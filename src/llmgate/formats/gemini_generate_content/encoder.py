@@ -13,8 +13,10 @@ import attrs
 
 from llmgate.codecs.jsons import dumps
 from llmgate.codecs.sse import encode_event
+from llmgate.formats.losses import UNSAID_CITATIONS
 from llmgate.spec import (
     ChoiceDelta,
+    Citation,
     ErrorDetail,
     FinishReason,
     GatewayChunk,
@@ -30,6 +32,7 @@ from llmgate.spec import (
 )
 
 from .calls import is_invented
+from .citations import GROUNDING, encode_grounding, says
 from .errors import encode_error
 from .finishes import encode_finish
 from .logprobs import encode_logprobs
@@ -62,6 +65,8 @@ class _Answer:
     refused: bool = False
     thought: list[str] = attrs.field(factory=list)
     ended: bool = False
+    said: list[str] = attrs.field(factory=list)
+    cited: list[Citation] = attrs.field(factory=list)
 
 
 class ContentStreamEncoder(StreamEncoder):
@@ -118,6 +123,7 @@ class ContentStreamEncoder(StreamEncoder):
         if choice.refusal:
             answer.refused = True
             parts.append(Text(choice.refusal))
+        self._note_sources(answer, parts)
         written = written_parts([_with_whole(part, answer) for part in parts], own=False)
         written += choice.extra.get("parts", ())
         logprobs = encode_logprobs(choice.extra.get("logprobs"))
@@ -125,6 +131,15 @@ class ContentStreamEncoder(StreamEncoder):
             return None
         candidate = _candidate(choice.index, written)
         return candidate if logprobs is None else {**candidate, "logprobsResult": logprobs}
+
+    def _note_sources(self, answer: _Answer, parts: Iterable[Part]) -> None:
+        """Keep what stands behind the answer, to be told with its end."""
+        for part in parts:
+            if isinstance(part, Text):
+                answer.said.append(part.text)
+                answer.cited += part.citations
+                if part.citations and not all(map(says, part.citations)):
+                    self.unsaid.add(UNSAID_CITATIONS)
 
     def _end(self) -> bytes:
         """The last event: what was held back of every answer that has not ended already."""
@@ -136,7 +151,11 @@ class ContentStreamEncoder(StreamEncoder):
             finish = answer.native or encode_finish(answer.finish, refused=answer.refused)
             # Google's own library takes a turn without parts for a broken one and forgets it.
             parts = _calls_of(answer) or [{"text": ""}]
-            candidates.append({**_candidate(index, parts), "finishReason": finish})
+            candidate = {**_candidate(index, parts), "finishReason": finish}
+            if answer.cited:
+                whole = Text("".join(answer.said), citations=answer.cited)
+                candidate[GROUNDING] = encode_grounding([(0, whole)])
+            candidates.append(candidate)
             answer.ended = True
         if not candidates:
             return b""

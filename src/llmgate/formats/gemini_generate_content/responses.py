@@ -31,6 +31,7 @@ from llmgate.spec import (
 )
 
 from .calls import invented_id, is_invented
+from .citations import GROUNDING, encode_grounding, with_grounding
 from .errors import error_in
 from .finishes import block_reason, decode_finish, encode_finish, native_extra
 from .keys import FORMAT
@@ -174,11 +175,14 @@ def _decode_candidate(value: Any, position: int, response_id: str) -> ChatChoice
     path = f"candidates[{position}]"
     source = as_object(value, path)
     content = optional(source, "content", as_object, path) or {}
+    given = parts_in(source)
     parts = tuple(_with_ids(decode_parts(content.get("parts"), f"{path}.content.parts"), response_id, position))
+    parts = tuple(with_grounding(parts, source))
     calls = any(isinstance(part, ToolCall) for part in parts)
     index = optional(source, "index", as_integer, path)
     finish = source.get("finishReason")
-    extra = {**rest(source, _CANDIDATE), **native_extra(finish)}
+    told = frozenset({GROUNDING}) if source.get(GROUNDING) == _grounding_of(parts, given) else frozenset()
+    extra = {**rest(source, _CANDIDATE | told), **native_extra(finish)}
     logprobs = decode_logprobs(source.get("logprobsResult"))
     extra |= {"logprobs": logprobs} if logprobs is not None else {}
     if isinstance(finish, str) and finish != encode_finish(decode_finish(finish, calls=calls)):
@@ -202,6 +206,9 @@ def _encode_candidate(choice: ChatChoice, *, own: bool) -> dict[str, Any]:
     content: dict[str, Any] = {"role": "model", "parts": written_parts(parts, own=own)}
     refused = any(isinstance(part, Refusal) for part in parts)
     value: dict[str, Any] = {"content": {**choice.message.extra, **content} if own else content}
+    grounding = _grounding_of(parts, content["parts"])
+    if grounding is not None and not (own and choice.extra.keys() & {GROUNDING, "citationMetadata"}):
+        value[GROUNDING] = grounding
     finish = encode_finish(choice.finish_reason, refused=refused)
     if own:
         value["finishReason"] = choice.extra.get("finishReason", finish)
@@ -212,6 +219,15 @@ def _encode_candidate(choice: ChatChoice, *, own: bool) -> dict[str, Any]:
     logprobs = encode_logprobs(choice.extra.get("logprobs"))
     more = {} if logprobs is None else {"logprobsResult": logprobs}
     return {**value, "finishReason": finish, "index": choice.index, **more}
+
+
+def _grounding_of(parts: Sequence[Part], written: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The ``groundingMetadata`` of parts as they are written; None where no source stands behind them."""
+    cited = [part for part in parts if isinstance(part, Text) and part.citations]
+    if not cited:
+        return None
+    said = [one.get("text") if not one.get("thought") else None for one in written]
+    return encode_grounding((said.index(part.text), part) for part in cited if part.text in said)
 
 
 def _source(body: bytes) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class ContentStreamReader(FrameReader):
 
     def __init__(self) -> None:
         super().__init__(EventSplitter(), "generateContent responses")
-        self._chunks = ChunkReader()
+        self._chunks = ChunkReader(self.outcome.unread)
         self._open: dict[int, bool] = {}
         self._calls = False
         self._blocked = False

@@ -13,6 +13,7 @@ import attrs
 from llmgate.codecs.jsons import dumps, loads
 from llmgate.codecs.ndjson import encode_line
 from llmgate.formats.logprobs import tokens_in
+from llmgate.formats.losses import UNSAID_CITATIONS
 from llmgate.formats.part_proofs import ThoughtsBefore
 from llmgate.spec import (
     ChoiceDelta,
@@ -88,6 +89,8 @@ class LineEncoder(StreamEncoder):
             if isinstance(part, Reasoning):
                 thoughts += part.text
                 self._thoughts.add(part)
+            elif part.citations:
+                self.unsaid.add(UNSAID_CITATIONS)
         text = "".join(part.text for part in choice.parts if isinstance(part, Text)) + (choice.refusal or "")
         for delta in choice.tool_calls:
             call = self._calls.setdefault(delta.index, _Call())

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from llmgate.formats.chat_format import ChatFormat
-from llmgate.spec import ChatResponse, Format, GatewayError, GatewayRequest, StreamEncoder, StreamReader
+from llmgate.spec import (
+    Blob,
+    ChatResponse,
+    Citation,
+    Format,
+    GatewayError,
+    GatewayRequest,
+    Part,
+    StreamEncoder,
+    StreamReader,
+    Uri,
+)
 
-from . import errors, fitting, requests, responses
+from . import citations, errors, fitting, requests, responses
 from .functions import asks_with_functions
 from .parts import FORMAT
 from .stream import ChatStreamEncoder, ChatStreamReader
@@ -57,6 +68,12 @@ class OpenAIChatFormat(ChatFormat):
     def encode_response(self, response: ChatResponse) -> bytes:
         """The response in this format."""
         return responses.encode_response(response, functions=self._functions)
+
+    def says(self, said: Citation | Part) -> bool:
+        """Whether an answer in this format has words for a source, or a place for media."""
+        if isinstance(said, Citation):
+            return citations.says(said)
+        return isinstance(said, Blob | Uri) and said.modality == "image"
 
     def error_status(self, error: GatewayError) -> int:
         """The HTTP status of an error in this format, which knows no 529."""

@@ -12,6 +12,7 @@ from llmgate.codecs.jsons import dumps
 from llmgate.formats.fields import rest
 from llmgate.spec import ChoiceDelta, GatewayChunk, Reasoning, Text, ToolCallDelta, Usage
 
+from .citations import decode_annotations
 from .functions import answer_with_calls, older_answer
 from .messages import decode_reasoning, encode_reasoning
 from .responses import encode_end, told_end
@@ -110,7 +111,7 @@ def _decode_choice(choice: Mapping[str, Any], answer: Any) -> ChoiceDelta:
     return ChoiceDelta(
         index=index if isinstance(index, int) else 0,
         role=role if isinstance(role, str) and role else None,
-        parts=(*reasoning, *_decode_content(delta.get("content"))),
+        parts=(*reasoning, *_decode_content(delta.get("content")), *_cited(delta.get("annotations"))),
         refusal=refusal if isinstance(refusal, str) and refusal else None,
         tool_calls=tuple(
             _decode_call(call, position)
@@ -119,6 +120,12 @@ def _decode_choice(choice: Mapping[str, Any], answer: Any) -> ChoiceDelta:
         ),
         **(end | {"extra": {**end["extra"], "delta": inner}} if inner else end),
     )
+
+
+def _cited(annotations: Any) -> tuple[Text, ...]:
+    """The sources that a piece tells, on no words of their own."""
+    found = decode_annotations(annotations, None) if annotations else ()
+    return (Text("", citations=found),) if found else ()
 
 
 def _decode_content(content: Any) -> tuple[Text | Reasoning, ...]:

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from llmgate.codecs.jsons import dumps
+from llmgate.formats.citations import joined, spread
 from llmgate.formats.fields import ShapeError, as_list, as_object, as_text, optional, rest
 from llmgate.formats.thought_signatures import signature_in, signed
 from llmgate.spec import Message, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolCallResponse, Unknown
 
+from .citations import decode_annotations, encode_annotations
 from .parts import FORMAT, decode_part, encode_part
 
 __all__ = ["decode_content", "decode_message", "decode_reasoning", "encode_messages", "encode_reasoning", "encode_turn"]
@@ -36,12 +38,14 @@ def decode_message(value: Any, path: str) -> Message:
     if role not in _ROLES:
         raise ShapeError(f"{path}.role", f"one of {', '.join(Role)}")
     name = optional(source, "name", as_text, path)
-    content = decode_content(source.get("content"), f"{path}.content")
+    content: Sequence[Part] = decode_content(source.get("content"), f"{path}.content")
     if role == Role.TOOL:
         call_id = as_text(source.get("tool_call_id"), f"{path}.tool_call_id")
         extra = rest(source, _KNOWN | {"tool_call_id"})
         return Message(Role.TOOL, (ToolCallResponse(call_id, content),), name=name, extra=extra)
     reasoning, used = decode_reasoning(source)
+    if source.get("annotations"):
+        content, used = _cited(content, source["annotations"], used)
     parts: list[Part] = [*reasoning, *content]
     refusal = optional(source, "refusal", as_text, path)
     if refusal is not None:
@@ -49,6 +53,14 @@ def decode_message(value: Any, path: str) -> Message:
     calls = optional(source, "tool_calls", as_list, path) or ()
     parts += [_decode_call(call, f"{path}.tool_calls[{index}]") for index, call in enumerate(calls)]
     return Message(Role(role), tuple(parts), name=name, extra=rest(source, _KNOWN | used))
+
+
+def _cited(content: Sequence[Part], annotations: Any, used: frozenset[str]) -> tuple[Sequence[Part], frozenset[str]]:
+    """The parts with the sources behind them, and the fields that have been used: those that say no more than that."""
+    text, _ = joined(content)
+    found = decode_annotations(annotations, text)
+    same = any(isinstance(one, Text) for one in content) and encode_annotations(found, len(text)) == annotations
+    return spread(content, found), used | {"annotations"} if same else used
 
 
 def decode_content(value: Any, path: str) -> tuple[Part, ...]:

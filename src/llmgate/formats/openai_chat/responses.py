@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
+from llmgate.formats.citations import joined
 from llmgate.formats.fields import ShapeError, as_integer, as_list, as_object, as_text, merged, optional, rest
 from llmgate.formats.thought_signatures import signature_in, signed
 from llmgate.spec import (
@@ -29,6 +30,7 @@ from llmgate.spec import (
     Uri,
 )
 
+from .citations import encode_annotations
 from .errors import error_in
 from .functions import answer_with_calls, older_answer
 from .messages import decode_message, encode_turn
@@ -259,6 +261,9 @@ def _encode_choice(choice: ChatChoice, *, own: bool) -> dict[str, Any]:
     written.setdefault("refusal", None)
     if images:  # OpenRouter's place for them: ``content`` of an answer is a string
         written["images"] = [encode_part(part, own=own) for part in images]
+    text, citations = joined(message.parts)
+    if citations and "annotations" not in written:
+        written["annotations"] = encode_annotations(citations, len(text))
     value = {"index": choice.index, "message": written, **encode_end(choice)}
     if own:
         return {**choice.extra, **value}

@@ -15,6 +15,7 @@ import attrs
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.codecs.sse import EventSplitter, encode_event, event_data, event_name
+from llmgate.formats.losses import UNSAID_CITATIONS
 from llmgate.formats.reading import FAILED, FrameReader
 from llmgate.spec import (
     ChoiceDelta,
@@ -29,6 +30,7 @@ from llmgate.spec import (
 )
 
 from .chunks import CallPlaces, choices_in, decode_chunk, encode_choices, is_usage_only, usage_in
+from .citations import encode_annotations, says
 from .errors import encode_error, error_in
 from .responses import answer_text, finish_in
 from .usage import encode_usage, service_tier
@@ -144,6 +146,7 @@ class ChatStreamEncoder(StreamEncoder):
         self._usage: Usage | None = None
         self._speaking: set[int] = set()
         self._around: dict[int, tuple[bytes, bytes]] = {}
+        self._lengths: dict[int, int] = {}
 
     def encode(self, chunk: GatewayChunk) -> bytes:
         """The event; ``b""`` for a chunk that says nothing now."""
@@ -163,9 +166,28 @@ class ChatStreamEncoder(StreamEncoder):
             if not chunk.choices:
                 return b""
             text = _text_alone(chunk.choices)
-            if text is not None and chunk.choices[0].index in self._speaking:
-                return self._text_event(chunk.choices[0].index, text)
-        return self._event(chunk)
+            if text is not None and (index := chunk.choices[0].index) in self._speaking:
+                self._lengths[index] = self._lengths.get(index, 0) + len(text)
+                return self._text_event(index, text)
+        choices = [shown for choice in chunk.choices if (shown := self._annotated(choice)) is not None]
+        return self._event(attrs.evolve(chunk, choices=choices)) if choices or not chunk.choices else b""
+
+    def _annotated(self, choice: ChoiceDelta) -> ChoiceDelta | None:
+        """A piece with the sources in it as annotations, unless it came with some; None where nothing is left of it."""
+        texts = [part for part in choice.parts if isinstance(part, Text)]
+        length = self._lengths[choice.index] = self._lengths.get(choice.index, 0) + sum(len(one.text) for one in texts)
+        citations = [one for part in texts for one in part.citations]
+        delta = choice.extra.get("delta", {})
+        if not citations:
+            return choice
+        parts = tuple(part for part in choice.parts if not isinstance(part, Text) or part.text)
+        if not all(map(says, citations)):
+            self.unsaid.add(UNSAID_CITATIONS)
+        annotations = encode_annotations(citations, length)
+        if annotations and "annotations" not in delta:
+            delta = {**delta, "annotations": annotations}
+        choice = attrs.evolve(choice, parts=parts, extra={**choice.extra, "delta": delta} if delta else choice.extra)
+        return None if choice == ChoiceDelta(choice.index) else choice
 
     def _event(self, chunk: GatewayChunk) -> bytes:
         choices = encode_choices([self._begun(choice) for choice in chunk.choices], functions=self._functions)
@@ -213,7 +235,7 @@ def _text_alone(choices: Sequence[ChoiceDelta]) -> str | None:
     if choice.finish_reason is not None or choice.stop_sequence is not None or choice.extra:
         return None
     part = choice.parts[0]
-    return part.text if isinstance(part, Text) else None
+    return part.text if isinstance(part, Text) and not part.citations else None
 
 
 def _sample(index: int, text: str = "llmgate-text") -> GatewayChunk:

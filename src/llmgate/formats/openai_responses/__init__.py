@@ -5,9 +5,19 @@ from __future__ import annotations
 from llmgate.formats.chat_format import ChatFormat
 from llmgate.formats.openai_chat import OpenAIChatFormat
 from llmgate.formats.sealing import SEAL
-from llmgate.spec import ChatResponse, Format, GatewayError, GatewayRequest, Reasoning, StreamEncoder, StreamReader
+from llmgate.spec import (
+    ChatResponse,
+    Citation,
+    Format,
+    GatewayError,
+    GatewayRequest,
+    Part,
+    Reasoning,
+    StreamEncoder,
+    StreamReader,
+)
 
-from . import errors, fitting, requests, responses
+from . import citations, errors, fitting, requests, responses
 from .asked import Asked
 from .encoder import KEEP_ALIVE
 from .following import FollowingEncoder
@@ -52,6 +62,10 @@ class OpenAIResponsesFormat(ChatFormat):
     def is_foreign(self, part: Reasoning) -> bool:
         """Whether reasoning carries the proof of a model of another format."""
         return not is_own(part)
+
+    def says(self, said: Citation | Part) -> bool:
+        """Whether an answer in this format has words for a source."""
+        return isinstance(said, Citation) and citations.says(said)
 
     def error_status(self, error: GatewayError) -> int:
         """The HTTP status of an error in this format, which knows no 529."""

@@ -6,16 +6,19 @@ have told is told again whole, with its part, with its item and with the respons
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from llmgate.codecs.jsons import dumps
 from llmgate.codecs.sse import encode_event
+from llmgate.formats.citations import SaidText
 from llmgate.formats.logprobs import tokens_in
+from llmgate.formats.losses import UNSAID_CITATIONS
 from llmgate.formats.part_proofs import is_whole, proof_of
 from llmgate.formats.thought_signatures import signature_in
 from llmgate.spec import (
     ChoiceDelta,
+    Citation,
     FinishReason,
     GatewayChunk,
     GatewayError,
@@ -28,6 +31,7 @@ from llmgate.spec import (
 )
 
 from .asked import Asked
+from .citations import encode_annotation, says
 from .errors import failure
 from .items import CallItem, Event, MessageItem, ReasoningItem
 from .responses import ended, item_id, response_id, response_value
@@ -63,6 +67,7 @@ class ResponseStreamEncoder(StreamEncoder):
         self._output: dict[int, dict[str, Any]] = {}
         self._finish: FinishReason | None = None
         self._usage: Usage | None = None
+        self._said = SaidText()
 
     def encode(self, chunk: GatewayChunk) -> bytes:
         """The events; ``b""`` for a chunk that says nothing now."""
@@ -107,14 +112,34 @@ class ResponseStreamEncoder(StreamEncoder):
                 self._think(part, pieces)
                 continue
             if part.text:
-                self._write(self._message(pieces).add("output_text", part.text, tokens), pieces)
+                self._text(part.text, tokens, pieces)
                 tokens = ()
+            if part.citations:
+                self._cite(part, pieces)
             self._prove(part, pieces)
         if choice.refusal:
             self._write(self._message(pieces).add("refusal", choice.refusal), pieces)
         for call in choice.tool_calls:
             self._call(call, pieces)
         self._finish = choice.finish_reason or self._finish
+
+    def _text(self, text: str, tokens: Sequence[Mapping[str, Any]], pieces: list[bytes]) -> None:
+        message = self._message(pieces)
+        if message.kind != "output_text":
+            self._said.begin()
+        self._said.add(text)
+        self._write(message.add("output_text", text, tokens), pieces)
+
+    def _cite(self, part: Text, pieces: list[bytes]) -> None:
+        """Annotate the text that is being written; what has been ended cannot be annotated any more."""
+        message, said = self._speaking, self._said
+        inside: Sequence[Citation] = ()
+        if isinstance(message, MessageItem) and message.kind == "output_text":
+            inside = [one for one in said.inside(part.citations) if says(one)]
+            for one in inside:
+                self._write(message.annotate(encode_annotation(one, said.length - said.begun)), pieces)
+        if len(inside) < len(part.citations):
+            self.unsaid.add(UNSAID_CITATIONS)
 
     def _message(self, pieces: list[bytes]) -> MessageItem:
         """The message that is being written, a new one where none is."""

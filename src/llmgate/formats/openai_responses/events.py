@@ -7,17 +7,19 @@ where it is told next, since some servers leave pieces out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import attrs
 
 from llmgate.codecs.jsons import dumps
+from llmgate.formats.citations import placed
 from llmgate.formats.fields import ShapeError
 from llmgate.formats.logprobs import choice_logprobs
-from llmgate.spec import ChoiceDelta, Reasoning, Text, ToolCallDelta
+from llmgate.spec import ChoiceDelta, Citation, Reasoning, Text, ToolCallDelta
 
 from .calls import CALLS, decode_call
+from .citations import decode_annotation, decode_annotations
 from .reasoning import GAP, signature_of, text_of
 from .tools import joined
 
@@ -27,13 +29,22 @@ _THOUGHTS: Final = frozenset({"response.reasoning_summary_text.delta", "response
 
 
 class ItemReader:
-    """Reads the events of output items into pieces of one answer."""
+    """Reads the events of output items into pieces of one answer.
 
-    def __init__(self) -> None:
+    Args:
+        unread: Takes the names of items that it passes over.
+    """
+
+    def __init__(self, unread: set[str] | None = None) -> None:
+        self._unread = set() if unread is None else unread
         self._calls: dict[int, int] = {}
         self._told: set[tuple[str, int, int]] = set()
         """What pieces have told, by kind, item and part."""
         self._signed: set[int] = set()
+        self._length = 0
+        """Code points of the text so far."""
+        self._begun: dict[tuple[int, int], int] = {}
+        """Where the text of each part begins among it."""
 
     def read(self, kind: str, value: Mapping[str, Any]) -> ChoiceDelta | None:
         """What an event says, None for nothing."""
@@ -47,6 +58,8 @@ class ItemReader:
         if kind == "response.function_call_arguments.delta":
             return self._arguments(index, value.get("delta"))
         match kind:
+            case "response.output_text.annotation.added":
+                return self._annotation(index, _number(value, "content_index"), value.get("annotation"))
             case "response.output_item.added":
                 return self._added(index, _object(value, "item"))
             case "response.output_item.done":
@@ -66,7 +79,23 @@ class ItemReader:
         if not isinstance(text, str) or not text:
             return None
         self._told.add(("text", index, part))
+        self._begun.setdefault((index, part), self._length)
+        self._length += len(text)
         return ChoiceDelta(parts=(Text(text),))
+
+    def _annotation(self, index: int, part: int, value: Any) -> ChoiceDelta | None:
+        found = decode_annotation(value, None)
+        if found is None:
+            return None
+        self._told.add(("annotation", index, part))
+        return ChoiceDelta(parts=(Text("", citations=(self._at(found, index, part),)),))
+
+    def _at(self, citation: Citation, index: int, part: int) -> Citation:
+        """A source with its place in all the text."""
+        begun = self._begun.get((index, part), self._length)
+        if citation.start is None or citation.end is None:
+            return placed(citation, begun, self._length)
+        return placed(citation, begun + citation.start, begun + citation.end)
 
     def _unsaid_text(self, index: int, part: int, text: Any) -> ChoiceDelta | None:
         return None if ("text", index, part) in self._told else self._text(index, part, text)
@@ -116,6 +145,7 @@ class ItemReader:
         if kind == "reasoning":
             return self._whole_thought(index, item)
         if kind not in CALLS:
+            self._unread.add(f"answer.{kind}"[:64])
             return None
         begun = self._added(index, item)
         if ("call", index, 0) in self._told:
@@ -126,15 +156,26 @@ class ItemReader:
 
     def _whole_message(self, index: int, item: Mapping[str, Any]) -> ChoiceDelta | None:
         content = item.get("content")
-        parts, refusals = [], []
+        parts: list[Text] = []
+        refusals = []
         for place, one in enumerate(content if isinstance(content, list) else ()):
-            if not isinstance(one, dict) or ("text", index, place) in self._told:
+            if not isinstance(one, dict):
                 continue
-            if isinstance(one.get("text"), str) and one["text"]:
-                parts.append(Text(one["text"]))
+            parts += self._unsaid_part(index, place, one)
+            if ("text", index, place) in self._told:
+                continue
             if isinstance(one.get("refusal"), str) and one["refusal"]:
                 refusals.append(one["refusal"])
         return ChoiceDelta(parts=tuple(parts), refusal="".join(refusals) or None) if parts or refusals else None
+
+    def _unsaid_part(self, index: int, place: int, part: Mapping[str, Any]) -> Iterable[Text]:
+        """What no piece has told of a part of a message: its text, the sources behind it."""
+        if (delta := self._unsaid_text(index, place, part.get("text"))) is not None:
+            yield from (one for one in delta.parts if isinstance(one, Text))
+        if part.get("annotations") and ("annotation", index, place) not in self._told:
+            found = decode_annotations(part["annotations"], None)
+            if found:
+                yield Text("", citations=tuple(self._at(one, index, place) for one in found))
 
     def _whole_thought(self, index: int, item: Mapping[str, Any]) -> ChoiceDelta | None:
         text = "" if ("thought", index, 0) in self._told else text_of(item)

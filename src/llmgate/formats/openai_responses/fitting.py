@@ -27,6 +27,7 @@ from llmgate.spec import (
     Uri,
 )
 
+from .citations import says
 from .parts import FORMAT
 from .reasoning import is_own
 
@@ -60,7 +61,7 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
     losses = Losses()
     if request.extra_format == FORMAT:
         return request, losses
-    request = leave_out(request, FIELDS, _handled(request), losses, (DETAIL, FILE_TITLE))
+    request = leave_out(request, FIELDS, _handled(request), losses, (DETAIL, FILE_TITLE), says)
     for tool in request.tools:
         if "type" in tool.extra:
             losses.refuse("tools", f"tool {tool.name!r} is built into another vendor's models: leave it out")

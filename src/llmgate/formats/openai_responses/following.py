@@ -26,6 +26,7 @@ _ITEMS: Final = ("response.output_item.added", "response.output_item.done")
 _WRITTEN: Final = frozenset({"message", "reasoning", *CALLS})
 """The kinds of items that are written anew."""
 
+_ANNOTATED: Final = "response.output_text.annotation.added"
 _REPEATING: Final = (
     "response.output_text.",
     "response.refusal.",
@@ -104,6 +105,8 @@ class FollowingEncoder(ResponseStreamEncoder):
         if kind == _ITEMS[0] and isinstance(item, dict):
             self._follow_item(chunk, value, item)
         self._follow_part(kind, value.get("part"))
+        if kind == _ANNOTATED and isinstance(self._speaking, MessageItem) and isinstance(value.get("annotation"), dict):
+            list(self._speaking.annotate(value["annotation"]))
         self._take(chunk)
         same = self._tells_the_same(kind, value)
         if same and kind == _ITEMS[1] and isinstance(item, dict):
@@ -136,6 +139,7 @@ class FollowingEncoder(ResponseStreamEncoder):
     def _follow_part(self, kind: str, part: Any) -> None:
         if kind == "response.content_part.added" and isinstance(self._speaking, MessageItem) and isinstance(part, dict):
             self._speaking.kind = str(part.get("type"))
+            self._said.begin()
         elif kind == "response.reasoning_summary_part.added" and isinstance(self._speaking, ReasoningItem):
             self._speaking.begun = True
 
@@ -148,7 +152,8 @@ class FollowingEncoder(ResponseStreamEncoder):
                     list(speaking.add(part.text) if part.text else ())
                     speaking.signature = part.signature or speaking.signature
                 elif isinstance(speaking, MessageItem) and not isinstance(part, Reasoning):
-                    list(speaking.add("output_text", part.text))
+                    list(speaking.add("output_text", part.text) if part.text else ())
+                    self._said.add(part.text)
             if choice.refusal and isinstance(speaking, MessageItem):
                 list(speaking.add("refusal", choice.refusal))
             for call in choice.tool_calls:

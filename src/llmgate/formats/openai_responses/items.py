@@ -30,12 +30,14 @@ class MessageItem:
         index: Its place in the output.
         content: The parts that are whole.
         kind: The kind of the part that is being written, ``""`` for none.
+        annotations: The sources behind it so far.
     """
 
     id: str
     index: int
     content: list[dict[str, Any]] = attrs.field(factory=list)
     kind: str = ""
+    annotations: list[dict[str, Any]] = attrs.field(factory=list)
     _pieces: list[str] = attrs.field(factory=list)
     _tokens: list[Mapping[str, Any]] = attrs.field(factory=list)
 
@@ -59,6 +61,12 @@ class MessageItem:
         more: dict[str, Any] = {"logprobs": list(tokens)} if kind == "output_text" else {}
         yield f"{kind}.delta", {**self._place(), "delta": text, **more}
 
+    def annotate(self, annotation: dict[str, Any]) -> Iterable[Event]:
+        """A source behind the text that is being written."""
+        place = {**self._place(), "annotation_index": len(self.annotations)}
+        self.annotations.append(annotation)
+        yield "output_text.annotation.added", {**place, "annotation": annotation}
+
     def end(self, status: str = "completed") -> Iterable[Event]:
         """The item is whole."""
         yield from self.end_part()
@@ -76,6 +84,9 @@ class MessageItem:
         more: dict[str, Any] = {"logprobs": list(self._tokens)} if kind == "output_text" else {}
         yield f"{kind}.done", {**place, "text" if kind == "output_text" else kind: text, **more}
         part = _part(kind, text) | more
+        if self.annotations:
+            part["annotations"] = list(self.annotations)
+            self.annotations.clear()
         yield "content_part.done", {**place, "part": part}
         self.content.append(part)
         self.kind = ""

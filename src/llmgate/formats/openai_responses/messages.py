@@ -206,14 +206,9 @@ def _message_item(parts: Sequence[Part], *, own: bool) -> Iterable[dict[str, Any
     head = parts[0]
     more = head.extra.get("item") if own and isinstance(head, Text) else None
     more = more if isinstance(more, dict) else {}
-    simple = (
-        len(parts) == 1 and isinstance(head, Text) and not (own and head.extra.keys() - {"item"}) and "id" not in more
-    )
-    content: Any = (
-        head.text
-        if simple and isinstance(head, Text)
-        else [encode_part(part, Role.ASSISTANT, own=own) for part in parts]
-    )
+    content: Any = [encode_part(part, Role.ASSISTANT, own=own) for part in parts]
+    if len(parts) == 1 and isinstance(head, Text) and not head.citations and "id" not in more:
+        content = content if own and head.extra.keys() - {"item"} else head.text
     yield {**more, "type": "message", "role": Role.ASSISTANT.value, "content": content}
 
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 from llmgate.formats.fields import ShapeError, as_object, as_text, merged, optional, rest
 from llmgate.spec import Blob, FileRef, InvalidRequestError, Part, Refusal, Role, Text, Unknown, Uri
 
+from .citations import decode_annotations, encode_annotations
+
 __all__ = ["FORMAT", "decode_content", "decode_part", "encode_content", "encode_part"]
 
 FORMAT: Final = "openai-responses"
@@ -57,8 +59,9 @@ def decode_part(value: Any, path: str) -> Part:
 def encode_content(parts: Iterable[Part], role: Role, *, own: bool = True) -> Any:
     """The ``content`` of a message: a string where that says it all, else an array."""
     parts = tuple(parts)
-    if len(parts) == 1 and isinstance(parts[0], Text) and not (own and parts[0].extra):
-        return parts[0].text
+    head = parts[0] if len(parts) == 1 else None
+    if isinstance(head, Text) and not (own and head.extra) and not head.citations:
+        return head.text
     return [encode_part(part, role, own=own) for part in parts]
 
 
@@ -75,8 +78,9 @@ def encode_part(part: Part, role: Role, *, own: bool = True) -> dict[str, Any]:
     """
     match part:
         case Text() if role is Role.ASSISTANT:
-            value: dict[str, Any] = {"type": "output_text", "text": part.text}
-            return {**value, "annotations": [], **(rest(part.extra, frozenset({"item"})) if own else {})}
+            annotations = encode_annotations(part.citations, len(part.text))
+            value: dict[str, Any] = {"type": "output_text", "text": part.text, "annotations": annotations}
+            return {**value, **(rest(part.extra, frozenset({"item"})) if own else {})}
         case Text():
             value = {"type": "input_text", "text": part.text}
             return merged(value, part.extra) if own else value
@@ -144,7 +148,14 @@ def _decode_text(source: dict[str, Any], path: str) -> Part:
     extra = rest(source, frozenset({"type", "text"}))
     if extra:
         extra = {name: value for name, value in extra.items() if value or name not in _WRITTEN_ANYWAY}
-    return Text(as_text(source.get("text"), f"{path}.text"), extra=extra)
+    text = as_text(source.get("text"), f"{path}.text")
+    annotations = extra.get("annotations")
+    if not annotations:
+        return Text(text, extra=extra)
+    found = decode_annotations(annotations, text)
+    if source["type"] == "output_text" and encode_annotations(found, len(text)) == annotations:
+        del extra["annotations"]
+    return Text(text, extra, found)
 
 
 def _decode_refusal(source: dict[str, Any], path: str) -> Part:

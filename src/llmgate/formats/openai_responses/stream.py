@@ -44,7 +44,7 @@ class ResponseStreamReader(FrameReader):
 
     def __init__(self) -> None:
         super().__init__(EventSplitter(), "response events")
-        self._items = ItemReader()
+        self._items = ItemReader(self.outcome.unread)
         self._closing: GatewayChunk | None = None
         self._last = b""
 
