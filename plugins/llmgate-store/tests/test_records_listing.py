@@ -7,6 +7,7 @@ import pytest
 from record_bench import NOON, make_records, meets, open_logger, put
 
 from llmgate.spec import (
+    ASSEMBLED,
     Content,
     Feedback,
     InvalidRequestError,
@@ -79,7 +80,10 @@ async def test_other_filters(url: str, context: StageContext):
 
 async def test_one_is_found_by_the_beginning_of_its_id_with_all_that_is_kept(url: str, context: StageContext):
     logger = await open_logger(url, context)
-    content = RecordContent(Content(4, "d" * 64, text="ask\n"), Content(2, text="no", truncated=True, redactions=1))
+    content = RecordContent(
+        Content(4, "d" * 64, text="ask\n", format="openai-chat"),
+        Content(2, text="no", truncated=True, redactions=1, format=ASSEMBLED),
+    )
     record = sample_record(id="0190-aaaa", content=content)
     await put(logger, [record, sample_record(id="0190-bbbb"), sample_record(id="0190-aaab")])
     kept = await logger.read_record("0190-aaaa")

@@ -82,7 +82,7 @@ async def _whole_id(connection: Any, record_id: str) -> str | None:
 
 
 def _content(row: Any) -> Content:
-    return Content(row.size, row.digest, row.media_type, row.body, bool(row.truncated), row.redactions)
+    return Content(row.size, row.digest, row.media_type, row.body, bool(row.truncated), row.redactions, row.format)
 
 
 def _feedback(row: Any) -> Feedback:

@@ -26,6 +26,7 @@ from llmgate_store.errors import StoreUnavailableError
 if TYPE_CHECKING:
     from llmgate_store.database import Database
 
+    from .blocks import Wanted
     from .book import RecordBook
 
 __all__ = ["SqlRecords"]
@@ -67,6 +68,8 @@ class SqlRecords(Logger[SqlRecordsConfig], RecordReader):
         self._retry_at = 0.0
         self._retrying: asyncio.Task[None] | None = None
         self._sweeping: asyncio.Task[None] | None = None
+        self._building: asyncio.Task[None] | None = None
+        self._futile: set[tuple[str, int]] = set()
 
     async def open(self, context: StageContext) -> None:
         """Connect to the database; where it cannot be reached, records wait until it can.
@@ -115,8 +118,8 @@ class SqlRecords(Logger[SqlRecordsConfig], RecordReader):
 
     async def aclose(self) -> None:
         """Write what waits, and close the database."""
-        tasks = [one for one in (self._retrying, self._sweeping) if one is not None]
-        self._retrying = self._sweeping = None
+        tasks = [one for one in (self._retrying, self._sweeping, self._building) if one is not None]
+        self._retrying = self._sweeping = self._building = None
         for task in tasks:
             task.cancel()
         if tasks:
@@ -285,7 +288,23 @@ class SqlRecords(Logger[SqlRecordsConfig], RecordReader):
 
         database = await self._reachable()
         assert self._context is not None, "it is open"
-        return await usage_report(database, query, self._context.clock.now(), self.config.read_timeout)
+        now = self._context.clock.now()
+        return await usage_report(database, query, now, self.config.read_timeout, self._build_later)
+
+    def _build_later(self, wanted: Wanted) -> None:
+        """Have blocks made that a question has missed, one set of them at a time."""
+        if self._sweeping is not None and (self._building is None or self._building.done()):
+            self._building = asyncio.create_task(self._build(wanted), name="sql: blocks of usage")
+
+    async def _build(self, wanted: Wanted) -> None:
+        # Late: see ``_connect``.
+        from .building import build_blocks
+
+        try:
+            if self._database is not None:
+                await build_blocks(self._database, wanted, self.config.write_timeout, self._futile)
+        except GatewayError as away:
+            log.debug("sql: blocks of usage are made another time: %s", away)
 
     async def keep_feedback(self, feedback: Sequence[Feedback]) -> None:
         """Keep what is thought of an exchange."""

@@ -11,7 +11,7 @@ from llmgate.spec import Clock
 from llmgate_store.database import Database
 
 from .rows import microseconds
-from .tables import attempts, exchange_records, exchanges, feedback, payloads, properties, usage_tallies
+from .tables import attempts, exchange_records, exchanges, feedback, payloads, properties, usage_blocks, usage_tallies
 
 __all__ = ["Retention"]
 
@@ -89,6 +89,9 @@ class Retention:
                 await connection.execute(gone, [dict(zip(names, row, strict=True)) for row in rows])
             return len(rows)
 
+        gone_days = before * 3600 // 86400
+        async with self._database.write(self._timeout) as connection:
+            await connection.execute(sa.delete(usage_blocks).where(usage_blocks.c.first_day < gone_days))
         return await self._all(one)
 
     async def _all(self, one: Callable[[Any], Awaitable[int]]) -> int:

@@ -230,6 +230,7 @@ def _payload(record: Record, side: str, content: Content) -> Row:
         None if content.text is None else _UNWRITABLE.sub("\ufffd", content.text),
         content.truncated,
         content.redactions,
+        _word(content.format, 64),
     )
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "packed",
     "payloads",
     "properties",
+    "usage_blocks",
     "usage_tallies",
 ]
 
@@ -155,6 +156,7 @@ payloads: Final = sa.Table(
     sa.Column("body", long_text(), nullable=True),
     sa.Column("truncated", sa.Boolean, nullable=False),
     sa.Column("redactions", sa.Integer, nullable=False),
+    sa.Column("format", word(64), nullable=False, server_default=""),
 )
 """What was asked and answered, apart from all else, so that it can be let go of before the rest."""
 
@@ -197,3 +199,18 @@ usage_tallies: Final = sa.Table(
 )
 """What the exchanges of an hour (``grain`` 1) or a day (24) add up to, by each value of each dimension; ``""`` is the
 value of exchanges without one. ``starts_at`` is whole hours since the epoch; the histograms are packed."""
+
+usage_blocks: Final = sa.Table(
+    "usage_blocks",
+    metadata,
+    sa.Column("dimensions", text(140), primary_key=True),
+    sa.Column("days", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("first_day", sa.BigInteger, primary_key=True, autoincrement=False),
+    _count("requests"),
+    _count("cost_nano"),
+    _count("cost_unknown"),
+    sa.Column("sums", long_text(), nullable=False),
+    sa.Column("histograms", long_text(), nullable=False),
+)
+"""What the exchanges of some whole days (UTC) add up to by several dimensions together, kept once somebody has asked.
+A block counts only while its totals are those of ``usage_tallies``; see ``blocks``."""
