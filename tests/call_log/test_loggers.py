@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
+from authorities import Authority
 from end_to_end.gateways import gateway
 from end_to_end.loopback import loopback
 from llmgate.call_log import AsyncCallLogger, CallLogger, Counts, Delivery, DirectCall
@@ -198,3 +202,44 @@ def test_it_needs_neither_a_server_nor_an_http_library():
     assert "aiohttp" not in found
     assert "starlette" not in found
     assert "httpx2" not in found
+
+
+TLS_CONFIG = """\
+providers: {echo: {}}
+server:
+  tls: {cert: tls.crt, key: tls.key}
+loggers:
+  - use: json-lines
+    path: records.jsonl
+"""
+
+
+def trusting(authority: Authority) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(authority.cert))
+
+
+async def test_a_gateway_with_a_certificate_of_ones_own_authority_is_told_over_tls(tmp_path: Path):
+    own, another = Authority(tmp_path / "own"), Authority(tmp_path / "another")
+    issued = own.issue("DNS:localhost,IP:127.0.0.1", usage="serverAuth")
+    shutil.copy(issued.cert, tmp_path / "tls.crt")
+    shutil.copy(issued.key, tmp_path / "tls.key")
+    (tmp_path / "llmgate.yaml").write_text(TLS_CONFIG)
+    with gateway(tmp_path, "--config", "llmgate.yaml") as one:
+        url = one.url.replace("http://", "https://")
+        assert url.startswith("https://")
+        trusted = attrs.evolve(QUICK, tls=trusting(own))
+        with CallLogger(url, delivery=trusted) as calls:
+            assert calls.log(call(user="sync"))
+            assert calls.flush(SECONDS)
+            assert calls.counts == Counts(0, 1, 0)
+        async with AsyncCallLogger(url, delivery=trusted) as told:
+            assert told.log(call(user="async"))
+            assert await told.flush(SECONDS)
+        for context in (None, trusting(another)):
+            stranger = CallLogger(url, delivery=attrs.evolve(QUICK, tls=context))
+            assert stranger.log(call(user="stranger"))
+            assert not stranger.flush(0.5)
+            assert stranger.counts == Counts(1, 0, 0), "nothing is told to who cannot prove who it is"
+            stranger.close(0)
+    told_of = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
+    assert [record["user"] for record in told_of if record["operation"] == "chat"] == ["sync", "async"]
