@@ -15,7 +15,16 @@ from chdb import session
 from llmgate_clickhouse.config import ClickHouseConfig
 from llmgate_clickhouse.logger import ClickHouseRecords
 
-from llmgate.spec import Content, ProviderRequest, ProviderResponse, RecordContent, StageContext, StageTrace, Usage
+from llmgate.spec import (
+    Content,
+    ProviderRequest,
+    ProviderResponse,
+    Record,
+    RecordContent,
+    StageContext,
+    StageTrace,
+    Usage,
+)
 from llmgate.testing import AnsweringTransport, FakeClock
 from llmgate.testing.conformance import LoggerConformance
 from llmgate.testing.samples import sample_record
@@ -30,18 +39,21 @@ class Engine:
         self.session = session.Session(str(directory))
 
     def __call__(self, request: ProviderRequest) -> ProviderResponse:
-        query = {name: values[0] for name, values in parse_qs(urlsplit(request.url).query).items()}
+        query = {
+            name: values[0] for name, values in parse_qs(urlsplit(request.url).query, keep_blank_values=True).items()
+        }
         statement = query.pop("query")
         if request.headers.get("content-encoding") == "gzip":
             settings = ", ".join(f"{name}='{value}'" for name, value in query.items() if "async" not in name)
             lines = gzip.decompress(request.body or b"").decode()
             statement = f"{statement.replace(' FORMAT', f' SETTINGS {settings} FORMAT')}\n{lines}"
+        parameters = {name.removeprefix("param_"): text for name, text in query.items() if name.startswith("param_")}
         try:
-            self.session.query(statement)
+            answer = self.session.query(statement, "JSONEachRow", params=parameters)
         except RuntimeError as error:
             code = str(error).partition("Code: ")[2].partition(".")[0]
             return ProviderResponse(500, {"x-clickhouse-exception-code": code}, str(error).encode())
-        return ProviderResponse(200, {}, b"")
+        return ProviderResponse(200, {}, answer.bytes())
 
     def rows(self, statement: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in str(self.session.query(statement, "JSONEachRow")).split("\n") if line]
@@ -163,3 +175,29 @@ async def test_tables_that_were_removed_are_made_again(tmp_path: Path, engine: E
         await stage.flush()
     await stage.flush()
     assert len(engine.rows("SELECT id FROM llmgate.exchanges FINAL")) == 1
+
+
+async def test_costs_that_are_filled_in_replace_those_that_were_unknown(tmp_path: Path, engine: Engine) -> None:
+    stage = await opened(tmp_path, engine)
+    pending = sample_record(started_at=MOMENT, cost_nano=None, metadata={"llmgate.mapping": "pending", "a": "b"})
+    attempts = tuple(attrs.evolve(one, cost_nano=None) for one in pending.attempts)
+    pending = attrs.evolve(pending, attempts=attempts)
+    other = sample_record(started_at=MOMENT, cost_nano=None)
+    for record in (pending, other):
+        await stage.record(record)
+    await stage.flush()
+
+    def priced(record: Record) -> Record:
+        priced = tuple(attrs.evolve(one, cost_nano=7 + number) for number, one in enumerate(record.attempts))
+        return attrs.evolve(record, attempts=priced, cost_nano=sum(7 + number for number in range(len(priced))))
+
+    before = engine.rows("SELECT * EXCEPT (cost_nano, metadata, stored_at) FROM llmgate.exchanges FINAL ORDER BY id")
+    assert [await stage.fill_costs(priced) for _ in range(2)] == [1, 0]
+    rows = {row["id"]: row for row in engine.rows("SELECT * FROM llmgate.exchanges FINAL")}
+    assert (rows[pending.id]["cost_nano"], rows[other.id]["cost_nano"]) == (7, None)
+    assert rows[pending.id]["metadata"] == {"llmgate.mapping": "back-filled", "a": "b"}
+    tries = engine.rows("SELECT exchange_id, cost_nano FROM llmgate.attempts FINAL ORDER BY exchange_id")
+    assert {row["exchange_id"]: row["cost_nano"] for row in tries}[pending.id] == 7
+    assert before == engine.rows(
+        "SELECT * EXCEPT (cost_nano, metadata, stored_at) FROM llmgate.exchanges FINAL ORDER BY id"
+    )

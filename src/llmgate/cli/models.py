@@ -60,8 +60,8 @@ def add_parser(subparsers: Subparsers) -> None:
         help="find prices for models that have none, and reckon what requests to them have cost",
         description="Ask every configured provider whose key is there for its list, as `sync` does, take the prices "
         "that it tells, and say which models have no price yet. Costs of recorded requests that were unknown for want "
-        "of a price (`llmgate.mapping: pending`) are reckoned, and written where the logger sql keeps its records; "
-        "with --records those of a file as well.",
+        "of a price (`llmgate.mapping: pending`) are reckoned, and written where the loggers sql and clickhouse "
+        "keep their records; with --records those of a file as well.",
     )
     mapping.add_argument(
         "--now", action="store_true", help="ask the providers now; without it the lists in the file are used"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmgate.spec import GatewayError, RecordReader
+from llmgate.spec import CostFiller, GatewayError
 
 from .listing import keep_listing, lists_path, save_lists
 from .repricing import repriced
@@ -37,7 +37,7 @@ async def fill_costs(pipeline: Pipeline) -> Mapping[str, int]:
         snapshot = pipeline.snapshot
         for placed in snapshot.placed:
             reader = placed.stage
-            if not (isinstance(reader, RecordReader) and reader.fills_costs):
+            if not (isinstance(reader, CostFiller) and reader.fills_costs):
                 continue
             try:
                 filled[placed.entry.id] = await reader.fill_costs(lambda record: repriced(record, snapshot.providers))
@@ -61,7 +61,7 @@ async def keep_models(pipeline: Pipeline) -> None:
 
 def _keeps_costs(pipeline: Pipeline) -> bool:
     stages = [placed.stage for placed in pipeline.snapshot.placed]
-    return any(isinstance(one, RecordReader) and one.fills_costs for one in stages)
+    return any(isinstance(one, CostFiller) and one.fills_costs for one in stages)
 
 
 async def _keep_mapping(pipeline: Pipeline, interval: float) -> None:

@@ -70,6 +70,7 @@ from .prices import Price, PriceList, PriceRow, Rates
 from .providers import AttemptCall, ProviderAdapter, RelayBody
 from .record_reader import (
     NO_FEEDBACK,
+    CostFiller,
     Feedback,
     KeptRecord,
     RecordFilter,
@@ -162,6 +163,7 @@ __all__ = [
     "Content",
     "Controls",
     "ControlsLike",
+    "CostFiller",
     "CredentialHeader",
     "Credentials",
     "DeliveryError",

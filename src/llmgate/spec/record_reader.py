@@ -16,6 +16,7 @@ from .tallies import Tally
 
 __all__ = [
     "NO_FEEDBACK",
+    "CostFiller",
     "Feedback",
     "KeptRecord",
     "RecordFilter",
@@ -177,15 +178,33 @@ class UsageReport:
     left_out: int = 0
 
 
-class RecordReader(ABC):
+class CostFiller(ABC):  # noqa: B024 - those that fill none say so
+    """What a class of loggers derives from, beside ``Logger``, whose records may get their cost later."""
+
+    fills_costs: bool = False
+    """Whether costs that become known later are written anew here."""
+
+    async def fill_costs(self, reckon: Callable[[Record], Record | None]) -> int:
+        """Write anew the records whose cost was unknown for want of a price, and what they add up to.
+
+        Each is written once, however many processes do so at once.
+
+        Args:
+            reckon: Gives a record with what it cost, None where nothing more is known of that.
+
+        Returns:
+            How many records have a cost now.
+        """
+        del reckon
+        return 0
+
+
+class RecordReader(CostFiller):
     """What a class of loggers derives from, beside ``Logger``, whose instances can be asked for what they have kept.
 
     The pipeline asks the first such logger of the configuration, once it is open; commands open one with
     ``open_to_read``, beside gateways that write to the same place.
     """
-
-    fills_costs: bool = False
-    """Whether costs that become known later are written anew here."""
 
     @property
     def readable(self) -> bool:
@@ -217,20 +236,6 @@ class RecordReader(ABC):
     @abstractmethod
     async def usage(self, query: UsageQuery) -> UsageReport:
         """What records add up to."""
-
-    async def fill_costs(self, reckon: Callable[[Record], Record | None]) -> int:
-        """Write anew the records whose cost was unknown for want of a price, and what they add up to.
-
-        Each is written once, however many processes do so at once.
-
-        Args:
-            reckon: Gives a record with what it cost, None where nothing more is known of that.
-
-        Returns:
-            How many records have a cost now.
-        """
-        del reckon
-        return 0
 
     async def keep_feedback(self, feedback: Sequence[Feedback]) -> None:
         """Keep what is thought of an exchange; the same name of the same giver replaces what was said before.

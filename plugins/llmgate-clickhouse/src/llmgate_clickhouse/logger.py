@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote, urlencode
 
 from llmgate.spec import (
     Batching,
     BatchLogger,
+    CostFiller,
     DeliveryError,
     Entry,
     GatewayError,
@@ -25,6 +26,7 @@ from llmgate.spec import (
 )
 
 from .config import ClickHouseConfig
+from .filling import fill_costs
 from .rows import lines_of, parts_of
 from .schema import TABLES, statements
 
@@ -42,11 +44,12 @@ _SETTINGS: Final[Mapping[str, str]] = {
 }
 
 
-class ClickHouseRecords(BatchLogger[ClickHouseConfig]):
+class ClickHouseRecords(BatchLogger[ClickHouseConfig], CostFiller):
     """Inserts records into tables whose rows replace each other by their key: one that comes twice is there once."""
 
     name = "clickhouse"
     config_class = ClickHouseConfig
+    fills_costs = True
 
     def __init__(self, config: ClickHouseConfig) -> None:
         super().__init__(config)
@@ -87,7 +90,24 @@ class ClickHouseRecords(BatchLogger[ClickHouseConfig]):
             self._made = not self.config.create
             raise
 
-    async def _ask(self, statement: str, lines: bytes | None = None) -> None:
+    async def fill_costs(self, reckon: Callable[[Record], Record | None]) -> int:
+        """Write anew what exchanges cost that waited for a price; hours are added up anew with them.
+
+        Raises:
+            GatewayError: the server does not do it.
+        """
+
+        async def ask(statement: str, parameters: Mapping[str, str]) -> bytes:
+            return await self._ask(statement, parameters=parameters)
+
+        try:
+            return await fill_costs(ask, self.config.database, reckon)
+        except DeliveryError as away:
+            raise GatewayError(str(away)) from None
+
+    async def _ask(
+        self, statement: str, lines: bytes | None = None, parameters: Mapping[str, str] | None = None
+    ) -> bytes:
         context = self.context
         headers = {"x-clickhouse-user": self.config.user, "content-type": "text/plain; charset=utf-8"}
         if self.config.password is not None:
@@ -96,6 +116,7 @@ class ClickHouseRecords(BatchLogger[ClickHouseConfig]):
             except GatewayError as error:
                 raise DeliveryError(str(error)) from None
         query = {"query": statement, **({} if lines is None else _SETTINGS)}
+        query |= {f"param_{name}": value for name, value in (parameters or {}).items()}
         body = b""
         if lines is not None:
             headers["content-encoding"] = "gzip"
@@ -112,6 +133,7 @@ class ClickHouseRecords(BatchLogger[ClickHouseConfig]):
         answer = await service.send("POST", url, headers, body)
         if _CODE in answer.headers:
             raise DeliveryError(f"ClickHouse answers {_told(answer)}")
+        return answer.body
 
 
 def _told(answer: ProviderResponse) -> str:
