@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from llmgate.spec import ProviderRequest
+from llmgate.spec import ProviderRequest, ProviderTimeoutError, Timeouts
 from llmgate.testing.upstream import FakeUpstream
 from llmgate.wire.transport import AiohttpTransport
 
@@ -138,3 +138,21 @@ async def test_cancelling_an_upload_that_is_not_taken_closes_the_socket(transpor
                 await task
             await asyncio.sleep(0.01)
             assert sock.fileno() == -1
+
+
+async def test_each_answer_has_its_own_patience_on_a_connection_that_is_used_again(
+    transport: AiohttpTransport, upstream: FakeUpstream, ask: Ask
+) -> None:
+    calm, brisk, hasty = (Timeouts(connect=5, first_byte=30, idle=seconds) for seconds in (30.0, 1.0, 0.1))
+    for timeouts in (calm, brisk):
+        assert (await transport.send(ask(timeouts=timeouts))).status == 200
+    await asyncio.sleep(1.2)  # while nobody waits for anything, silence is no fault
+    assert (await transport.send(ask(timeouts=calm))).status == 200
+    upstream.stream(["one"], end="hang")
+    stream = await transport.open_stream(ask(stream=True, timeouts=hasty))
+    with pytest.raises(ProviderTimeoutError) as caught:
+        async with asyncio.timeout(20):
+            async for _ in stream:
+                pass
+    assert caught.value.code == "provider_idle_timeout"
+    assert upstream.accepted == 1

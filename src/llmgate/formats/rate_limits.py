@@ -80,7 +80,7 @@ def time_to_refill(headers: Mapping[str, str], now: float) -> float | None:
         headers: Response headers by lower-case name, of either family.
         now: Seconds since the epoch.
     """
-    if all(headers.get(name) != "0" for name in _REMAINING):
+    if "0" not in map(headers.get, _REMAINING):
         return None
     spent = [one.reset for one in read_rate_limits(headers, now).values() if one.remaining == 0]
     return max((reset for reset in spent if reset is not None), default=None)

@@ -25,11 +25,12 @@ class Alarm:
     def __enter__(self) -> None:
         if self._seconds is None:
             return
-        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None, "an alarm needs a task to wake"
         self._task: asyncio.Task[object] = task
         self._cancelling = task.cancelling()
-        self._timer = asyncio.get_running_loop().call_later(max(0.0, self._seconds), self._ring)
+        self._timer = loop.call_later(max(0.0, self._seconds), self._ring)
 
     def __exit__(
         self, kind: type[BaseException] | None, failure: BaseException | None, traceback: TracebackType | None

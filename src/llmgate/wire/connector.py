@@ -37,6 +37,8 @@ class _Handler(ResponseHandler):
     """The client's end of one connection."""
 
     used = False
+    _due: float | None = None
+    """When something must have come; None while nobody waits for anything."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Read from the socket in pieces that fit what a reader who does not keep up may leave unread."""
@@ -50,6 +52,41 @@ class _Handler(ResponseHandler):
         """Read on after a pause; aiohttp asks for it at each piece that is taken, and would look for more each time."""
         if self._reading_paused:
             super().resume_reading(resume_parser)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Nothing comes any more: the timer is not needed either."""
+        super().connection_lost(exc)
+        timer, self._read_timeout_handle = self._read_timeout_handle, None
+        if timer is not None:
+            timer.cancel()
+
+    def _reschedule_timeout(self) -> None:
+        """Wait for something anew, with the timer that there is: aiohttp makes and cancels two for each answer."""
+        if not self._read_timeout:
+            self._due = None
+            super()._reschedule_timeout()
+            return
+        self._due = self._loop.time() + self._read_timeout
+        timer = self._read_timeout_handle
+        if timer is not None and timer.when() > self._due:
+            timer.cancel()
+            timer = None
+        if timer is None:
+            self._read_timeout_handle = self._loop.call_at(self._due, self._look)
+
+    def _drop_timeout(self) -> None:
+        """Wait for nothing; the timer is kept for the next answer."""
+        self._due = None
+
+    def _look(self) -> None:
+        """The timer rings: look whether something was to come by now."""
+        self._read_timeout_handle = None
+        if self._due is None:
+            return
+        if self._loop.time() < self._due:
+            self._read_timeout_handle = self._loop.call_at(self._due, self._look)
+        else:
+            self._on_read_timeout()
 
     def close(self) -> None:
         """Close the socket now, whatever is still to be sent or said."""

@@ -67,11 +67,11 @@ def _details(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _count(value: Any) -> int | None:
-    return value if _is_count(value) else None
+    return value if type(value) is int and value >= 0 else None
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return type(value) is int and value >= 0
 
 
 def _known(**counts: int | None) -> dict[str, Any]:
