@@ -12,9 +12,7 @@ import shutil
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
-
-import attrs
+from typing import Final, NamedTuple
 
 from .disk import Disk
 from .frames import Scan, scan
@@ -31,9 +29,8 @@ _MOST_ASIDE: Final = 64 * 1024 * 1024
 _PIECE: Final = 1024 * 1024
 
 
-@attrs.frozen(order=True)
-class Position:
-    """A place in a file set: behind ``offset`` bytes of a segment."""
+class Position(NamedTuple):
+    """A place in a file set: behind ``offset`` bytes of a segment. A tuple, since every record is compared by it."""
 
     segment: int = 1
     offset: int = 0
@@ -126,7 +123,7 @@ class FileSet:
             if position.segment in numbers:
                 found = self._read_in(position, until, most)
                 if found.frames or found.damaged:
-                    return found, attrs.evolve(position, offset=position.offset + found.end), False
+                    return found, Position(position.segment, position.offset + found.end), False
             elif not later:
                 return Scan((), 0), position, True
             if not later or (until is not None and position.segment >= until.segment):

@@ -330,5 +330,7 @@ class SqlRecords(Logger[SqlRecordsConfig], RecordReader):
 
 def _size(record: Record) -> int:
     content = record.content
-    texts = [] if content is None else [one.text for one in (content.request, content.response) if one is not None]
+    if content is None:
+        return _PLAIN
+    texts = [one.text for one in (content.request, content.response) if one is not None]
     return _PLAIN + sum(len(text) for text in texts if text is not None)
