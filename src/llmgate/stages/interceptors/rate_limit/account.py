@@ -22,7 +22,8 @@ __all__ = ["Account", "Charge", "Counted", "Grant"]
 _AT_ONCE: Final = "concurrent"
 _STEP_BACK: Final = 3600.0
 """Seconds by which a clock may go back and the part of the calendar that it had reached still holds, unless that part
-is shorter: what was used of the one before may be forgotten by now, and would be granted again."""
+is shorter: what was used of the one before may be forgotten by now, and would be granted again. A store that processes
+share remembers a part for as long after its end: for those whose clocks are behind it has not ended."""
 
 
 @attrs.define(eq=False)
@@ -35,6 +36,7 @@ class Counted:
         config: What was written.
         capacity: How much this process grants.
         lease: Seconds for which a place is held at most.
+        shared: Whether processes count together, whose clocks may differ.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Counted:
     config: LimitConfig
     capacity: float
     lease: float = 60.0
+    shared: bool = False
     unit: Unit = attrs.field(init=False)
     """What it counts."""
     by: tuple[str, ...] = attrs.field(init=False)
@@ -100,8 +103,23 @@ class Counted:
         window, now = self._window, clock.now()
         if not window.start - min(window.end - window.start, _STEP_BACK) <= now < window.end:
             window = self._window = window_at(self.config.window, self.config.time_zone, now)
-        rate = Rate(self.capacity, window.end - window.start, ends_in=window.end - now)
+        rate = Rate(self.capacity, window.end - window.start, ends_in=window.end - now + self._remembered)
         return Units(f"{key}:{window.id}", rate, cost)
+
+    def told(self, decision: RateDecision) -> RateDecision:
+        """A decision of the store's as callers are to know it: by when the part of the calendar ends."""
+        beyond = self._remembered
+        if not beyond:
+            return decision
+        waits = max(0.0, decision.retry_after - beyond), max(0.0, decision.reset_after - beyond)
+        return RateDecision(decision.allowed, decision.remaining, *waits)
+
+    @property
+    def _remembered(self) -> float:
+        """Seconds for which the store remembers a part of the calendar that has ended."""
+        if not self.shared or self.config.window is None:
+            return 0.0
+        return min(self._window.end - self._window.start, _STEP_BACK)
 
 
 @attrs.define(eq=False)

@@ -103,7 +103,7 @@ class Counting:
         if decisions is None:
             return False
         for one, decision in zip(charges, decisions, strict=False):
-            one.decision, one.share = decision, share
+            one.decision, one.share = one.limit.told(decision), share
         if (self.keeper is not None or share is not None) and all(one.allowed for one in decisions):
             self._granted(charges)
         return True

@@ -103,7 +103,7 @@ class RateLimit(Interceptor[RateLimitConfig]):
         # What others share outlives this process, so places there must end by themselves.
         lease = self._lease = config.lease if store.shared else math.inf
         self._limits = [
-            Counted(f"{context.id}.{index}", one.name or _called(one), one, self._capacity(one), lease)
+            Counted(f"{context.id}.{index}", one.name or _called(one), one, self._capacity(one), lease, store.shared)
             for index, one in enumerate(config.all_limits())
         ]
         self._plans = {}
