@@ -42,7 +42,7 @@ _MEDIA: Final = ("file", "fileData", "image_url", "inlineData", "input_audio", "
 
 _PASSED: Final = frozenset(
     {
-        "begins_block", "citationsContent",
+        "begins_block", "citationsContent", "custom",
         "data", "displayName", "document", "extra_content", "field", "filename", "format", "id", "index", "key",
         "legacy_function", "logprobs", "mimeType", "name", "namespace", "own", "parameters", "parametersJsonSchema",
         "place", "role", "signature", "status", "thought", "tool_name", "type", "whole_thought",

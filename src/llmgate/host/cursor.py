@@ -17,9 +17,9 @@ import attrs
 from llmgate.codecs.jsons import REMOVE
 from llmgate.formats import get_format
 from llmgate.formats.bodies import patched, read_top
+from llmgate.formats.custom_tools import free_text
 from llmgate.formats.fields import rest
 from llmgate.formats.openai_chat import OpenAIChatFormat
-from llmgate.formats.openai_responses.calls import free_text
 from llmgate.spec import ChatChoice, ChoiceDelta, Format, GatewayChunk, GatewayError, Part, StreamEncoder, ToolCall
 
 from .rewriting import Rewriter, RewrittenFormat

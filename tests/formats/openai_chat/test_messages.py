@@ -29,7 +29,10 @@ def test_tool_calls_keep_their_text_and_their_extras():
 def test_a_call_of_another_kind_survives():
     call = {"id": "c1", "type": "custom", "custom": {"name": "sql", "input": "select 1"}}
     message = both_ways({"role": "assistant", "content": "x", "tool_calls": [call]})
-    assert message.parts == (Text("x"), Unknown("openai-chat", {"tool_call": call}))
+    assert message.parts == (Text("x"), ToolCall("c1", "sql", '{"input":"select 1"}', {"own": call, "custom": True}))
+    odd = {"id": "c1", "type": "custom", "custom": {"name": "sql"}}
+    message = both_ways({"role": "assistant", "content": "x", "tool_calls": [odd]})
+    assert message.parts == (Text("x"), Unknown("openai-chat", {"tool_call": odd}))
 
 
 def test_arguments_that_are_an_object_become_text():

@@ -13,7 +13,7 @@ from llmgate.formats.openai_chat.tools import (
 )
 from llmgate.spec import InvalidRequestError, OutputFormat, ToolChoice, ToolDefinition
 
-CUSTOM = {"type": "custom", "custom": {"name": "sql", "format": {"type": "grammar"}}}
+OTHER = {"type": "web_search", "web_search": {"name": "sql"}}
 
 
 def test_a_function_keeps_fields_nobody_knows():
@@ -38,9 +38,9 @@ def test_a_function_may_be_flat():
 
 
 def test_a_tool_of_another_kind_is_for_this_format_only():
-    tool = decode_tool(CUSTOM, "t")
+    tool = decode_tool(OTHER, "t")
     assert tool.name == "sql"
-    assert encode_tools([tool]) == [CUSTOM]
+    assert encode_tools([tool]) == [OTHER]
     with pytest.raises(InvalidRequestError, match="sql"):
         encode_tools([tool], own=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llmgate.formats.chat_format import ChatFormat
+from llmgate.formats.custom_tools import custom_names
 from llmgate.spec import (
     Blob,
     ChatResponse,
@@ -60,14 +61,18 @@ class OpenAIChatFormat(ChatFormat):
     )
 
     _functions = False
+    _custom: frozenset[str] = frozenset()
 
     def answering(self, request: GatewayRequest) -> Format:
-        """This format, for the answers to one request: who names functions is told of calls of functions."""
-        return _FunctionsFormat() if asks_with_functions(request) else self
+        """This format, for the answers to one request: calls are told in the kind of tool that its caller has named."""
+        if asks_with_functions(request):
+            return _FunctionsFormat()
+        names = custom_names(request)
+        return _CustomFormat(names) if names else self
 
     def encode_response(self, response: ChatResponse) -> bytes:
         """The response in this format."""
-        return responses.encode_response(response, functions=self._functions)
+        return responses.encode_response(response, functions=self._functions, custom=self._custom)
 
     def says(self, said: Citation | Part) -> bool:
         """Whether an answer in this format has words for a source, or a place for media."""
@@ -86,10 +91,21 @@ class OpenAIChatFormat(ChatFormat):
 
     def stream_encoder(self, *, include_usage: bool = False) -> StreamEncoder:
         """An encoder for one stream."""
-        return ChatStreamEncoder(include_usage=include_usage, functions=self._functions)
+        return ChatStreamEncoder(include_usage=include_usage, functions=self._functions, custom=self._custom)
 
 
 class _FunctionsFormat(OpenAIChatFormat):
     """The same for a client who reads calls of functions, as they were before tools."""
 
     _functions = True
+
+
+class _CustomFormat(OpenAIChatFormat):
+    """The same for a client who has custom tools, and reads calls of them as such.
+
+    Args:
+        names: The names of the tools.
+    """
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._custom = names

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from llmgate.codecs.jsons import dumps
+from llmgate.formats.custom_tools import CUSTOM
 from llmgate.formats.fields import rest
 from llmgate.spec import ChoiceDelta, GatewayChunk, Reasoning, Text, ToolCallDelta, Usage
 
@@ -186,6 +187,8 @@ def _encode_call(call: ToolCallDelta) -> dict[str, Any]:
     value: dict[str, Any] = {**call.extra, "index": call.index}
     if call.id is not None:
         value["id"] = call.id
+    if isinstance(call.extra.get(CUSTOM), dict):
+        return {**value, "type": CUSTOM}
     if call.id is not None or call.name is not None:
         value["type"] = "function"
     named = {} if call.name is None else {"name": call.name}

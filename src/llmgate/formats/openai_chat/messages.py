@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from llmgate.codecs.jsons import dumps
 from llmgate.formats.citations import joined, spread
+from llmgate.formats.custom_tools import CUSTOM, custom_call, free_text
 from llmgate.formats.fields import ShapeError, as_list, as_object, as_text, optional, rest
 from llmgate.formats.thought_signatures import signature_in, signed
 from llmgate.spec import Message, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolCallResponse, Unknown
@@ -196,7 +197,7 @@ def _call_inside(part: Unknown) -> dict[str, Any] | None:
 def _decode_call(value: Any, path: str) -> ToolCall | Unknown:
     source = as_object(value, path)
     if source.get("type", "function") not in ("function", None):
-        return Unknown(FORMAT, {"tool_call": source})
+        return custom_call(source) or Unknown(FORMAT, {"tool_call": source})
     function = as_object(source.get("function"), f"{path}.function")
     arguments = function.get("arguments")
     if not isinstance(arguments, str):  # some servers write the object itself
@@ -215,6 +216,9 @@ def _encode_call(part: Part, *, own: bool, sign: bool) -> dict[str, Any]:
     if isinstance(part, Unknown):
         return dict(_call_inside(part) or {})
     assert isinstance(part, ToolCall)
+    given = part.extra.get("own") if own and part.extra.get(CUSTOM) else None
+    if isinstance(given, dict):
+        return {**given, "id": part.id, CUSTOM: {"name": part.name, "input": free_text(part.arguments)}}
     inner = part.extra.get("function", {}) if own else {}
     value = {
         "id": part.id,

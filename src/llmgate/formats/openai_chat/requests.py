@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from llmgate.codecs.jsons import REMOVE, TopLevel
 from llmgate.formats.bodies import check_editable, naming_fields, output_bound, patched, read_top, written
+from llmgate.formats.custom_tools import with_custom_results
 from llmgate.formats.fields import (
     ShapeError,
     as_boolean,
@@ -137,6 +138,8 @@ def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> b
         value |= dict.fromkeys(names, request.max_output_tokens)
     dropped = frozenset(_LIMITS) if request.stream else frozenset(_LIMITS) | {"stream_options"}
     if own:
+        if request.tool_choice is not None:
+            value["tool_choice"] = encode_tool_choice(request.tool_choice, request.tools)
         if any(SINGLE_CALLS in tool.extra for tool in request.tools):
             value = older_fields(value)
         return written(merged(value, rest(request.extra, dropped)))
@@ -195,7 +198,9 @@ def _decode(source: dict[str, Any], head: RequestHead) -> ChatRequest:
     extra |= {_LIMITS[0]: limit} if limit is not None and older is not None else {}
     return ChatRequest(
         model=head.model,
-        messages=tuple(decode_message(one, f"messages[{i}]") for i, one in enumerate(source["messages"])),
+        messages=with_custom_results(
+            tuple(decode_message(one, f"messages[{i}]") for i, one in enumerate(source["messages"]))
+        ),
         tools=tuple(
             decode_tool(tool, f"tools[{i}]") for i, tool in enumerate(optional(source, "tools", as_list) or ())
         ),

@@ -5,11 +5,12 @@ Source: OpenAI API reference, "The chat completion object".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.formats.citations import joined
+from llmgate.formats.custom_tools import shown_call
 from llmgate.formats.fields import ShapeError, as_integer, as_list, as_object, as_text, merged, optional, rest
 from llmgate.formats.thought_signatures import signature_in, signed
 from llmgate.spec import (
@@ -173,12 +174,13 @@ def decode_response(body: bytes) -> ChatResponse:
         raise _not_an_answer(str(error)) from None
 
 
-def encode_response(response: ChatResponse, *, functions: bool = False) -> bytes:
+def encode_response(response: ChatResponse, *, functions: bool = False, custom: Collection[str] = frozenset()) -> bytes:
     """The response in this format. A part that only another format knows is left out.
 
     Args:
         response: The response.
         functions: Whether the client reads calls of functions, as they were before tools.
+        custom: The names of the client's custom tools.
     """
     own = response.extra_format in ("", FORMAT)
     value: dict[str, Any] = {"id": response.id, "object": "chat.completion"}
@@ -186,6 +188,9 @@ def encode_response(response: ChatResponse, *, functions: bool = False) -> bytes
         value["created"] = response.created
     value["model"] = response.model
     choices = [_encode_choice(choice, own=own) for choice in response.choices]
+    for choice in choices if custom else ():
+        calls = choice["message"].get("tool_calls") or ()
+        choice["message"] |= {"tool_calls": [shown_call(one, custom) for one in calls]} if calls else {}
     value["choices"] = [older_answer(choice, "message", always=functions) for choice in choices]
     if response.usage is not None:
         value["usage"] = encode_usage(response.usage)

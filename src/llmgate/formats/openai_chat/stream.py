@@ -8,13 +8,14 @@ nobody can tell the two apart.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
 from llmgate.codecs.sse import EventSplitter, encode_event, event_data, event_name
+from llmgate.formats.custom_tools import CUSTOM, free_text
 from llmgate.formats.losses import UNSAID_CITATIONS
 from llmgate.formats.reading import FAILED, FrameReader
 from llmgate.spec import (
@@ -26,6 +27,7 @@ from llmgate.spec import (
     Role,
     StreamEncoder,
     Text,
+    ToolCallDelta,
     Usage,
 )
 
@@ -137,9 +139,14 @@ class ChatStreamEncoder(StreamEncoder):
     Args:
         include_usage: Whether the client asked for usage at the end.
         functions: Whether the client reads calls of functions, as they were before tools.
+        custom: The names of the client's custom tools; a call of one can be read when it is whole.
     """
 
-    def __init__(self, *, include_usage: bool = False, functions: bool = False) -> None:
+    def __init__(
+        self, *, include_usage: bool = False, functions: bool = False, custom: Collection[str] = frozenset()
+    ) -> None:
+        self._custom = custom
+        self._held: dict[tuple[int, int], ToolCallDelta] = {}
         self._functions = functions
         self._include_usage = include_usage
         self._head: dict[str, Any] = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": ""}
@@ -151,7 +158,9 @@ class ChatStreamEncoder(StreamEncoder):
     def encode(self, chunk: GatewayChunk) -> bytes:
         """The event; ``b""`` for a chunk that says nothing now."""
         if chunk.final:
-            return self._usage_event() + _TERMINAL
+            return self._held_event() + self._usage_event() + _TERMINAL
+        if self._custom:
+            chunk = self._without_held(chunk)
         if chunk.error is not None:
             detail = chunk.error
             error = {"message": detail.message, "type": detail.type, "param": detail.param, "code": detail.code}
@@ -171,6 +180,33 @@ class ChatStreamEncoder(StreamEncoder):
                 return self._text_event(index, text)
         choices = [shown for choice in chunk.choices if (shown := self._annotated(choice)) is not None]
         return self._event(attrs.evolve(chunk, choices=choices)) if choices or not chunk.choices else b""
+
+    def _without_held(self, chunk: GatewayChunk) -> GatewayChunk:
+        """A chunk without pieces of calls of custom tools; with all of them where its answer ends."""
+        return attrs.evolve(chunk, choices=[self._without_held_calls(choice) for choice in chunk.choices])
+
+    def _without_held_calls(self, choice: ChoiceDelta) -> ChoiceDelta:
+        kept = []
+        for call in choice.tool_calls:
+            place = (choice.index, call.index)
+            held = self._held.get(place)
+            if held is not None:
+                self._held[place] = attrs.evolve(held, arguments=held.arguments + call.arguments)
+            elif call.name in self._custom:
+                self._held[place] = call
+            else:
+                kept.append(call)
+        if choice.finish_reason is not None:
+            kept += [_shown(self._held.pop(place)) for place in sorted(self._held) if place[0] == choice.index]
+        return attrs.evolve(choice, tool_calls=kept) if len(kept) != len(choice.tool_calls) or kept else choice
+
+    def _held_event(self) -> bytes:
+        """The calls of custom tools whose answer has no end of its own."""
+        if not self._held:
+            return b""
+        found = [ChoiceDelta(index, tool_calls=(_shown(call),)) for (index, _), call in sorted(self._held.items())]
+        self._held.clear()
+        return self._event(GatewayChunk(found))
 
     def _annotated(self, choice: ChoiceDelta) -> ChoiceDelta | None:
         """A piece with the sources in it as annotations, unless it came with some; None where nothing is left of it."""
@@ -223,6 +259,12 @@ class ChatStreamEncoder(StreamEncoder):
         if self._usage is None or not self._include_usage:
             return b""
         return encode_event(dumps({**self._head, "choices": [], "usage": encode_usage(self._usage)}))
+
+
+def _shown(call: ToolCallDelta) -> ToolCallDelta:
+    """A whole call of a custom tool, in the words of this format."""
+    given = {"name": call.name, "input": free_text(call.arguments)}
+    return attrs.evolve(call, name=None, arguments="", extra={**call.extra, CUSTOM: given})
 
 
 def _text_alone(choices: Sequence[ChoiceDelta]) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from llmgate.formats.custom_tools import CUSTOM, custom_tool
 from llmgate.formats.fields import as_boolean, as_object, as_text, merged, optional, rest
 from llmgate.spec import InvalidRequestError, OutputFormat, ToolChoice, ToolDefinition
 
@@ -29,7 +30,7 @@ _OUTPUT_TYPES: Final = {"text": "text", "json_object": "json", "json_schema": "j
 def decode_tool(value: Any, path: str) -> ToolDefinition:
     """A tool.
 
-    A tool of another type than ``function`` (a vendor's own, ``custom``) is kept whole in ``extra``, whose ``type``
+    A tool of another type than ``function`` and ``custom`` (a vendor's own) is kept whole in ``extra``, whose ``type``
     tells; only this format can write it. A function in the flat shape of Responses or in Anthropic's, as Cursor mixes
     them in, is one too.
     """
@@ -37,6 +38,8 @@ def decode_tool(value: Any, path: str) -> ToolDefinition:
     if blocks.is_tool(source):
         return blocks.decode_tool(source, path)
     kind = as_text(source.get("type", "function"), f"{path}.type")
+    if kind == CUSTOM:
+        return custom_tool(source, path)
     if kind != "function":
         inner = source.get(kind)
         name = inner.get("name") if isinstance(inner, dict) else None
@@ -69,6 +72,8 @@ def encode_tools(tools: Iterable[ToolDefinition], *, own: bool = True) -> list[d
 
 
 def _encode_tool(tool: ToolDefinition, *, own: bool) -> dict[str, Any]:
+    if own and "own" in tool.extra:
+        return dict(tool.extra["own"])
     if "type" in tool.extra:
         if own:
             return dict(tool.extra)
@@ -84,13 +89,16 @@ def _encode_tool(tool: ToolDefinition, *, own: bool) -> dict[str, Any]:
 
 
 def decode_tool_choice(value: Any) -> ToolChoice | None:
-    """The choice; None for a kind that the canonical types do not have (``allowed_tools``, ``custom``)."""
+    """The choice; None for a kind that the canonical types do not have (``allowed_tools``)."""
     if isinstance(value, str) and value in _MODES:
         return ToolChoice(value)
     if isinstance(value, dict) and value.keys() == {"type", "function"} and value["type"] == "function":
         function = value["function"]
         if isinstance(function, dict) and function.keys() == {"name"} and isinstance(function["name"], str):
             return ToolChoice("named", function["name"])
+    match value:
+        case {"type": "custom", "custom": {"name": str(name), **more}, **others} if not (more or others):
+            return ToolChoice("named", name)
     match value:  # as Anthropic has it
         case {"type": "tool", "name": str(name), **more} if not more:
             return ToolChoice("named", name)
@@ -99,8 +107,15 @@ def decode_tool_choice(value: Any) -> ToolChoice | None:
     return None
 
 
-def encode_tool_choice(choice: ToolChoice) -> Any:
-    """The ``tool_choice``."""
+def encode_tool_choice(choice: ToolChoice, tools: Iterable[ToolDefinition] = ()) -> Any:
+    """The ``tool_choice``.
+
+    Args:
+        choice: The choice.
+        tools: The tools of a request in this format, which tell whether the one chosen is a custom one.
+    """
+    if choice.mode == "named" and any(tool.name == choice.name and CUSTOM in tool.extra for tool in tools):
+        return {"type": CUSTOM, CUSTOM: {"name": choice.name}}
     if choice.mode == "named":
         return {"type": "function", "function": {"name": choice.name}}
     return choice.mode

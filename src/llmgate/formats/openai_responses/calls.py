@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from llmgate.codecs.jsons import JSONError, dumps, loads
+from llmgate.formats.custom_tools import CUSTOM, free_text
 from llmgate.formats.fields import as_object, as_text, optional, rest
 from llmgate.spec import ToolCall, ToolCallResponse, ToolDefinition
 
 from .parts import decode_content
 from .tools import joined, parted
 
-__all__ = ["CALLS", "OUTPUTS", "Toolbox", "decode_call", "decode_output", "encode_call", "free_text", "legal_id"]
+__all__ = ["CALLS", "OUTPUTS", "Toolbox", "decode_call", "decode_output", "encode_call", "legal_id"]
 
 _LONGEST_ID: Final = 64
 
@@ -60,6 +61,9 @@ def encode_call(part: ToolCall, *, own: bool = True) -> dict[str, Any]:
     source = part.extra.get("own") if own else None
     if isinstance(source, dict):
         return _own_call(part, source)
+    if not own and part.extra.get(CUSTOM):
+        given = {"name": part.name, "input": free_text(part.arguments)}
+        return {"type": "custom_tool_call", "call_id": legal_id(part.id), **given}
     space = part.extra.get("namespace") if own else None
     name = parted(space, part.name) if isinstance(space, str) else part.name
     value = {"type": "function_call", "call_id": part.id, "name": name, "arguments": part.arguments}
@@ -79,23 +83,6 @@ def _own_call(part: ToolCall, source: Mapping[str, Any]) -> dict[str, Any]:
     if source["type"] == "custom_tool_call":
         return {**source, "call_id": part.id, "input": free_text(part.arguments)}
     return {**source, "call_id": part.id}
-
-
-def free_text(arguments: str) -> str:
-    """The input of a custom tool, of the arguments of the function that it was for the model."""
-    try:
-        value = loads(arguments.encode("utf-8", "replace"))
-    except JSONError:
-        return arguments
-    match value:
-        case {"input": str(text), **more} if not more:
-            return text
-        case str(text):
-            return text
-        case {**more} if not more:
-            return ""
-        case _:
-            return arguments
 
 
 def decode_output(source: dict[str, Any], path: str) -> ToolCallResponse:

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from llmgate.codecs.jsons import loads
 from llmgate.codecs.sse import event_data
+from llmgate.formats.custom_tools import free_text
 from llmgate.spec import GatewayChunk, Outcome, Reasoning
 
-from .calls import CALLS, free_text
+from .calls import CALLS
 from .encoder import ResponseStreamEncoder
 from .items import CallItem, MessageItem, ReasoningItem
 from .reasoning import text_of

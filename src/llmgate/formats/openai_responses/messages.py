@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import attrs
 
+from llmgate.formats.custom_tools import CUSTOM
 from llmgate.formats.fields import ShapeError, as_list, as_object, as_text, optional, rest
 from llmgate.spec import Message, Part, Reasoning, Role, Text, ToolCall, ToolCallResponse, Unknown
 
@@ -221,6 +222,8 @@ def _encode_output(part: ToolCallResponse, *, own: bool) -> dict[str, Any]:
         else:
             content.insert(0, Text("Error"))
     output = encode_content(content, Role.TOOL, own=own) if content else ""
+    if not own and part.extra.get(CUSTOM):
+        return {"type": "custom_tool_call_output", "call_id": legal_id(part.id), "output": output}
     extra = dict(part.extra) if own else {}
     source = extra.pop("own", {"type": "function_call_output", "name": "call_id"})
     call_id = part.id if own else legal_id(part.id)

@@ -8,11 +8,12 @@ the caller wrote; a ``Toolbox`` turns calls of them back. Tools of a namespace a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import attrs
 
+from llmgate.formats.custom_tools import CUSTOM, INPUT, grammar_text
 from llmgate.formats.fields import ShapeError, as_boolean, as_list, as_object, as_text, merged, optional, rest
 from llmgate.spec import InvalidRequestError, OutputFormat, ToolChoice, ToolDefinition
 
@@ -30,12 +31,6 @@ __all__ = [
 _MODES: Final = frozenset({"auto", "none", "required"})
 _FUNCTION: Final = frozenset({"type", "name", "description", "parameters", "strict"})
 _OUTPUT_TYPES: Final = {"text": "text", "json_object": "json", "json_schema": "json_schema"}
-_INPUT: Final = {
-    "type": "object",
-    "properties": {"input": {"type": "string", "description": "The whole input of the tool, as plain text."}},
-    "required": ["input"],
-    "additionalProperties": False,
-}
 _SHELL: Final = {
     "type": "object",
     "properties": {
@@ -90,7 +85,8 @@ def _decode_tool(source: dict[str, Any], path: str) -> ToolDefinition:
     kind = as_text(source.get("type"), f"{path}.type")
     if kind == "custom":
         name = as_text(source.get("name"), f"{path}.name")
-        return ToolDefinition(name, _custom_text(source, path), _INPUT, extra={"own": source})
+        text = optional(source, "description", as_text, path)
+        return ToolDefinition(name, grammar_text(text, source.get("format")), INPUT, extra={"own": source})
     if kind == "local_shell":
         return ToolDefinition(kind, _SHELL_TEXT, _SHELL, extra={"own": source})
     if kind != "function":
@@ -103,17 +99,6 @@ def _decode_tool(source: dict[str, Any], path: str) -> ToolDefinition:
         strict=optional(source, "strict", as_boolean, path),
         extra=rest(source, _FUNCTION),
     )
-
-
-def _custom_text(source: Mapping[str, Any], path: str) -> str | None:
-    """What a model that knows functions only is told of a custom tool: its grammar too."""
-    text = optional(source, "description", as_text, path)
-    match source.get("format"):
-        case {"type": "grammar", "definition": str(definition), "syntax": str(syntax)}:
-            told = f"The input must match this {syntax} grammar:\n{definition}"
-            return f"{text}\n\n{told}" if text else told
-        case _:
-            return text
 
 
 def encode_tools(tools: Sequence[ToolDefinition], *, own: bool = True) -> list[dict[str, Any]]:
@@ -141,6 +126,8 @@ def encode_tools(tools: Sequence[ToolDefinition], *, own: bool = True) -> list[d
 def _encode_tool(tool: ToolDefinition, name: str, *, own: bool) -> dict[str, Any]:
     if own and "own" in tool.extra:
         return dict(tool.extra["own"])
+    if not own and isinstance(tool.extra.get(CUSTOM), dict):
+        return dict(tool.extra[CUSTOM])
     if "type" in tool.extra:
         if own:
             return rest(tool.extra, frozenset({"namespace"}))
@@ -181,7 +168,8 @@ def encode_tool_choice(choice: ToolChoice, tools: Sequence[ToolDefinition], *, o
     """
     if choice.mode != "named":
         return choice.mode
-    custom = own and any(tool.name == choice.name and "own" in tool.extra for tool in tools)
+    mark = "own" if own else CUSTOM
+    custom = any(tool.name == choice.name and mark in tool.extra for tool in tools)
     return {"type": "custom" if custom else "function", "name": choice.name}
 
 
