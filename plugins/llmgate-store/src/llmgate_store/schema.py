@@ -18,7 +18,7 @@ from .tables import metadata, revisions
 __all__ = ["VERSIONS", "VERSION_TABLE", "current", "make", "migrate", "refuse_other", "upgrade", "wanted"]
 
 VERSION_TABLE: Final = "llmgate_schema"
-VERSIONS: Final = ("0001", "0002", "0003", "0004", "0005")
+VERSIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """The versions that there have been, oldest first: those of the migrations."""
 _versions: Final = sa.Table(VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String(32), nullable=False))
 _versions.append_constraint(sa.PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"))
