@@ -60,6 +60,14 @@ def test_what_is_not_known_to_cost_anything_is_not_counted_as_nothing() -> None:
     assert read(paid)["llmgate.cost.nano_usd"] == [(1250, ("openai", "chat", "", "gpt-4o-mini"))]
 
 
+def test_what_a_cache_and_a_limit_have_said_is_counted_by_their_words() -> None:
+    found = read(sample_record(cache="hit", limit="refused: requests of the key k-1"))
+    assert found["llmgate.cache.lookups"] == [(1, ("hit",))]
+    assert found["llmgate.limits"] == [(1, ("refused",))]
+    assert read(sample_record(cache="said by a plugin"))["llmgate.cache.lookups"] == [(1, ("other",))]
+    assert not {"llmgate.cache.lookups", "llmgate.limits"} & set(read(sample_record(cache=None, limit=None)))
+
+
 def test_names_that_callers_choose_do_not_grow_the_labels() -> None:
     measure, labels = Measure(50), set()
     for number in range(10_000):

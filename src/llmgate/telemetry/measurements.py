@@ -42,6 +42,7 @@ class Instrument:
     across: Literal["sum", "max", ""] = ""
 
 
+_VERDICTS: Final = frozenset({"hit", "stale", "miss", "passed", "waited", "refused", "skipped"})
 _MODEL: Final = ("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model")
 
 TOKENS: Final = Instrument(
@@ -76,7 +77,25 @@ COST: Final = Instrument(
     "llmgate.cost.nano_usd", "n{USD}", "What upstream tries cost, as far as it is known", ("llmgate.provider", *_MODEL)
 )
 
-INSTRUMENTS: Final = (TOKENS, DURATION, FIRST_CHUNK, PER_TOKEN, EXCHANGES, EXCHANGE_DURATION, ATTEMPTS, COST)
+CACHE: Final = Instrument(
+    "llmgate.cache.lookups", "{lookup}", "Requests of which a cache was asked, by what it said", ("llmgate.cache",)
+)
+LIMITS: Final = Instrument(
+    "llmgate.limits", "{exchange}", "Requests to which a limit applied, by what became of them", ("llmgate.limit",)
+)
+
+INSTRUMENTS: Final = (
+    TOKENS,
+    DURATION,
+    FIRST_CHUNK,
+    PER_TOKEN,
+    EXCHANGES,
+    EXCHANGE_DURATION,
+    ATTEMPTS,
+    COST,
+    CACHE,
+    LIMITS,
+)
 
 
 class Measurement(NamedTuple):
@@ -88,6 +107,12 @@ class Measurement(NamedTuple):
     instrument: Instrument
     value: float
     labels: Sequence[str]
+
+
+def _verdict(said: str) -> str:
+    """The word of a verdict, without which limit it speaks of; stages of others may write anything."""
+    word = said.partition(":")[0]
+    return word if word in _VERDICTS else OTHER
 
 
 class Names:
@@ -143,6 +168,10 @@ class Measure:
             EXCHANGES, 1 + int(alike or 0), (record.surface, record.operation, router, record.outcome, status)
         )
         yield Measurement(EXCHANGE_DURATION, record.duration, (record.surface, record.outcome))
+        if record.cache is not None:
+            yield Measurement(CACHE, 1, (_verdict(record.cache),))
+        if record.limit is not None:
+            yield Measurement(LIMITS, 1, (_verdict(record.limit),))
         for attempt in record.attempts:
             yield from self._of_attempt(record, attempt)
 
