@@ -97,7 +97,7 @@ $(CLICKHOUSE_VENV)/.installed: pyproject.toml requirements.lock plugins/llmgate-
 	@rm -rf $(CLICKHOUSE_VENV)
 	@$(PYTHON) -m venv --without-pip $(CLICKHOUSE_VENV)
 	@$(PYTHON) -m pip --python $(CLICKHOUSE_VENV)/bin/python --quiet --disable-pip-version-check install --require-hashes -r requirements.lock
-	@$(PYTHON) -m pip --python $(CLICKHOUSE_VENV)/bin/python --quiet --disable-pip-version-check install chdb==26.9.0
+	@$(PYTHON) -m pip --python $(CLICKHOUSE_VENV)/bin/python --quiet --disable-pip-version-check install chdb==4.4.0
 	@$(PYTHON) -m pip --python $(CLICKHOUSE_VENV)/bin/python --quiet --disable-pip-version-check install --no-deps \
 		-e . -e plugins/llmgate-clickhouse
 	@touch $@
