@@ -43,6 +43,29 @@ async def test_a_record_is_written_once_however_often_it_is_given(url: str, cont
     await second.aclose()
 
 
+async def test_as_many_records_as_there_are_are_written_each_with_its_own(
+    url: str, context: StageContext, database: Database
+):
+    records = make_records(25 + 26 + 1 + 7 + 60)
+    logger = await open_logger(url, context)
+    start = 0
+    for count in (25, 26, 1, 7, 60):  # of some tables 25 rows are inserted together
+        await put(logger, records[start : start + count])
+        start += count
+        assert await _count(database, tables.exchanges) == start
+    for one in records:
+        kept = await logger.read_record(one.id)
+        assert kept is not None
+        assert kept.record == attrs.evolve(one, content=None)
+    async with database.read() as connection:
+        said = {
+            tuple(row)
+            for row in await connection.execute(sa.select(tables.attempts.c.exchange_id, tables.attempts.c.number))
+        }
+    assert said == {(one.id, number) for one in records for number in range(len(one.attempts))}
+    await logger.aclose()
+
+
 PROGRAM = """
 import asyncio, sys
 sys.path.insert(0, {tests!r})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
@@ -39,6 +40,8 @@ _LONG: Final = 500
 """Characters of a histogram that is merged."""
 _MOST_VALUES: Final = 400
 """Values that one question names."""
+_MOST_SQLITE_TAKES: Final = 999
+"""Values of one statement that every version of SQLite takes."""
 
 
 class RecordsRefusedError(Exception):
@@ -164,7 +167,12 @@ class RecordBook:
             compiled = statement.compile(dialect=connection.dialect, column_keys=columns)
             assert list(compiled.positiontup) == columns, "rows are in the order of their columns"
             self._statements[what] = str(compiled)
-        await connection.exec_driver_sql(self._statements[what], list(rows))
+        statement = self._statements[what]
+        if connection.dialect.name == "sqlite" and what in metadata.tables:
+            for several, values in _together(statement, rows):
+                await connection.exec_driver_sql(several, values)
+        else:
+            await connection.exec_driver_sql(statement, list(rows))
 
 
 @attrs.frozen
@@ -190,6 +198,23 @@ def _made(records: Sequence[Record]) -> _Batch:
     for record in sorted(records, key=attrgetter("id")):
         rows_of(record, rows)
     return _Batch(rows, tallies_of(records))
+
+
+def _together(statement: str, rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """An insertion of one row as insertions of several, as far as there are several, and what each is run with.
+
+    Python's lock is let go and taken back for each row that SQLite inserts by itself, and whoever serves requests
+    meanwhile is interrupted as often.
+    """
+    row = f"({', '.join('?' * len(rows[0]))})"
+    assert statement.endswith(row), "it inserts one row"
+    size = _MOST_SQLITE_TAKES // len(rows[0])
+    end = len(rows) - len(rows) % size
+    if end:
+        several = [tuple(itertools.chain(*rows[start : start + size])) for start in range(0, end, size)]
+        yield statement + f", {row}" * (size - 1), several
+    if rows[end:]:
+        yield statement, list(rows[end:])
 
 
 def _merged(row: Any) -> Row:
