@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
 from llmgate.formats.fields import (
@@ -10,6 +12,7 @@ from llmgate.formats.fields import (
     as_number,
     as_object,
     as_text,
+    known_count,
     merged,
     optional,
     rest,
@@ -36,6 +39,16 @@ def test_takes_its_own_type_only(read, good, bad):
         assert caught.value.path == "field"
 
 
+@pytest.mark.parametrize("count", [0, 1, 10**12])
+def test_a_count_is_known(count):
+    assert known_count(count) == count
+
+
+@pytest.mark.parametrize("count", [-1, 10**12 + 1, 2**63, 10**400, 1.0, True, "1", None, [], {}])
+def test_what_no_answer_comes_to_is_unknown(count):
+    assert known_count(count) is None
+
+
 def test_optional_names_the_place():
     assert optional({}, "a", as_text) is None
     assert optional({"a": None}, "a", as_text) is None
@@ -51,3 +64,22 @@ def test_merged_keeps_the_first_where_both_speak():
         "e": 4,
     }
     assert rest({"a": 1, "b": 2}, frozenset({"a"})) == {"b": 2}
+
+
+COUNTED = {
+    "openai_chat": ("prompt_tokens", "completion_tokens"),
+    "openai_responses": ("input_tokens", "output_tokens"),
+    "anthropic_messages": ("input_tokens", "output_tokens"),
+    "bedrock_converse": ("inputTokens", "outputTokens"),
+    "gemini_generate_content": ("promptTokenCount", "candidatesTokenCount"),
+    "ollama_chat": ("prompt_eval_count", "eval_count"),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_every_format_takes_counts_for_what_they_can_be(name):
+    read = importlib.import_module(f"llmgate.formats.{name}.usage").decode_usage
+    given, made = COUNTED[name]
+    assert read({given: 7, made: 5}).input_tokens == 7
+    usage = read({given: 2**63, made: 5})
+    assert (usage.input_tokens, usage.output_tokens) == (None, 5)

@@ -12,6 +12,7 @@ import pytest
 from end_to_end.loopback import Loopback, loopback
 
 ADDRESSES = ["/validate-router-config", "/v1/feedback", "/v1/log/request", "/custom/v1/log"]
+ALL = [*ADDRESSES, "/v1/traces"]
 SMALL = ADDRESSES[:2]
 
 
@@ -39,7 +40,7 @@ async def test_what_is_always_small_may_not_be_large(one: Loopback, path: str) -
     assert "server.max-body-bytes" not in reply.error["message"]
 
 
-@pytest.mark.parametrize("path", ADDRESSES)
+@pytest.mark.parametrize("path", ALL)
 async def test_no_object_keeps_the_gateway_busy(one: Loopback, path: str) -> None:
     """Somebody with any key could have stopped it: a million names that are none, and guesses at each."""
     wrong = [f"openia{number}" for number in range(1500)]

@@ -234,6 +234,20 @@ async def test_whatever_is_in_a_record_is_written(url: str, context: StageContex
     await logger.aclose()
 
 
+async def test_no_record_makes_a_sum_that_nobody_can_read(url: str, context: StageContext):
+    """A provider, or a caller who tells of calls, may count what it likes: others still see what theirs add up to."""
+    logger = await open_logger(url, context)
+    usage = attrs.evolve(sample_record().usage, input_tokens=2**63 - 1, output_tokens=2**80)  # type: ignore[type-var]
+    hostile = [sample_record(user="m", usage=usage, cost_nano=2**63 - 1, started_at=NOON) for _ in range(40)]
+    await put(logger, [*hostile, sample_record(user="a", started_at=NOON)])
+    assert logger.refused == 0
+    for asked in (UsageQuery(), UsageQuery(by=("user",)), UsageQuery(by=("user", "model")), UsageQuery(by=("hour",))):
+        report = await logger.usage(asked)
+        assert report.total.requests == 41, asked
+        assert report.total.input_tokens > 40 * 10**12
+    await logger.aclose()
+
+
 async def test_two_records_of_one_second_with_values_that_differ_by_a_space(url: str, context: StageContext):
     logger = await open_logger(url, context)
     records = [sample_record(user=one, started_at=NOON) for one in ("a", "a ", "A", "ä", "a\u0308")]

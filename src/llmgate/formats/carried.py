@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 
 from llmgate.codecs.multipart import Form
 from llmgate.formats.bodies import read_top
+from llmgate.formats.fields import known_count
 from llmgate.formats.openai_chat.stream import ChatStreamEncoder
 from llmgate.formats.relayed import RelayedFormat
 from llmgate.formats.typed_events import TypedEventReader
@@ -32,6 +33,8 @@ __all__ = ["FORM_FIELDS", "CarriedFormat", "read_form_request", "usage_of"]
 FORM_FIELDS: Final = frozenset({"model", "stream"})
 """The fields of a form that are looked for."""
 
+_LONGEST_SECONDS: Final = 10**7
+"""Of audio in one request: four months."""
 _JSON: Final = frozenset({"application/json"})
 
 
@@ -193,10 +196,12 @@ def _first(values: Mapping[str, Any], *names: str) -> int | None:
     """The first of several counts that is one."""
     for name in names:
         count = values.get(name)
-        if isinstance(count, int | float) and not isinstance(count, bool) and count >= 0 and count == int(count):
-            return int(count)
+        count = known_count(int(count)) if isinstance(count, float) and count.is_integer() else known_count(count)
+        if count is not None:
+            return count
     return None
 
 
 def _seconds(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value <= _LONGEST_SECONDS else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 __all__ = [
     "ShapeError",
@@ -13,12 +13,14 @@ __all__ = [
     "as_number",
     "as_object",
     "as_text",
+    "known_count",
     "merged",
     "optional",
     "rest",
 ]
 
 T = TypeVar("T")
+_MOST_COUNTED: Final = 10**12
 
 
 class ShapeError(ValueError):
@@ -60,6 +62,14 @@ def as_number(value: Any, path: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ShapeError(path, "a number")
     return value
+
+
+def known_count(value: Any) -> int | None:
+    """What a provider has counted; None where it is no count, or one that no single answer can come to.
+
+    Sums of what is counted are kept in 64 bits, by stores, by databases and by whoever reads them.
+    """
+    return value if type(value) is int and 0 <= value <= _MOST_COUNTED else None
 
 
 def as_list(value: Any, path: str) -> list[Any]:

@@ -18,6 +18,7 @@ import attrs
 from llmgate.codecs.jsons import JSONError, dumps, loads, top
 from llmgate.spec import GatewayError, InvalidRequestError, Operation, Outcome, Usage
 
+from .fields import known_count
 from .openai_chat import errors
 
 __all__ = [
@@ -283,4 +284,4 @@ def _details(value: Mapping[str, Any], side: str) -> Mapping[str, Any]:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return known_count(value)

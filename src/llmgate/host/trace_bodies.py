@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from llmgate.codecs.jsons import JSONError, dumps, loads
+from llmgate.codecs.jsons import JSONError, dumps, top
 from llmgate.codecs.protobuf import (
     Budget,
     Message,
@@ -105,7 +105,7 @@ def spans_in(body: bytes, media_type: str) -> Iterator[Span | ValueError | None]
 
 def _resources(body: bytes, media_type: str, budget: Budget) -> Iterator[Mapping[str, Any]]:
     try:
-        whole = loads(body) if media_type == JSON else decode(body, _REQUEST, budget)
+        whole = top(body).values() if media_type == JSON else decode(body, _REQUEST, budget)
     except (JSONError, ProtobufError) as error:
         raise InvalidRequestError(f"the body is no export of traces: {error}", code="invalid_traces") from None
     if not isinstance(whole, Mapping):

@@ -283,7 +283,8 @@ def permitted(principal: Principal, deployments: Sequence[Deployment], model: st
         return deployments
     kept = [one for one in deployments if principal.may_call(one.id, one.model)]
     if not kept or (principal.denied_models and _denies_name(principal, model, deployments)):
-        raise PermissionDeniedError(f"this key may not call model {model!r}", param="model", code="model_not_allowed")
+        said = model[:99]
+        raise PermissionDeniedError(f"this key may not call model {said!r}", param="model", code="model_not_allowed")
     return kept
 
 
@@ -349,14 +350,14 @@ def _on_unified(route: Route, model: str, operation: Operation) -> Candidates:
         return _on_alias(route, model, matched, operation)
     if row is not None and named is None:
         raise ModelNotFoundError(
-            f"provider {owner!r} of model {model!r} is not configured: "
+            f"provider {owner!r} of model {model[:200]!r} is not configured: "
             + (f"set {row.key_variables[0]}" if row.key_variables else f"write {row.name} under providers"),
             param="model",
         )
     providers = _serving([one for one in route.providers.values() if speaks(one, operation)], model)
     if not providers:
         raise ModelNotFoundError(
-            f"model {model!r} is not known: write provider/model with one of {', '.join(route.providers) or 'none'}",
+            f"model {model[:99]!r} is not known: write provider/model with one of {', '.join(route.providers) or '-'}",
             param="model",
         )
     return Candidates(route, [deployment_at(provider, model) for provider in providers], route.fallback)
@@ -375,7 +376,7 @@ def _on_alias(route: Route, model: str, targets: Sequence[str], operation: Opera
             found.setdefault((one.id, audience), one if audience is None else attrs.evolve(one, audience=audience))
     if not found:
         raise ModelNotFoundError(
-            f"model {model!r} stands for {', '.join(targets)}, and none of these providers is configured for "
+            f"model {model[:200]!r} stands for {', '.join(targets)}, and none of these providers is configured for "
             f"{operation.value}",
             param="model",
         )

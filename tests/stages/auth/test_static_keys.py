@@ -175,11 +175,17 @@ class TestKeptKeys:
         with pytest.raises(SecretNotFoundError):
             await opened(clock, StaticKey(name="carol", secret=REF), kept=Kept(SecretNotFoundError("env:CAROL_KEY")))
 
+    @pytest.mark.parametrize("value", ["changeme", " ChangeMe\n", "secret", "sk-..."])
+    async def test_a_placeholder_stops_the_start(self, clock, value):
+        with pytest.raises(ConfigError, match="is a placeholder") as caught:
+            await opened(clock, StaticKey(name="carol", secret=REF), kept=Kept(value))
+        assert value.strip() not in str(caught.value).replace("a placeholder", "")
+
     async def test_a_weak_kept_key_is_named_in_the_log_and_not_shown(self, clock, caplog):
         caplog.set_level(logging.WARNING)
-        await opened(clock, StaticKey(name="carol", secret=REF), kept=Kept("changeme"))
+        await opened(clock, StaticKey(name="carol", secret=REF), kept=Kept("my-own-key"))
         assert "carol" in caplog.text
-        assert "changeme" not in caplog.text
+        assert "my-own-key" not in caplog.text
 
 
 class TestConfig:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llmgate.formats.fields import known_count
 from llmgate.formats.told_costs import cost_in
 from llmgate.spec import Usage
 
@@ -51,6 +52,4 @@ def _either(tokens: Mapping[str, Any], billed: Mapping[str, Any], name: str) -> 
 
 
 def _count(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != int(value):
-        return None
-    return int(value)
+    return known_count(int(value)) if isinstance(value, float) and value.is_integer() else known_count(value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llmgate.formats.fields import known_count
 from llmgate.formats.told_costs import cost_in
 from llmgate.spec import Usage
 
@@ -88,5 +89,4 @@ def _of(modality: str, details: Any) -> int | None:
 
 
 def _count(value: Mapping[str, Any], name: str) -> int | None:
-    count = value.get(name)
-    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
+    return known_count(value.get(name))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llmgate.formats.fields import known_count
 from llmgate.formats.told_costs import cost_in
 from llmgate.spec import Usage
 
@@ -25,14 +26,14 @@ def decode_usage(value: Any) -> Usage | None:
     completion = _details(value, "completion_tokens_details")
     cached = (prompt.get("cached_tokens"), value.get("prompt_cache_hit_tokens"), value.get("cached_tokens"))
     usage = Usage(
-        input_tokens=_count(value.get("prompt_tokens")),
-        output_tokens=_count(value.get("completion_tokens")),
+        input_tokens=known_count(value.get("prompt_tokens")),
+        output_tokens=known_count(value.get("completion_tokens")),
         cache_read=next(filter(_is_count, cached), None),
-        cache_write_5m=_count(prompt.get("cache_write_tokens")),
-        reasoning=_count(completion.get("reasoning_tokens")),
-        audio_input=_count(prompt.get("audio_tokens")),
-        audio_output=_count(completion.get("audio_tokens")),
-        web_searches=_count(value.get("num_search_queries")),
+        cache_write_5m=known_count(prompt.get("cache_write_tokens")),
+        reasoning=known_count(completion.get("reasoning_tokens")),
+        audio_input=known_count(prompt.get("audio_tokens")),
+        audio_output=known_count(completion.get("audio_tokens")),
+        web_searches=known_count(value.get("num_search_queries")),
     )
     return None if usage == _NOTHING else usage
 
@@ -66,12 +67,8 @@ def _details(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return details if isinstance(details, dict) else {}
 
 
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None
-
-
 def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return known_count(value) is not None
 
 
 def _known(**counts: int | None) -> dict[str, Any]:

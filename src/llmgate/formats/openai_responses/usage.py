@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from llmgate.formats.fields import known_count
 from llmgate.formats.told_costs import cost_in
 from llmgate.spec import Usage
 
@@ -79,5 +80,4 @@ def _details(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _count(value: Mapping[str, Any], name: str) -> int | None:
-    count = value.get(name)
-    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
+    return known_count(value.get(name))

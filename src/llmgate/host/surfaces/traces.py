@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ from llmgate.pipeline.told_spans import Span, call_of
 from llmgate.spec import GatewayError, Operation, PermissionDeniedError, Principal
 
 from .intake import permit
+from .openai import THREAD_BYTES
 
 if TYPE_CHECKING:
     from llmgate.pipeline import ExchangeFrame
@@ -87,7 +89,11 @@ class Traces:
                 permit(exchange.snapshot.config.records.ingest)
                 body = await call.read()
                 taken = _Taken()
-                for index, span in enumerate(spans_in(body, kind)):
+                spans = spans_in(body, kind)
+                if len(body) >= THREAD_BYTES:
+                    # The first look takes JSON apart as a whole; a None before the first span means nothing.
+                    spans = itertools.chain([await asyncio.to_thread(next, spans, None)], spans)
+                for index, span in enumerate(spans):
                     self._sort(taken, span, exchange, call)
                     if len(taken.calls) >= _TOGETHER:
                         await self._keep(taken, exchange, call)

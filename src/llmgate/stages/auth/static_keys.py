@@ -33,6 +33,21 @@ log = logging.getLogger("llmgate.auth")
 _UNKNOWN: Final = ("refuse", "pass")
 _SHORT: Final = 16
 """Characters below which a key is called weak in the log."""
+_PLACEHOLDERS: Final = frozenset(
+    {
+        "changeme",
+        "change-me",
+        "change_me",
+        "secret",
+        "password",
+        "test",
+        "sk-test",
+        "your-key",
+        "your-api-key",
+        "sk-...",
+    }
+)
+"""What stands where somebody has not put a key yet; the first that a stranger tries."""
 
 
 def _parse_expiry(text: str) -> float:
@@ -215,6 +230,11 @@ class StaticKeys(AuthProvider[StaticKeysConfig]):
                 raise ConfigError(f"{context.id}: key {key.name!r}: {ref} is empty; put a key there")
             self._digests.pop(ref, None)
             return
+        if strict and value.strip().lower() in _PLACEHOLDERS:
+            raise ConfigError(
+                f"{context.id}: key {key.name!r}: what stands in {ref} is a placeholder, which anybody would guess: "
+                "put a key of `llmgate keys new` there"
+            )
         if strict and len(value) < _SHORT:
             log.warning(
                 "%s: key %r from %s has fewer than %d characters: use `llmgate keys new`",

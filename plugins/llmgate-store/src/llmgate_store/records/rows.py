@@ -56,10 +56,9 @@ COLUMNS: Final[Mapping[str, str]] = {**{name: name for name in DIMENSIONS}, "key
 
 _MOST_PROPERTIES: Final = 16
 """Properties of one exchange that are added up by; the others are in its record."""
-_LARGEST: Final = 2**63 - 1
 _LONGEST: Final = 1e12
-_MOST: Final = 2**50
-"""What one record adds to a sum at most, so that no sum overflows: a million USD, or a quadrillion tokens."""
+_MOST: Final = 10**13
+"""What one record adds to a sum at most, so that no sum overflows: 10,000 USD, 10 trillion tokens, or four months."""
 _UNWRITABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 Row = tuple[Any, ...]
@@ -118,7 +117,7 @@ def _word(value: str | None, longest: int) -> str | None:
 
 
 def _number(value: int | None) -> int | None:
-    return value if value is None or -_LARGEST <= value <= _LARGEST else max(-_LARGEST, min(_LARGEST, value))
+    return value if value is None or -_MOST <= value <= _MOST else max(-_MOST, min(_MOST, value))
 
 
 def rows_of(record: Record, into: Rows) -> None:
