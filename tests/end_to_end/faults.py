@@ -8,7 +8,7 @@ from typing import Any, Final
 import attrs
 
 from llmgate.testing.upstream import FakeUpstream
-from llmgate.testing.upstream_faults import FAULTS, Phase
+from llmgate.testing.upstream_faults import FAULTS, Phase, Speech
 
 HEAD, CONTENT, MIDDLE, LAST = Phase
 BODY: Final = (CONTENT, MIDDLE, LAST)
@@ -148,8 +148,8 @@ class Cell:
         """Seconds that the request may take."""
         return 0.7 if self.row.wait == "total" else 15.0
 
-    async def befall(self, upstream: FakeUpstream, *, times: int) -> dict[str, Any]:
-        """Have it happen to the next requests; returns what the configuration says of the provider."""
+    async def befall(self, upstream: FakeUpstream, *, times: int, speech: Speech | None = None) -> dict[str, Any]:
+        """Have it happen to the next requests, in a format; returns what the configuration says of the provider."""
         name = self.row.fault
         provider = {"base-url": upstream.base_url, "timeouts": self.timeouts}
         if name == "refused":
@@ -161,7 +161,7 @@ class Cell:
         elif name == "no-tls":
             provider["base-url"] = upstream.base_url.replace("http://", "https://")
         else:
-            upstream.fault(name, self.phase, times=times)
+            upstream.fault(name, self.phase, times=times, speech=speech)
         return provider
 
 

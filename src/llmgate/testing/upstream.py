@@ -25,7 +25,7 @@ from typing import Any, Literal, Self
 
 from .upstream_chat import CREATED, StreamEvent, answer_chat, answer_json, chat_events, error_value, event_bytes
 from .upstream_connection import Behaviour, ReceivedRequest, UpstreamConnection
-from .upstream_faults import FAULTS, Phase
+from .upstream_faults import FAULTS, Phase, Speech
 from .upstream_gemini import answer_gemini, is_gemini
 
 __all__ = ["Behaviour", "FakeUpstream", "ReceivedRequest", "StreamEvent", "UpstreamConnection", "chat_events"]
@@ -145,15 +145,16 @@ class FakeUpstream:
         """Break the next connections (RST) as soon as they are made."""
         self._rejected += times
 
-    def fault(self, name: str, phase: Phase = Phase.HEAD, *, times: int = 1) -> None:
+    def fault(self, name: str, phase: Phase = Phase.HEAD, *, times: int = 1, speech: Speech | None = None) -> None:
         """Queue a fault of ``upstream_faults.FAULTS``.
 
         Args:
             name: Which one.
             phase: When it happens.
             times: For how many requests.
+            speech: The answer that is spoilt; None for one of OpenAI's chat completions.
         """
-        self.script(FAULTS[name].behaviour(phase), times=times)
+        self.script(FAULTS[name].behaviour(phase, speech), times=times)
 
     def script(self, behaviour: Behaviour, *, times: int = 1) -> None:
         """Queue a behaviour of your own."""

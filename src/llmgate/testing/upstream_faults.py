@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json as jsonlib
 import zlib
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from enum import Enum
 from typing import Final, Literal
 
@@ -20,10 +20,13 @@ import attrs
 from .upstream_chat import chat_answer, chat_events, error_value, event_bytes
 from .upstream_connection import ReceivedRequest, UpstreamConnection
 
-__all__ = ["FAULTS", "STATUSES", "TEXT", "Fault", "Phase", "SpoiltAnswer"]
+__all__ = ["CHAT", "FAULTS", "OVERLOADED", "STATUSES", "TEXT", "Fault", "Phase", "Speech", "SpoiltAnswer"]
 
 TEXT: Final = "Grüße aus dem 東京 tower 🗼 and good night"
 """What the model would have said."""
+
+OVERLOADED: Final = "the model is overloaded"
+"""What the errors inside a good answer say."""
 
 STATUSES: Final = (302, 400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504, 529)
 """Statuses that there is a fault for, called ``status-400`` and so on."""
@@ -48,6 +51,37 @@ class Phase(Enum):
 
 
 @attrs.frozen
+class Speech:
+    """What a provider says in its wire format, so that it can be spoilt.
+
+    Args:
+        whole: A whole answer.
+        frames: A stream, as it goes over the wire.
+        opening: How many of the frames come before the first content.
+        ending: How many of them tell that it is whole.
+        error: The body of an error: ``error(status, message)``.
+        error_frame: An error inside a stream.
+        media_type: What the stream is.
+        idle_frame: A sign of life inside a stream that means nothing; ``b""`` where the format has none.
+        torn_frame: A frame that cannot be read.
+        headers: More headers of every answer.
+        usual: Whether requests that say nothing of it are for a stream.
+    """
+
+    whole: bytes
+    frames: Sequence[bytes]
+    opening: int
+    ending: int
+    error: Callable[[int, str], bytes]
+    error_frame: bytes
+    media_type: str = "text/event-stream"
+    idle_frame: bytes = b": still here\n\n"
+    torn_frame: bytes = b'data: {"choices": [{"delta": {"conte\n\n'
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    usual: bool = False
+
+
+@attrs.frozen
 class Fault:
     """Something that a provider does wrong.
 
@@ -65,11 +99,18 @@ class Fault:
     whole: Collection[Phase]
     stream: Collection[Phase]
 
-    def behaviour(self, phase: Phase) -> Callable[[ReceivedRequest, UpstreamConnection], Awaitable[None]]:
-        """The fault at a moment, as a behaviour of the fake upstream."""
+    def behaviour(
+        self, phase: Phase, speech: Speech | None = None
+    ) -> Callable[[ReceivedRequest, UpstreamConnection], Awaitable[None]]:
+        """The fault at a moment, as a behaviour of the fake upstream.
+
+        Args:
+            phase: The moment.
+            speech: What is spoilt; None for an answer of OpenAI's chat completions.
+        """
 
         async def behave(request: ReceivedRequest, connection: UpstreamConnection) -> None:
-            await self.play(SpoiltAnswer(request, connection, phase))
+            await self.play(SpoiltAnswer(request, connection, phase, speech or CHAT))
 
         return behave
 
@@ -81,16 +122,20 @@ class SpoiltAnswer:
         request: What was asked.
         connection: Where to answer.
         phase: The moment.
+        speech: The answer.
     """
 
-    def __init__(self, request: ReceivedRequest, connection: UpstreamConnection, phase: Phase) -> None:
+    def __init__(self, request: ReceivedRequest, connection: UpstreamConnection, phase: Phase, speech: Speech) -> None:
         self.connection = connection
         self.phase = phase
-        # A probe of a deployment that is left out sends no body.
-        self.streamed = bool(request.body) and bool(request.json().get("stream"))
-        pieces = _stream_pieces() if self.streamed else _whole_pieces()
-        content = 1 if self.streamed else 0
-        kept = {Phase.HEAD: 0, Phase.CONTENT: content, Phase.MIDDLE: len(pieces) // 2, Phase.LAST: len(pieces) - 1}
+        self.speech = speech
+        # A probe of a deployment that is left out sends no body, and some formats tell by the path.
+        asked = request.json() if request.body else {}
+        self.streamed = bool(asked.get("stream", speech.usual and bool(asked))) or "stream" in request.path.lower()
+        pieces = speech.frames if self.streamed else _parts(speech.whole)
+        content, ending = (speech.opening, speech.ending) if self.streamed else (0, 1)
+        last = len(pieces) - ending
+        kept = {Phase.HEAD: 0, Phase.CONTENT: content, Phase.MIDDLE: (content + last + 1) // 2, Phase.LAST: last}
         self.before = b"".join(pieces[: kept[phase]])
         """What of the body came before it went wrong."""
         self.rest = b"".join(pieces[kept[phase] :])
@@ -102,7 +147,8 @@ class SpoiltAnswer:
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers that say what kind of body it is."""
-        return {"content-type": "text/event-stream" if self.streamed else "application/json"}
+        kind = self.speech.media_type if self.streamed else "application/json"
+        return {"content-type": kind, **self.speech.headers}
 
     async def begin(self, framing: Framing | None = None, *, length: int | None = None) -> None:
         """Send what comes before the moment: nothing at all before the headers.
@@ -153,12 +199,7 @@ class SpoiltAnswer:
         await self.connection.write(body)
 
 
-def _stream_pieces() -> list[bytes]:
-    return [*map(event_bytes, chat_events(TEXT, usage=_USAGE)), b"data: [DONE]\n\n"]
-
-
-def _whole_pieces() -> list[bytes]:
-    body = jsonlib.dumps(chat_answer(TEXT, usage=_USAGE)).encode()
+def _parts(body: bytes) -> Sequence[bytes]:
     half = len(body) // 2
     return [body[:half], body[half:-1], body[-1:]]
 
@@ -186,7 +227,7 @@ async def _endless(answer: SpoiltAnswer) -> None:
         if answer.phase is Phase.HEAD:
             await answer.connection.write(b"a")
         else:
-            await answer.send(b": still here\n\n" if answer.streamed else b" ")
+            await answer.send(answer.speech.idle_frame if answer.streamed else b" ")
         await asyncio.sleep(_TRICKLE)
 
 
@@ -269,18 +310,17 @@ async def _unreadable(answer: SpoiltAnswer) -> None:
 
 async def _garbage(answer: SpoiltAnswer) -> None:
     await answer.begin("chunked")
-    await answer.send(b'data: {"choices": [{"delta": {"conte\n\n' if answer.streamed else b']"}{')
+    await answer.send(answer.speech.torn_frame if answer.streamed else b']"}{')
     await answer.send(answer.rest)
     await answer.end()
 
 
 async def _error_event(answer: SpoiltAnswer) -> None:
-    error = error_value("the model is overloaded", kind="server_error", code="overloaded")
     if not answer.streamed:
-        await answer.whole(jsonlib.dumps(error).encode())
+        await answer.whole(answer.speech.error(503, OVERLOADED))
         return
     await answer.begin()
-    await answer.send(event_bytes(error) + b"data: [DONE]\n\n")
+    await answer.send(answer.speech.error_frame)
     await answer.end()
 
 
@@ -309,10 +349,11 @@ async def _mislabelled(answer: SpoiltAnswer) -> None:
 
 
 async def _other_kind(answer: SpoiltAnswer) -> None:
+    speech = answer.speech
     if answer.streamed:
-        await answer.whole(b"".join(_whole_pieces()), headers={"content-type": "application/json"})
+        await answer.whole(speech.whole, headers={"content-type": "application/json"})
     else:
-        await answer.whole(b"".join(_stream_pieces()), headers={"content-type": "text/event-stream"})
+        await answer.whole(b"".join(speech.frames), headers={"content-type": speech.media_type})
 
 
 async def _html_error(answer: SpoiltAnswer) -> None:
@@ -324,11 +365,27 @@ def _status(status: int) -> Callable[[SpoiltAnswer], Awaitable[None]]:
         if status == 302:
             await answer.whole(b"", status, {"location": "http://127.0.0.1:9/v1/chat/completions"})
             return
-        error = error_value(f"the vendor's words for {status}", code=f"vendor_{status}")
-        await answer.whole(jsonlib.dumps(error).encode(), status, {"content-type": "application/json"})
+        body = answer.speech.error(status, f"the vendor's words for {status}")
+        await answer.whole(body, status, {"content-type": "application/json"})
 
     return play
 
+
+def _chat_error(status: int, message: str) -> bytes:
+    if message == OVERLOADED:
+        return jsonlib.dumps(error_value(message, kind="server_error", code="overloaded")).encode()
+    return jsonlib.dumps(error_value(message, code=f"vendor_{status}")).encode()
+
+
+CHAT: Final = Speech(
+    whole=jsonlib.dumps(chat_answer(TEXT, usage=_USAGE)).encode(),
+    frames=[*map(event_bytes, chat_events(TEXT, usage=_USAGE)), b"data: [DONE]\n\n"],
+    opening=1,
+    ending=1,
+    error=_chat_error,
+    error_frame=b"data: " + _chat_error(503, OVERLOADED) + b"\n\ndata: [DONE]\n\n",
+)
+"""``TEXT`` as an answer of OpenAI's chat completions."""
 
 _HEAD: Final = (Phase.HEAD,)
 _CONTENT: Final = (Phase.CONTENT,)

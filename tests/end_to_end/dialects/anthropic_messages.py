@@ -201,7 +201,7 @@ class AnthropicMessages(Dialect):
     def hear_fault(self, headers: Mapping[str, str], body: bytes) -> str:
         value = json.loads(body)
         assert value["type"] == "error"
-        assert value["error"]["type"].endswith("_error"), value
+        assert value["error"]["type"].endswith(("_error", "request_too_large")), value
         return str(value["error"]["message"])
 
 

@@ -67,6 +67,21 @@ def told(chunks) -> dict[str, object]:
     return said
 
 
+@pytest.mark.parametrize("noise", [b": still here\n\n", b"<h1>502 Bad gateway</h1>\n\n"])
+def test_what_is_no_event_does_not_count_anew(noise):
+    reader = ResponseStreamReader()
+    assert reader.relay(noise) + reader.relay(ANSWER) + reader.relay(noise) == noise + ANSWER + noise
+    assert reader.sequence == len(EVENTS) - 1
+
+
+def test_a_stream_without_numbers_has_begun_all_the_same():
+    reader = ResponseStreamReader()
+    reader.relay(b": still here\n\n")
+    assert reader.sequence == 0
+    reader.relay(b'data: {"type": "response.created", "response": {"id": "resp_1"}}\n\n')
+    assert reader.sequence == 1
+
+
 def test_relays_the_very_bytes():
     reader = ResponseStreamReader()
     assert reader.relay(ANSWER) is ANSWER

@@ -52,12 +52,13 @@ class ResponseStreamReader(FrameReader):
     def sequence(self) -> int:
         """The number that the next event of this stream would have, as far as it has been relayed."""
         found = _SEQUENCE.findall(self._last)
-        return int(found[-1]) + 1 if found else 0
+        return int(found[-1]) + 1 if found else int(bool(self._last))
 
     def relay(self, data: bytes) -> bytes:
         """The bytes of every whole event, less the terminal marker and errors."""
         kept = super().relay(data)
-        self._last = kept or self._last
+        if b'"sequence_number"' in kept or (not self._last and b"data:" in kept):  # comments have none
+            self._last = kept
         return kept
 
     def decode(self, data: bytes) -> Sequence[GatewayChunk]:
