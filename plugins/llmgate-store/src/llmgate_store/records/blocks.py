@@ -7,8 +7,9 @@ or a cost that is filled in, makes the blocks of its day worth nothing until the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Final
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import attrs
 import sqlalchemy as sa
@@ -27,6 +28,7 @@ __all__ = [
     "Cells",
     "Days",
     "Wanted",
+    "beside",
     "dimensions_key",
     "kept_blocks",
     "key_of",
@@ -41,6 +43,7 @@ _GROWTH: Final = 4
 _LARGEST: Final = 64
 _BETWEEN: Final = "\x00"
 """What stands between the values of a key; no value has it, see ``rows.fitted``."""
+_MUCH: Final = 32 * 1024
 _FEW: Final = 40
 _MANY: Final = 72
 _ORDER: Final = ("requests", "cost_nano", "duration_us", "input_tokens", "output_tokens")
@@ -48,6 +51,7 @@ _PACKED: Final = (*_ORDER, *(name for name in SUMS if name not in _ORDER))
 """The sums as one large number holds them, those that are often 0 at its upper end."""
 _BITS: Final = {name: _FEW if name in ("requests", "errors", "cache_hits", "cost_unknown") else _MANY for name in SUMS}
 
+T = TypeVar("T")
 Totals = tuple[int, int, int]
 """Requests, their cost, and how many of them have none that is known."""
 Days = Mapping[int, Totals]
@@ -175,8 +179,10 @@ class Cells:
     async def add(self, block: Block) -> None:
         """Add the sums of a kept block."""
         text = await self._text(block, usage_blocks.c.sums)
-        if text is None:
-            return
+        if text is not None:
+            await beside(len(text), self._add, block, text)
+
+    def _add(self, block: Block, text: str) -> None:
         said = loads(text.encode())
         packed, known = self._packed, self._packed.get
         self._keys[block] = keys = said["keys"]
@@ -192,20 +198,34 @@ class Cells:
         """Add the histograms of all blocks that were added to the tallies of some keys."""
         for block, keys in self._keys.items():
             text = await self._text(block, usage_blocks.c.histograms)
-            if text is None:
-                continue
-            said = loads(text.encode())
-            for key, durations, first_contents in zip(keys, said["durations"], said["first_contents"], strict=True):
-                tally = wanted.get(key)
-                if tally is not None:
-                    unpack_into(durations, tally.durations)
-                    unpack_into(first_contents, tally.first_contents)
+            if text is not None:
+                await beside(len(text), _add_histograms, text, keys, wanted)
 
     async def _text(self, block: Block, column: Any) -> str | None:
         row = usage_blocks.c
         its_own = (row.dimensions == self._dimensions, row.days == block.days, row.first_day == block.first)
         found = (await self._connection.execute(sa.select(column).where(*its_own))).scalar_one_or_none()
         return None if found is None else str(found)
+
+
+def _add_histograms(text: str, keys: Sequence[str], wanted: Mapping[str, Tally]) -> None:
+    said = loads(text.encode())
+    for key, durations, first_contents in zip(keys, said["durations"], said["first_contents"], strict=True):
+        tally = wanted.get(key)
+        if tally is not None:
+            unpack_into(durations, tally.durations)
+            unpack_into(first_contents, tally.first_contents)
+
+
+async def beside(size: int, work: Callable[..., T], *arguments: Any) -> T:
+    """Do some work, in a thread where it is much, so that requests go on meanwhile.
+
+    Args:
+        size: Characters that it looks at, about.
+        work: What is done.
+        *arguments: With what.
+    """
+    return await asyncio.to_thread(work, *arguments) if size > _MUCH else work(*arguments)
 
 
 def row_of(dimensions: str, block: Block, cells: Mapping[str, Tally]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from llmgate.spec import Tally
 from llmgate_store.database import Database
 
-from .blocks import Block, Cells, Days, Wanted, kept_blocks, pieces, row_of, totals_of_days
+from .blocks import Block, Cells, Days, Wanted, beside, kept_blocks, pieces, row_of, totals_of_days
 from .book import upsert
 from .tables import usage_blocks
 from .usage import cells_of_day
@@ -23,6 +23,8 @@ MOST_CELLS: Final = 50_000
 MOST_KINDS: Final = 24
 """Sets of dimensions that blocks are kept by."""
 _CHANGED: Final = ("requests", "cost_nano", "cost_unknown", "sums", "histograms")
+_A_CELL: Final = 100
+"""Characters that one combination is written as, about."""
 _PAUSE: Final = 0.01
 """Seconds between two blocks, in which others have the database for themselves."""
 
@@ -100,12 +102,14 @@ class _Builder:
             added = Cells(connection, self._dimensions)
             for block in blocks:
                 await added.add(block)
-            cells = dict(added.tallies())
+            cells = await asyncio.to_thread(lambda: dict(added.tallies()))
             await added.add_histograms(cells)
         return cells
 
     async def _keep(self, block: Block, cells: Mapping[str, Tally]) -> bool:
-        row = row_of(self._dimensions, block, cells) if len(cells) <= MOST_CELLS else None
+        row = None
+        if len(cells) <= MOST_CELLS:
+            row = await beside(len(cells) * _A_CELL, row_of, self._dimensions, block, cells)
         told = None if row is None else (row["requests"], row["cost_nano"], row["cost_unknown"])
         if row is None or told != block.totals(self._days):
             if block.days == 1:
