@@ -21,6 +21,7 @@ from llmgate.spec import Clock, GatewayClosedError, GatewayError
 from .address import Maker
 from .breaker import Breaker
 from .errors import StateUnavailableError
+from .patience import Patience
 
 __all__ = ["Command", "Connections", "reason_of"]
 
@@ -98,7 +99,7 @@ class Connections:
         before = self._breaker.enter()
         placed = False
         try:
-            async with asyncio.timeout(self._timeout), self._places:
+            async with Patience(self._timeout), self._places:
                 placed = True
                 answer = await self._asked(command, instead, repeatable)
         except ReadOnlyError as refused:
@@ -153,7 +154,7 @@ class Connections:
                 if not self._breaker.is_open:
                     return
                 try:
-                    async with asyncio.timeout(self._timeout):
+                    async with Patience(self._timeout):
                         await self._exchange(self._trial, None)
                 except (OSError, RedisError, GatewayError) as failure:
                     self._breaker.failed(reason_of(failure), trial=True)
