@@ -280,6 +280,8 @@ CHAINED: dict[str, Any] = {
         ("!alpha,small", None, ["beta/small"]),
         ("fast,alpha/z,!beta", None, ["alpha/small", "alpha/z"]),
         ("small,!nobody", None, ["alpha/small", "beta/small"]),
+        ("small,!alpha/small", None, ["beta/small"]),
+        ("small,!alpha/other", None, ["alpha/small", "beta/small"]),
         ("odd,name", None, ["alpha/large"]),
         ("main/tiny,large", None, ["beta/tiny", "alpha/large"]),
         ("tiny,large", "main", ["beta/tiny", "alpha/large"]),

@@ -132,7 +132,7 @@ BETA = {"target-url": "https://beta.test/v1", "onCodes": [500], "bodyKeyOverride
     ],
     ids=["forced", "listed"],
 )
-@pytest.mark.parametrize("model", ["m,!beta", "!beta,alpha/m,beta/m"])
+@pytest.mark.parametrize("model", ["m,!beta", "!beta,alpha/m,beta/m", "m,!beta/m", "beta/m,alpha/m,!beta/m"])
 async def test_a_provider_that_the_model_leaves_out_is_not_asked(
     bench: OpenBench, headers: Mapping[str, str], said: str, model: str
 ) -> None:

@@ -20,6 +20,7 @@ from llmgate.spec.model_chain import ModelChain, read_model_chain
         ("a/x,b/y,a/x", ("a/x", "b/y"), set()),
         ("gpt-4o,!azure, ! openai ", ("gpt-4o",), {"azure", "openai"}),
         ("!azure,gpt-4o", ("gpt-4o",), {"azure"}),
+        ("gpt-4o,!azure/gpt-4o", ("gpt-4o",), {"azure/gpt-4o"}),
         ("!azure", (), {"azure"}),
         ("!", (), set()),
         (",", (), set()),

@@ -319,7 +319,7 @@ def _chained(
     links = [find(route, one, operation) for one in chain.models or ("",)]
     wanted: dict[str, Deployment] = {}
     for one in itertools.chain.from_iterable(link.deployments for link in links):
-        if not {one.provider_name, one.provider.row.name} & chain.without:
+        if not {one.provider_name, one.provider.row.name, one.id} & chain.without:
             wanted.setdefault(one.id, one)
     if not wanted:
         raise ModelNotFoundError(

@@ -157,9 +157,11 @@ def _place(snapshot: Snapshot, request: GatewayRequest, fallback: Fallback, posi
 
 
 def _leaves_out(route: Route, provider: Provider, model: str) -> bool:
-    """Whether a model's name leaves a provider out, by ``!provider``."""
-    without = read_model_chain(model).without
-    return not without.isdisjoint((provider.name, provider.row.name)) and not route.aliases.exactly(model)
+    """Whether a model's name leaves a provider out, by ``!provider``, or the model there, by ``!provider/model``."""
+    chain, names = read_model_chain(model), {provider.name, provider.row.name}
+    asked = {one for model in chain.models for one in (model, model.partition("/")[2])}
+    names |= {f"{name}/{one}" for name in names for one in asked}
+    return not chain.without.isdisjoint(names) and not route.aliases.exactly(model)
 
 
 def _provider_at(route: Route, host: str) -> Provider | None:

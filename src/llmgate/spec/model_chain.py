@@ -18,7 +18,7 @@ class ModelChain:
 
     Args:
         models: The models in order of trial; one where nothing else is written.
-        without: Names of providers that are not to be asked.
+        without: Names of providers that are not to be asked, and of models at providers (``provider/model``).
     """
 
     models: Sequence[str]
