@@ -50,8 +50,9 @@ def prepared(directory: Path, upstream: FakeUpstream, collector: str) -> dict[st
         providers[name] = {"base-url": f"{upstream.url}/{name}/v1", "secret": secret}
     (directory / ".env").write_text("\n".join(dotenv))
     (directory / "mounted" / "caller").write_text(CALLERS["by-secret"])
+    by_hash = f"sha256:{digest_of(CALLERS['by-hash']).hex()}"
     keys: list[dict[str, Any]] = [
-        {"name": "by-hash", "hash": f"sha256:{digest_of(CALLERS['by-hash']).hex()}"},
+        {"name": "by-hash", "hash": by_hash, "scopes": ["chat", "metrics"]},
         {"name": "by-secret", "secret": "mounted:caller"},
         {"name": "expired", "hash": f"sha256:{digest_of(CALLERS['expired']).hex()}", "expires": "2020-01-01T00:00:00Z"},
     ]
