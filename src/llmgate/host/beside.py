@@ -67,7 +67,7 @@ def _tls(serving: Serving) -> ssl.SSLContext | None:
     """
     if serving.certificate is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols(["http/1.1"])
     try:
         context.load_cert_chain(serving.certificate, serving.private_key)

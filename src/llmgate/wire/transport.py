@@ -34,6 +34,7 @@ from .headers import lowered
 from .outgoing import checked_headers, checked_url
 from .proxies import Proxy
 from .sockets import AiohttpSocket, open_socket
+from .tls import client_context, trusting
 from .uploading import UploadPayload
 
 __all__ = ["AiohttpTransport"]
@@ -176,7 +177,10 @@ class AiohttpTransport:
                 provider_name=request.provider_name,
                 code="gateway_closed",
             )
-        tls = self._tls if request.authorities is None else _context(request)
+        if request.authorities is not None:
+            tls: ssl.SSLContext | None = _trusting(request)
+        else:
+            tls = self._tls or (client_context() if request.origin.startswith("https:") else None)
         connector = GuardedConnector(self._guard(request.origin), keepalive=self._keepalive, tls=tls)
         proxy = None if self._proxy is None else self._proxy.for_host(URL(request.origin, encoded=True).host or "")
         pool = self._pools[name] = _Pool(_session(connector, proxy), connector, proxy)
@@ -210,14 +214,14 @@ def _digest(authorities: str) -> str:
     return hashlib.sha256(authorities.encode()).hexdigest()
 
 
-def _context(request: ProviderRequest) -> ssl.SSLContext:
+def _trusting(request: ProviderRequest) -> ssl.SSLContext:
     """TLS that trusts a request's own authorities and nobody else.
 
     Raises:
         ProviderConnectionError: they are no certificates.
     """
     try:
-        return ssl.create_default_context(cadata=request.authorities)
+        return trusting(request.authorities or "")
     except (ssl.SSLError, ValueError):
         raise ProviderConnectionError(
             f"nothing was sent to provider {request.provider_name}: what it is to be checked against holds no "
