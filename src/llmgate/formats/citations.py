@@ -7,8 +7,9 @@ each part of it. Canonically a source is a ``Citation`` on the text, and its pla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby, pairwise
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate, groupby, pairwise
 from typing import Final
 
 import attrs
@@ -17,6 +18,7 @@ from llmgate.spec import Citation, Part, Text
 
 __all__ = [
     "BEGINS",
+    "MOST_CHECKED",
     "SaidText",
     "bounds",
     "cited_pieces",
@@ -29,10 +31,14 @@ __all__ = [
     "span_of",
     "spread",
     "told_behind",
+    "with_citations",
 ]
 
 BEGINS: Final = "begins_block"
 """In the ``extra`` of a streamed text: it begins a block of its own, right behind another."""
+
+MOST_CHECKED: Final = 1024
+"""Citations whose words are looked for where their place does not hold them; each look goes over the text."""
 
 _MOST_CUTS: Final = 256
 """Citations of a text that is parted by them; one with more stays whole, with all of them."""
@@ -110,19 +116,32 @@ def joined(parts: Iterable[Part]) -> tuple[str, tuple[Citation, ...]]:
 
 
 def spread(parts: Sequence[Part], citations: Sequence[Citation]) -> Sequence[Part]:
-    """Parts with the sources of all their text on the texts that they back; the very same without any."""
-    if not citations:
+    """Parts with the sources of all their text, each where its words begin; the very same without any."""
+    places = [index for index, part in enumerate(parts) if isinstance(part, Text)]
+    if not citations or not places:
         return parts
-    begun = 0
-    result: list[Part] = []
-    for part in parts:
-        if isinstance(part, Text):
-            length = len(part.text)
-            on_it = tuple(_shifted(citations, begun, length))
-            part = attrs.evolve(part, citations=(*part.citations, *on_it)) if on_it else part
-            begun += length
-        result.append(part)
-    return result
+    lengths = [len(part.text) for part in parts if isinstance(part, Text)]
+    starts = [0, *accumulate(lengths)][:-1]
+    on_texts: dict[int, list[Citation]] = {}
+    for one in citations:
+        at = 0 if one.start is None else max(bisect_right(starts, one.start) - 1, 0)
+        begun = starts[at]
+        known = one.start is not None and one.end is not None
+        moved = placed(one, (one.start or 0) - begun, min((one.end or 0) - begun, lengths[at])) if known else one
+        on_texts.setdefault(places[at], []).append(moved)
+    return with_citations(parts, on_texts)
+
+
+def with_citations(parts: Sequence[Part], found: Mapping[int, Sequence[Citation]]) -> Sequence[Part]:
+    """Parts with more sources behind texts that are told by their places; the very same where there are none."""
+    if not found:
+        return parts
+    return [
+        attrs.evolve(part, citations=(*part.citations, *found[index]))
+        if isinstance(part, Text) and index in found
+        else part
+        for index, part in enumerate(parts)
+    ]
 
 
 def told_behind(parts: Iterable[Part]) -> Iterable[Part]:
@@ -141,14 +160,6 @@ def told_behind(parts: Iterable[Part]) -> Iterable[Part]:
         if found:
             yield Text("", citations=tuple(found))
         begun += length
-
-
-def _shifted(citations: Iterable[Citation], begun: int, length: int) -> Iterable[Citation]:
-    for one in citations:
-        if one.start is None or one.end is None:
-            yield one
-        elif begun <= one.start < begun + length or one.start < begun < one.end:
-            yield placed(one, max(one.start - begun, 0), min(one.end - begun, length))
 
 
 def kept_citations(parts: Iterable[Part], says: Callable[[Citation], bool], lost: Callable[[], None]) -> Iterable[Part]:

@@ -51,7 +51,7 @@ def test_a_citation_stands_with_its_block():
     thought = {"start": 0, "end": 1, "sources": [{"type": "document", "id": "a"}], "type": "THINKING_CONTENT"}
     assert with_citations(parts, [thought, 7])[1] == Text("ab", citations=(Citation(),)), "nobody else has such a thing"
     assert with_citations(parts, None) is parts
-    assert with_citations((Reasoning("hm"),), [second]) == [Reasoning("hm")]
+    assert with_citations((Reasoning("hm"),), [second]) == (Reasoning("hm"),)
 
 
 def test_a_stream_of_several_blocks():

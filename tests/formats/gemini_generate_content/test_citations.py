@@ -61,7 +61,7 @@ def test_a_segment_is_found_in_its_part():
         assert shown[2] == Text(TEXT, citations=(Citation(3, 7, "https://x", "T"),))
         assert shown[:2] == list(parts[:2])
     assert with_grounding(parts, {}) is parts
-    assert with_grounding((Reasoning("hm"),), candidate(groundingChunks=[WEB])) == [Reasoning("hm")]
+    assert with_grounding((Reasoning("hm"),), candidate(groundingChunks=[WEB])) == (Reasoning("hm"),)
 
 
 def test_sources_for_the_same_words_stand_together():

@@ -9,10 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import attrs
-
 from llmgate.codecs.jsons import dumps
-from llmgate.formats.citations import bounds, is_address, placed, same_words, source_name, span_of
+from llmgate.formats.citations import (
+    MOST_CHECKED,
+    bounds,
+    is_address,
+    placed,
+    same_words,
+    source_name,
+    span_of,
+    with_citations as add_citations,
+)
 from llmgate.spec import Citation, Part, Text
 
 __all__ = ["decode_citation", "encode_citations", "says", "with_citations"]
@@ -30,26 +37,31 @@ def with_citations(parts: Sequence[Part], value: Any) -> Sequence[Part]:
     """The parts of a message with the sources behind its content; the very same without any."""
     if not isinstance(value, list) or not value:
         return parts
-    shown = list(parts)
-    for one in value:
-        kind, index = (one.get("type"), one.get("content_index")) if isinstance(one, dict) else (None, None)
-        texts = [place for place, part in enumerate(shown) if isinstance(part, Text) and "field" not in part.extra]
-        if not texts or not isinstance(one, dict):
-            continue
-        home = index if isinstance(index, int) and index in texts else texts[0]
-        part = shown[home]
-        if isinstance(part, Text):
-            found = decode_citation(one, part.text) if kind not in _ELSEWHERE else [Citation()]
-            shown[home] = attrs.evolve(part, citations=(*part.citations, *found))
-    return shown
+    texts = [place for place, part in enumerate(parts) if isinstance(part, Text) and "field" not in part.extra]
+    known, found = frozenset(texts), dict[int, list[Citation]]()
+    for number, one in enumerate(value if texts else ()):
+        if isinstance(one, dict):
+            index = one.get("content_index")
+            home = index if isinstance(index, int) and index in known else texts[0]
+            said = parts[home]
+            text = said.text if isinstance(said, Text) and number < MOST_CHECKED else None
+            told = decode_citation(one, text) if one.get("type") not in _ELSEWHERE else [Citation()]
+            found.setdefault(home, []).extend(told)
+    return add_citations(parts, found)
 
 
-def decode_citation(value: Mapping[str, Any], text: str) -> list[Citation]:
-    """The sources that one citation names, each for the same words; one that names none says nothing to others."""
+def decode_citation(value: Mapping[str, Any], text: str | None) -> list[Citation]:
+    """The sources that one citation names, each for the same words; one that names none says nothing to others.
+
+    Args:
+        value: The citation.
+        text: The text of its block; None to take its place as it is told.
+    """
     start, end, words = (value.get(name) for name in ("start", "end", "text"))
     span: tuple[int, int] | None = None
     if isinstance(start, int) and isinstance(end, int):
-        span = span_of(text, start, end, words if isinstance(words, str) else None)
+        words = words if isinstance(words, str) else None
+        span = (start, end) if text is None else span_of(text, start, end, words)
     sources = value.get("sources")
     found = [_source(one) for one in sources if isinstance(one, dict)] if isinstance(sources, list) else []
     return [placed(one, *span) if span else one for one in found or [Citation()]]

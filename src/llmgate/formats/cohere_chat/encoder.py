@@ -6,12 +6,13 @@ whatever the order in which their pieces come.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Final
 
 from llmgate.codecs.jsons import dumps, loads
 from llmgate.codecs.sse import encode_event, event_data
 from llmgate.formats.block_encoder import BlockEncoder, OpenCall
-from llmgate.formats.citations import spread
+from llmgate.formats.citations import MOST_CHECKED, spread
 from llmgate.formats.losses import UNSAID_CITATIONS
 from llmgate.formats.part_proofs import ThoughtsBefore
 from llmgate.spec import (
@@ -42,6 +43,7 @@ class EventStreamEncoder(BlockEncoder):
     def __init__(self) -> None:
         super().__init__()
         self._citations = 0
+        self._cites = 0
         self._begun_at: dict[int, int] = {}
         """Where the text of each content block begins in the answer."""
         self._id = ""
@@ -125,14 +127,16 @@ class EventStreamEncoder(BlockEncoder):
 
     def _cite(self, part: Text, pieces: list[bytes]) -> None:
         """Tell what stands behind words that have been said, each in the block that holds them."""
-        if not self._begun_at or not all(map(says, part.citations)):
+        self._cites += 1
+        if not self._begun_at or self._cites > MOST_CHECKED or not all(map(says, part.citations)):
             self.unsaid.add(UNSAID_CITATIONS)
+        if not self._begun_at or self._cites > MOST_CHECKED:
+            return
         text = self._words.text
-        for index, begun in self._begun_at.items():
-            following = (one for place, one in self._begun_at.items() if place > index)
-            end = min(following, default=len(text))
-            inside = spread((Text(text[:begun]), Text(text[begun:end])), part.citations)[1]
-            for one in encode_citations(inside.citations if isinstance(inside, Text) else (), text[begun:end], index):
+        cuts = [*self._begun_at.values(), len(text)]
+        blocks = [Text(text[start:end]) for start, end in pairwise(cuts)]
+        for index, block in zip(self._begun_at, spread(blocks, part.citations), strict=True):
+            for one in encode_citations(block.citations, block.text, index) if isinstance(block, Text) else ():
                 start = {"index": self._citations, "delta": {"message": {"citations": one}}}
                 pieces += [_written("citation-start", start), _written("citation-end", {"index": self._citations})]
                 self._citations += 1

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from llmgate.codecs.jsons import dumps
-from llmgate.formats.citations import SaidText, placed
+from llmgate.formats.citations import MOST_CHECKED, SaidText, placed
 from llmgate.spec import ChoiceDelta, Reasoning, Text, ToolCallDelta
 
 from .citations import decode_citation
@@ -28,6 +28,7 @@ class EventReader:
     def __init__(self) -> None:
         self._calls: dict[int, int] = {}
         self._text = SaidText(keeps=True)
+        self._cited = 0
         self._begun: dict[int, int] = {}
         """Where the text of each content block begins among it."""
         self._said: dict[int, str] = {}
@@ -75,7 +76,8 @@ class EventReader:
             return None
         index = value.get("content_index")
         begun = self._begun.get(index, 0) if isinstance(index, int) else min(self._begun.values(), default=0)
-        found = decode_citation(value, self._text.text[begun:])
+        self._cited += 1
+        found = decode_citation(value, self._text.text[begun:] if self._cited <= MOST_CHECKED else None)
         at = (
             one if one.start is None or one.end is None else placed(one, begun + one.start, begun + one.end)
             for one in found

@@ -75,11 +75,11 @@ def cited_fields(source: Mapping[str, Any], parts: Sequence[Part]) -> frozenset[
 def encode_cited(parts: Sequence[Part], content: Any) -> list[dict[str, Any]]:
     """The citations of a message: the sources behind its texts, each in the block of the content that holds them."""
     blocks = content if isinstance(content, list) else []
+    places = {one.get("text"): index for index, one in reversed(list(enumerate(blocks)))}
     written: list[dict[str, Any]] = []
     for part in parts:
         if isinstance(part, Text) and part.citations:
-            index = next((place for place, one in enumerate(blocks) if one.get("text") == part.text), None)
-            written += encode_citations(part.citations, part.text, index)
+            written += encode_citations(part.citations, part.text, places.get(part.text))
     return written
 
 

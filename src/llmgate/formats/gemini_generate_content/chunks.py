@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from llmgate.formats.answer_losses import beside, kind_of
 from llmgate.formats.fields import rest
+from llmgate.formats.losses import UNSAID_CITATIONS
 from llmgate.formats.openai_chat.parts import encode_part as encode_openai
 from llmgate.formats.thought_signatures import signature_in, signed
 from llmgate.spec import (
@@ -36,6 +37,9 @@ from .usage import decode_usage
 
 __all__ = ["ChunkReader"]
 
+_MOST_GROUNDED: Final = 256
+"""Events of a stream whose sources are looked at; each look goes over all the text."""
+
 _KNOWN: Final = frozenset({"candidates", "usageMetadata", "modelVersion", "responseId"})
 
 
@@ -52,6 +56,7 @@ class ChunkReader:
         self._begun: set[int] = set()
         self._said: dict[int, list[str]] = {}
         self._cited: dict[int, set[Citation]] = {}
+        self._grounded = 0
 
     def read(self, value: Mapping[str, Any], raw: bytes) -> GatewayChunk:
         """The chunk of an event.
@@ -112,6 +117,10 @@ class ChunkReader:
         """What an event tells of the sources behind the answer that none before it has told."""
         self._unread.update(beside(candidate))
         if not any(candidate.get(name) for name in ("groundingMetadata", "citationMetadata")):
+            return []
+        self._grounded += 1
+        if self._grounded > _MOST_GROUNDED:
+            self._unread.add(UNSAID_CITATIONS)
             return []
         told = self._cited.setdefault(index, set())
         found = decode_grounding(candidate, "".join(self._said.get(index, ())))

@@ -12,7 +12,16 @@ from typing import Any
 
 import attrs
 
-from llmgate.formats.citations import bounds, is_address, placed, same_words, source_name, span_of
+from llmgate.formats.citations import (
+    MOST_CHECKED,
+    bounds,
+    is_address,
+    placed,
+    same_words,
+    source_name,
+    span_of,
+    with_citations,
+)
 from llmgate.spec import Citation, Part, Text
 
 __all__ = ["GROUNDING", "decode_grounding", "encode_grounding", "says", "with_grounding"]
@@ -30,14 +39,12 @@ def with_grounding(parts: Sequence[Part], candidate: Mapping[str, Any]) -> Seque
     """The parts of a candidate with the sources behind their texts; the very same without any."""
     if not (candidate.get(GROUNDING) or candidate.get(_QUOTED)):
         return parts
-    shown = list(parts)
     texts = [index for index, part in enumerate(parts) if isinstance(part, Text)]
+    known, found = frozenset(texts), dict[int, list[Citation]]()
     for index, citation in _placed(candidate, [part.text if isinstance(part, Text) else "" for part in parts]):
-        home = index if index in texts else next(iter(texts), None)
-        part = None if home is None else shown[home]
-        if home is not None and isinstance(part, Text):
-            shown[home] = attrs.evolve(part, citations=(*part.citations, citation))
-    return shown
+        if texts:
+            found.setdefault(index if index in known else texts[0], []).append(citation)
+    return with_citations(parts, found)
 
 
 def decode_grounding(candidate: Mapping[str, Any], text: str) -> list[Citation]:
@@ -55,7 +62,7 @@ def encode_grounding(texts: Iterable[tuple[int, Text]]) -> dict[str, Any]:
     chunks: list[dict[str, Any]] = []
     supports: list[dict[str, Any]] = []
     for index, part in texts:
-        for found in same_words(one for one in part.citations if says(one)):
+        for found in same_words(one for one in part.citations[:MOST_CHECKED] if says(one)):
             indices = [_index_of(_chunk(one), chunks) for one in found]
             place = _segment(part.text, *bounds(found[0], len(part.text)))
             where = {"partIndex": index} if index else {}
@@ -68,7 +75,7 @@ def _placed(candidate: Mapping[str, Any], texts: Sequence[str]) -> Iterable[tupl
     grounding = _object(candidate, GROUNDING)
     sources = [_source(one) for one in _objects(grounding, "groundingChunks")]
     used: set[int] = set()
-    for support in _objects(grounding, "groundingSupports"):
+    for support in _objects(grounding, "groundingSupports")[:MOST_CHECKED]:
         segment = _object(support, "segment")
         index = segment.get("partIndex")
         index = index if isinstance(index, int) and 0 <= index < len(texts) else 0
@@ -82,7 +89,7 @@ def _placed(candidate: Mapping[str, Any], texts: Sequence[str]) -> Iterable[tupl
         if number not in used and source is not None:
             yield 0, source
     quoted = _object(candidate, _QUOTED)
-    for one in (*_objects(quoted, "citationSources"), *_objects(quoted, "citations")):
+    for one in (*_objects(quoted, "citationSources"), *_objects(quoted, "citations"))[:MOST_CHECKED]:
         if isinstance(one.get("uri"), str):
             index, span = _find(one, texts, 0)
             title = one.get("title")
