@@ -103,7 +103,7 @@ def _in_part(part: Part, carried: Collection[str]) -> Iterator[str]:
     extra = _flat(extra, ("function", "functionCall", "item", "part", *_MEDIA))
     if isinstance(part, Text):
         # Words have no place for what belongs to a document, in whichever format.
-        carried = [name for name in carried if name == CACHE_MARK]
+        carried = [name for name in carried if name in (CACHE_MARK, "prompt_cache_breakpoint")]
         extra = {name: one for name, one in extra.items() if name not in _SOURCES} if part.citations else extra
     elif isinstance(part, Blob | Uri | FileRef) and part.modality == "document":
         marks = document_marks(part)

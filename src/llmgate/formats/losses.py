@@ -23,8 +23,9 @@ from llmgate.spec import (
     Unsupported,
 )
 
+from .cache_marks import BREAKPOINT, with_breakpoints, with_marks
 from .citations import kept_citations
-from .inner_losses import audio_kept_elsewhere, inner_losses
+from .inner_losses import CACHE_MARK, audio_kept_elsewhere, inner_losses
 from .part_proofs import put_back
 from .plain_blocks import with_plain_blocks
 from .repeated_calls import told_apart
@@ -164,6 +165,13 @@ def leave_out(
         inside: What the format has a place for inside messages and tools.
         cites: Whether it takes back a source behind an earlier answer; None where it takes none.
     """
+    before = request.messages
+    if request.extra_format.startswith("openai"):
+        marked = with_marks(before, losses.adjust) if CACHE_MARK in inside else before
+    else:
+        marked = with_breakpoints(before, losses.adjust) if BREAKPOINT in inside else before
+    if marked is not before:
+        request = attrs.evolve(request, messages=marked)
     for name in inner_losses(request, inside):
         losses.report(name)
     for index, message in enumerate(request.messages):

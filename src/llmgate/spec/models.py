@@ -31,6 +31,7 @@ class ModelFacts:
         prefill: Whether a conversation may end with the assistant's turn.
         forced_tools: Whether a call of a tool may be demanded.
         system_turns: Whether the system may speak in the midst of a conversation.
+        cache_breakpoints: Whether parts of its prompt may be marked as the end of what is cached, in OpenAI's formats.
         max_output: The largest number of output tokens; None where it is not known.
         context_window: The largest number of input and output tokens together; None where it is not known.
         vision: Whether it reads images; None where it is not known.
@@ -48,6 +49,7 @@ class ModelFacts:
     prefill: bool = True
     forced_tools: bool = True
     system_turns: bool = False
+    cache_breakpoints: bool = False
     max_output: int | None = None
     context_window: int | None = None
     vision: bool | None = None

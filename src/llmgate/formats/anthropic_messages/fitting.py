@@ -7,7 +7,7 @@ walk over the conversation.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -69,6 +69,9 @@ FIELDS: Final = {
 DIALECT: Final = frozenset({"thinking", "cache_control", "context_management", "mcp_servers"})
 """This format's own fields that clients of other formats may write into their requests, as LiteLLM's clients do."""
 
+_SHAPES: Final[Mapping[str, type]] = {"context_management": dict, "mcp_servers": list}
+"""What some of them look like here; OpenAI has other things of the same name."""
+
 _HANDLED: Final = DIALECT | {"max_tokens", "max_completion_tokens", "stream_options"}
 _INSIDE: Final = frozenset({CACHE_MARK, TITLE, SEARCH_RESULTS, *DOCUMENT_MARKS})
 _IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
@@ -115,7 +118,8 @@ def _handled(request: ChatRequest) -> frozenset[str]:
         more.add("response_format")
     if request.extra.get(_ASKED) == ["/stop_sequence"]:  # here that is told of every answer
         more.add(_ASKED)
-    return _HANDLED | more
+    own = {name for name, kind in _SHAPES.items() if isinstance(request.extra.get(name), kind)}
+    return (_HANDLED - _SHAPES.keys()) | own | more
 
 
 def _parts(message: Message, parts: Iterable[Part], path: str, losses: Losses) -> Iterable[Part]:

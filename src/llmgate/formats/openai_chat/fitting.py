@@ -8,6 +8,7 @@ from typing import Any, Final
 import attrs
 
 from llmgate.formats.allowed_tools import narrowed
+from llmgate.formats.cache_marks import breakpoints
 from llmgate.formats.efforts import effort_below
 from llmgate.formats.inner_losses import DETAIL, FILE_TITLE
 from llmgate.formats.logprobs import logprob_fields
@@ -59,7 +60,7 @@ FIELDS: Final = {
 _CARRIED: Final = FIELDS.keys() - {"top_k"}
 """What a server of this format certainly takes: ``top_k`` is an extension of some, and others refuse it."""
 
-SHARED: Final = ("prompt_cache_key", "prompt_cache_retention", "safety_identifier")
+SHARED: Final = ("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier")
 """Fields that OpenAI's two formats have in common and nobody else has."""
 
 _MOST_STOPS: Final = 4
@@ -71,7 +72,9 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
     losses = Losses()
     if request.extra_format in ("", FORMAT):
         return request, losses
-    request = leave_out(narrowed(request), _CARRIED, _handled(request), losses, (DETAIL, FILE_TITLE))
+    request = leave_out(
+        narrowed(request), _CARRIED, _handled(request), losses, (DETAIL, FILE_TITLE, *breakpoints(request, facts))
+    )
     for tool in request.tools:
         if "type" in tool.extra:
             losses.refuse("tools", f"tool {tool.name!r} is built into another vendor's models: leave it out")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from llmgate.codecs.jsons import dumps
+from llmgate.formats.cache_marks import breakpoint_of
 from llmgate.formats.citations import joined, spread
 from llmgate.formats.custom_tools import CUSTOM, custom_call, free_text
 from llmgate.formats.fields import ShapeError, as_list, as_object, as_text, optional, rest
@@ -231,7 +232,7 @@ def _encode_call(part: Part, *, own: bool, sign: bool) -> dict[str, Any]:
 
 
 def _encode_content(parts: Sequence[Part], role: Role, *, own: bool) -> Any:
-    if len(parts) == 1 and isinstance(parts[0], Text) and not (own and parts[0].extra):
+    if len(parts) == 1 and isinstance(parts[0], Text) and not (own and parts[0].extra) and not breakpoint_of(parts[0]):
         return parts[0].text
     if not parts and role is Role.ASSISTANT:
         return None

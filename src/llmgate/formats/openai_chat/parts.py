@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from llmgate.formats.cache_marks import breakpoint_of
 from llmgate.formats.fields import ShapeError, as_object, as_text, merged, optional, rest
 from llmgate.spec import Blob, FileRef, InvalidRequestError, Part, Reasoning, Refusal, Text, Unknown, Uri
 
@@ -71,7 +72,7 @@ def encode_part(part: Part, *, own: bool = True) -> dict[str, Any]:
                 param="messages",
                 code="unsupported_content",
             )
-    return merged(value, part.extra) if own else value
+    return merged(value, part.extra) if own else {**value, **breakpoint_of(part)}
 
 
 def _encode_media(part: Uri | Blob) -> dict[str, Any]:

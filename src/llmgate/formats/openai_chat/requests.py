@@ -143,7 +143,7 @@ def encode_request(request: ChatRequest, facts: ModelFacts = UNKNOWN_MODEL) -> b
         if any(SINGLE_CALLS in tool.extra for tool in request.tools):
             value = older_fields(value)
         return written(merged(value, rest(request.extra, dropped)))
-    shared = {name: request.extra[name] for name in SHARED if isinstance(request.extra.get(name), str)}
+    shared = {name: request.extra[name] for name in SHARED if isinstance(request.extra.get(name), str | dict)}
     return written({**value, **shared, **asked_logprobs(request)})
 
 

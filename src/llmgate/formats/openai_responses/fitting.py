@@ -8,6 +8,7 @@ from typing import Any, Final
 import attrs
 
 from llmgate.formats.allowed_tools import allowed_tools
+from llmgate.formats.cache_marks import breakpoints
 from llmgate.formats.efforts import effort_below
 from llmgate.formats.inner_losses import DETAIL, FILE_TITLE
 from llmgate.formats.logprobs import logprob_fields
@@ -61,7 +62,9 @@ def fitted(request: ChatRequest, facts: ModelFacts) -> tuple[ChatRequest, Losses
     losses = Losses()
     if request.extra_format == FORMAT:
         return request, losses
-    request = leave_out(request, FIELDS, _handled(request), losses, (DETAIL, FILE_TITLE), says)
+    request = leave_out(
+        request, FIELDS, _handled(request), losses, (DETAIL, FILE_TITLE, *breakpoints(request, facts)), says
+    )
     for tool in request.tools:
         if "type" in tool.extra:
             losses.refuse("tools", f"tool {tool.name!r} is built into another vendor's models: leave it out")

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import attrs
 
+from llmgate.formats.cache_marks import breakpoint_of
 from llmgate.formats.custom_tools import CUSTOM
 from llmgate.formats.fields import ShapeError, as_list, as_object, as_text, optional, rest
 from llmgate.spec import Message, Part, Reasoning, Role, Text, ToolCall, ToolCallResponse, Unknown
@@ -143,7 +144,7 @@ def encode_conversation(messages: Sequence[Message], *, own: bool = True) -> tup
 
 
 def _is_plain_system(message: Message) -> bool:
-    return message.role in _SYSTEM and all(isinstance(part, Text) for part in message.parts)
+    return message.role in _SYSTEM and all(isinstance(one, Text) and not breakpoint_of(one) for one in message.parts)
 
 
 def _encode_message(message: Message, *, own: bool) -> Iterable[dict[str, Any]]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from llmgate.formats.cache_marks import breakpoint_of
 from llmgate.formats.fields import ShapeError, as_object, as_text, merged, optional, rest
 from llmgate.spec import Blob, FileRef, InvalidRequestError, Part, Refusal, Role, Text, Unknown, Uri
 
@@ -60,7 +61,7 @@ def encode_content(parts: Iterable[Part], role: Role, *, own: bool = True) -> An
     """The ``content`` of a message: a string where that says it all, else an array."""
     parts = tuple(parts)
     head = parts[0] if len(parts) == 1 else None
-    if isinstance(head, Text) and not (own and head.extra) and not head.citations:
+    if isinstance(head, Text) and not (own and head.extra) and not head.citations and not breakpoint_of(head):
         return head.text
     return [encode_part(part, role, own=own) for part in parts]
 
@@ -83,12 +84,13 @@ def encode_part(part: Part, role: Role, *, own: bool = True) -> dict[str, Any]:
             return {**value, **(rest(part.extra, frozenset({"item"})) if own else {})}
         case Text():
             value = {"type": "input_text", "text": part.text}
-            return merged(value, part.extra) if own else value
+            return merged(value, part.extra) if own else {**value, **breakpoint_of(part)}
         case Refusal():
             kind = "refusal" if role is Role.ASSISTANT else "input_text"
             return {"type": kind, "refusal" if role is Role.ASSISTANT else "text": part.text}
         case Blob() | Uri() | FileRef() if part.modality in ("image", "document"):
-            return _encode_media(part, own=own)
+            value = _encode_media(part, own=own)
+            return value if own else {**value, **breakpoint_of(part)}
         case Blob() if part.modality == "audio":
             audio = {"data": part.data, "format": _audio_format(part.media_type)}
             value = {"type": "input_audio", "input_audio": audio}

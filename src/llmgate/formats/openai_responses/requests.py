@@ -243,7 +243,7 @@ def _encode_text(request: ChatRequest) -> dict[str, Any]:
 
 def _stateless(request: ChatRequest, facts: ModelFacts) -> dict[str, Any]:
     """What a request that came in another format says beside what it was asked."""
-    value = {name: request.extra[name] for name in SHARED if isinstance(request.extra.get(name), str)}
+    value = {name: request.extra[name] for name in SHARED if isinstance(request.extra.get(name), str | dict)}
     value["store"] = False
     include = ["reasoning.encrypted_content"] if facts.reasons or request.reasoning_effort not in (None, "none") else []
     asked = asked_logprobs(request)
