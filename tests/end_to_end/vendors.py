@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import aiohttp.connector
 import pytest
 
 from llmgate.testing.upstream import FakeUpstream
@@ -42,7 +41,7 @@ async def at_vendors(
     made = [*command.split(), "-addext", f"subjectAltName={names}", "-keyout", str(pem), "-out", str(directory / "crt")]
     subprocess.run(made, check=True, capture_output=True)
     trusted = ssl.create_default_context(cafile=str(directory / "crt"))
-    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusted)
+    monkeypatch.setattr("llmgate.wire.transport.client_context", lambda: trusted)
     terminating = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     terminating.load_cert_chain(directory / "crt", pem)
 

@@ -165,6 +165,8 @@ def test_the_tables_of_before_are_brought_up(tmp_path: Path, monkeypatch, capsys
     assert main(["db", "upgrade"]) == 0
     with closing(sqlite3.connect(tmp_path / "llmgate.db")) as connection, connection:
         connection.execute("DROP TABLE domain_events")
+        connection.execute("DROP TABLE usage_blocks")
+        connection.execute("ALTER TABLE payloads DROP COLUMN format")
         connection.execute("DELETE FROM store_revisions WHERE subject = 'domains'")
         connection.execute("UPDATE store_revisions SET revision = 7 WHERE subject = 'vault'")
         connection.execute("UPDATE llmgate_schema SET version_num = '0004'")

@@ -153,8 +153,8 @@ def test_json_without_a_schema_is_asked_for_in_words():
         ({"logprobs": True}, "logprobs"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"web_search_options": {"x": 1}}, "web_search_options"),
-        ({"tools": [{"type": "custom", "custom": {"name": "g"}}]}, "tools"),
-        ({"tool_choice": {"type": "custom", "custom": {"name": "g"}}, "tools": [TOOL]}, "tool_choice"),
+        ({"tools": [{"type": "unheard-of", "name": "g"}]}, "tools"),
+        ({"tool_choice": {"type": "unheard-of", "name": "g"}, "tools": [TOOL]}, "tool_choice"),
         ({"response_format": {"type": "grammar", "grammar": "x"}}, "response_format"),
         ({"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}}, "output_format"),
         (

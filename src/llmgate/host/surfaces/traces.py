@@ -145,7 +145,8 @@ class Traces:
         )
         agent = call.headers.get("user-agent")
         if agent:
-            told = attrs.evolve(told, headers={"user-agent": agent, **told.headers})
+            headers = {"user-agent": agent, **told.headers}
+            told = attrs.evolve(told, headers=headers)
         try:
             async with frame:
                 await record_call(frame, told, record_id)
